@@ -1,0 +1,41 @@
+# The commands of everyday work; `make` alone lists them.
+# Whatever a target needs and the machine lacks, scripts/setup installs first.
+
+# Rust may have been installed a minute ago, before this shell read its profile.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# Standard output carries the answer alone (`make bench ARGS=--json | jq`):
+# recipes are not echoed, setup and cargo speak on standard error.
+celeriac := @cargo run --release -p celeriac-cli --
+
+demo_options = $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(CHUNKS),--chunks $(CHUNKS)) \
+	$(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up bench build test verify fmt setup-demo setup-test
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: setup-demo ## estimate Pi on two workers and a private Redis (SAMPLES= CHUNKS= WORKERS= ARGS=)
+	$(celeriac) demo $(demo_options)
+
+up: setup-demo ## Redis, workers and monitor for development, data in ./.celeriac (ARGS=)
+	$(celeriac) up $(ARGS)
+
+bench: setup-demo ## measure throughput, latency and memory (ARGS=)
+	$(celeriac) bench $(ARGS)
+
+build: setup-demo ## build the command: target/release/celeriac
+	@cargo build --release -p celeriac-cli
+
+test: setup-test ## the whole gate: format, lints, docs, tests
+	@scripts/test
+
+verify: test ## another name for test
+
+fmt: ## format all code
+	@cargo fmt --all
+
+setup-demo setup-test: setup-%:
+	@scripts/setup $*

@@ -1,0 +1,20 @@
+-- claim: give a lease up to `want` ready tasks and chunks, over queues and priorities in order.
+-- from   ready, delayed (when due)             to  running
+-- also   running -> ready | failed (of expired leases), ready | delayed -> expired
+-- keys   1 prefix
+-- args   1 lease  2 call number  3 want  4 suspect allowed (1/0)  5 crash limit (deliveries)
+--        6 number of queues, then the queues
+-- reply  ok <now ms> <groups> <runs> <next event ms, 0: none> <watching 1/0> <suspects>
+--        | repeated <now ms> <groups> <runs> | lost
+--        group: queue, priority, ids, records, histories or '', inputs or ''
+--        run: in-flight field, attempt, queue, priority, job spec, history
+-- cost   O(want), upkeep of at most 300 elements
+local args = take_args()
+local now = now_ms()
+local state = open_call(args.lease, args.number)
+if state == 'lost' then return { 'lost' } end
+if state == 'repeated' then return { 'repeated', now, holdings(args.lease) } end
+
+-- nothing above writes
+call('HSET', inflight_key(args.lease), '#', args.number)
+return { 'ok', now, take(args.lease, now, args.want, args.suspect, args.queues, args.crash_limit) }

@@ -1,0 +1,35 @@
+-- enqueue_range: put a job of chunks that differ only by their index: one list element and two
+-- bitmaps, whatever their number; and its reducer, which waits for the last chunk.
+-- from   nothing                                to  ready (the chunks), waiting (the reducer)
+-- keys   1 prefix
+-- args   1 producer  2 batch number  3 job  4 spec  5 chunks  6 queue  7 priority  8 retention ms
+--        9 reducer's record or ''  10 its queue  11 its priority  12 unique key or ''  13 unique for ms
+-- reply  ok <now ms> <duplicates: job, first job | nothing>
+-- cost   O(chunks / 8) bytes written at once
+local now = now_ms()
+local job, total, queue, priority = ARGV[3], tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local unique = ARGV[12]
+if unique ~= '' then
+  local first = call('GET', prefix .. 'unique:' .. unique)
+  if first and first ~= job then return { 'ok', now, { job, first } } end
+end
+if already_done(ARGV[1], ARGV[2]) then return { 'ok', now, {} } end
+
+-- nothing above writes
+note_done(ARGV[1], ARGV[2])
+if unique ~= '' then call('SET', prefix .. 'unique:' .. unique, job, 'PX', ARGV[13]) end
+call('HSET', job_key(job), 'spec', ARGV[4], 'total', ARGV[5], 'state', 'running', 'keep', ARGV[8],
+  'created', now, 'done', 0, 'failed', 0)
+-- Full length from the start: BITPOS takes the end of a string for the end of the range.
+call('SETBIT', done_key(job), total - 1, 0)
+call('ZADD', JOBS_OPEN, now, job)
+call('HINCRBY', STATS, 'enqueued', total)
+call('SADD', QUEUES, queue)
+if ARGV[9] ~= '' then
+  call('HSET', TASKS, job, ARGV[9])
+  call('HSET', WAITING, job, ARGV[11] .. ':' .. ARGV[10])
+  call('SADD', QUEUES, ARGV[10])
+end
+push_back(queue, priority, range_element(job, 0, total, 0))
+ring(queue)
+return { 'ok', now, {} }

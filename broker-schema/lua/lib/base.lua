@@ -1,0 +1,58 @@
+-- base: what every script shares: the prefix of all keys, the time, the bell.
+-- KEYS[1] is always the prefix, `{<namespace>:<shard>}:`. Every other key is built
+-- under it, so all of them carry the same hash tag and live in the same slot.
+local call = redis.call
+local prefix = KEYS[1]
+
+local TASKS = prefix .. 'tasks'
+local HISTORY = prefix .. 'history'
+local INPUTS = prefix .. 'inputs'
+local WAITING = prefix .. 'waiting'
+local DELAYED = prefix .. 'delayed'
+local EXPIRY = prefix .. 'expiry'
+local LEASES = prefix .. 'leases'
+local ORPHANS = prefix .. 'orphans'
+local CHUNKS = prefix .. 'chunks'
+local WATCHERS = prefix .. 'watchers'
+local STATS = prefix .. 'stats'
+local DEAD = prefix .. 'dead'
+local DEAD_TASKS = prefix .. 'dead:tasks'
+local JOBS_OPEN = prefix .. 'jobs:open'
+local JOBS_ENDED = prefix .. 'jobs:ended'
+local QUEUES = prefix .. 'queues'
+
+-- Lua on Redis fails when more than about 8,000 values are unpacked at once.
+local UNPACK = 2000
+-- How long the outcome of a task that no worker ended (lost too often, expired) is kept: one day.
+local KEEP_MS = 86400000
+-- Dead tasks are kept for people to look at, bounded by number and by age (30 days).
+local DEAD_MAX = 10000
+local DEAD_AGE_MS = 2592000000
+-- The history of one task is bounded; the newest attempts stay.
+local HISTORY_BYTES = 32768
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Calls `command key …values` in bites that `unpack` can take.
+local function each_bite(command, key, values)
+  for i = 1, #values, UNPACK do
+    call(command, key, unpack(values, i, math.min(i + UNPACK - 1, #values)))
+  end
+end
+
+local function inflight_key(lease) return prefix .. 'inflight:' .. lease end
+local function job_key(job) return prefix .. 'job:' .. job end
+-- One bit per chunk. done: settled for good. out: left the range, goes its own way (retried alone).
+local function done_key(job) return prefix .. 'job:' .. job .. ':done' end
+local function out_key(job) return prefix .. 'job:' .. job .. ':out' end
+local function job_history_key(job) return prefix .. 'job:' .. job .. ':history' end
+
+-- Wakes one idle worker of a queue. One token is enough: whoever takes it and leaves work
+-- behind rings again, so that wake-ups go on one by one and never as a herd.
+local function ring(queue)
+  local bell = prefix .. 'bell:' .. queue
+  if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
+end

@@ -1,0 +1,60 @@
+-- ready: how elements enter and leave the ready lists. An element is one of
+--   <id>               a task (32 hex digits)
+--   <job>:<index>      one chunk that goes its own way, because it is retried
+--   <job>:<lo>-<hi>    a range of chunks, lo included, hi not; `+<crashes>` follows when
+--                      workers were lost with it
+-- The hash `chunks` counts how many chunks the ranges of a list hold beyond the elements
+-- themselves, so that the depth of a queue is known without reading its lists.
+
+local function ready_key(queue, priority) return prefix .. 'ready:' .. queue .. ':' .. priority end
+local function suspects_key(queue) return prefix .. 'suspects:' .. queue end
+
+local function range_of(element)
+  local job, lo, hi, crashes = string.match(element, '^(%x+):(%d+)%-(%d+)%+?(%d*)$')
+  if not job then return nil end
+  return job, tonumber(lo), tonumber(hi), tonumber(crashes) or 0
+end
+
+local function range_element(job, lo, hi, crashes)
+  local element = string.format('%s:%.0f-%.0f', job, lo, hi)
+  if crashes > 0 then element = element .. '+' .. crashes end
+  return element
+end
+
+-- The number of chunks that an element adds to a list beyond being one element.
+local function extra_chunks(element)
+  local job, lo, hi = range_of(element)
+  if job then return hi - lo - 1 end
+  return 0
+end
+
+local function count_chunks(queue, priority, by)
+  if by ~= 0 then call('HINCRBY', CHUNKS, queue .. ':' .. priority, by) end
+end
+
+-- Puts an element at the front of its list: it was there before all that wait now.
+local function push_front(queue, priority, element)
+  call('LPUSH', ready_key(queue, priority), element)
+  count_chunks(queue, priority, extra_chunks(element))
+end
+
+-- Puts an element at the back of its list.
+local function push_back(queue, priority, element)
+  call('RPUSH', ready_key(queue, priority), element)
+  count_chunks(queue, priority, extra_chunks(element))
+end
+
+-- Moves up to `limit` due elements from `delayed` to the back of their lists.
+local function promote(now, limit)
+  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, limit)
+  if #due == 0 then return 0 end
+  local queues = {}
+  for _, member in ipairs(due) do
+    local priority, queue, id = string.match(member, '^(%d):([^:]+):(.+)$')
+    push_back(queue, priority, id)
+    queues[queue] = true
+  end
+  each_bite('ZREM', DELAYED, due)
+  for queue in pairs(queues) do ring(queue) end
+  return #due
+end

@@ -1,0 +1,116 @@
+-- reclaim: the tasks of an expired lease go back. The lease is removed and its in-flight hash set
+-- aside in one step; from that instant every late completion under it is stale. The hash is then
+-- emptied in bounded bites.
+--
+-- A delivery that ended with a lost worker counts as a crash. After the first one the task goes
+-- back to the front of its list. From the second on it is a suspect: a worker holds at most one
+-- suspect at a time, so that a poisonous task kills only its own worker and is known by it, and
+-- those that merely ran beside it are cleared. At the limit it is dead.
+
+local function crash_failure(crashes, lease)
+  return '{"kind":"crashed","message":"the worker that ran this was lost ' .. crashes
+    .. ' times, the last one under lease ' .. lease .. '","fingerprint":"crashed"}'
+end
+
+local function crash_outcome(crashes, lease, attempt, attempts, now)
+  return '{"v":1,"state":"failed","error":' .. crash_failure(crashes, lease) .. ',"attempt":' .. attempt
+    .. ',"worker":"' .. lease .. '","ended":' .. now .. ',"attempts":' .. attempts .. '}'
+end
+
+local function lost_entry(attempt, lease, claimed, now)
+  return '{"attempt":' .. attempt .. ',"outcome":"lost","worker":"' .. lease .. '","claimed":' .. claimed
+    .. ',"ended":' .. now .. '}'
+end
+
+local function put_back(queue, priority, element, crashes)
+  if crashes >= 2 then
+    call('LPUSH', suspects_key(queue), priority .. ':' .. element)
+  else
+    push_front(queue, priority, element)
+  end
+  ring(queue)
+end
+
+-- One task, or one chunk that goes its own way.
+local function reclaim_one(id, attempt, claimed, priority, queue, lease, limit, now)
+  local job, index = string.match(id, '^(%x+):(%d+)$')
+  local key, field = HISTORY, id
+  if job then
+    if call('HGET', job_key(job), 'state') ~= 'running' then return end
+    key, field = job_history_key(job), index
+  elseif call('HEXISTS', TASKS, id) == 0 then
+    return
+  end
+  local text = call('HGET', key, field)
+  local failures, crashes = history_counts(text)
+  crashes = crashes + 1
+  text = history_add(text, failures, crashes, lost_entry(attempt, lease, claimed, now))
+  if crashes < limit then
+    call('HSET', key, field, text)
+    put_back(queue, priority, id, crashes)
+  else
+    local outcome = crash_outcome(crashes, lease, attempt, history_json(text), now)
+    if job then
+      call('HSET', key, field, text)
+      fail_chunk(job, index, id, outcome, crash_failure(crashes, lease), now)
+    else
+      fail_task(id, outcome, crash_failure(crashes, lease), KEEP_MS, now)
+    end
+  end
+end
+
+-- A run of a range. What of it is settled is skipped when it is claimed again.
+local function reclaim_run(element, attempt, claimed, priority, queue, lease, limit, now)
+  local job, lo, hi = range_of(element)
+  if call('HGET', job_key(job), 'state') ~= 'running' then return end
+  local crashes = attempt
+  if hi - lo > 1 then
+    put_back(queue, priority, range_element(job, lo, hi, math.min(crashes, limit - 1)), crashes)
+  elseif call('GETBIT', done_key(job), lo) == 0 and call('GETBIT', out_key(job), lo) == 0 then
+    if crashes < limit then
+      put_back(queue, priority, range_element(job, lo, hi, crashes), crashes)
+    else
+      local id = string.format('%s:%.0f', job, lo)
+      local text = history_add(nil, 0, crashes, lost_entry(attempt, lease, claimed, now))
+      call('HSET', job_history_key(job), string.format('%.0f', lo), text)
+      local outcome = crash_outcome(crashes, lease, attempt, history_json(text), now)
+      fail_chunk(job, lo, id, outcome, crash_failure(crashes, lease), now)
+    end
+  end
+end
+
+-- Sets aside at most one expired lease (never `own`) and puts back at most `limit` of what
+-- expired leases held. Returns how many were put back.
+local function reclaim(now, own, limit, crash_limit)
+  local expired = call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 2)
+  for _, lease in ipairs(expired) do
+    if lease ~= own then
+      call('ZREM', LEASES, lease)
+      if call('EXISTS', inflight_key(lease)) == 1 then
+        call('RENAME', inflight_key(lease), prefix .. 'orphan:' .. lease)
+        call('RPUSH', ORPHANS, lease)
+      end
+      break
+    end
+  end
+  local lease = call('LINDEX', ORPHANS, 0)
+  if not lease then return 0 end
+  local key = prefix .. 'orphan:' .. lease
+  local held = call('HRANDFIELD', key, limit, 'WITHVALUES')
+  local entries, fields = {}, {}
+  for i = 1, #held, 2 do
+    fields[#fields + 1] = held[i]
+    if held[i] ~= '#' then entries[#entries + 1] = { held[i], held[i + 1] } end
+  end
+  -- Ids begin with their time: pushing the youngest first leaves the oldest in front.
+  table.sort(entries, function(a, b) return a[1] > b[1] end)
+  for _, entry in ipairs(entries) do
+    local attempt, claimed, priority, queue = string.match(entry[2], '^(%d+):(%d+):(%d):([^:]+)')
+    local back = range_of(entry[1]) and reclaim_run or reclaim_one
+    back(entry[1], tonumber(attempt), claimed, priority, queue, lease, crash_limit, now)
+  end
+  each_bite('HDEL', key, fields)
+  if call('EXISTS', key) == 0 then call('LPOP', ORPHANS) end
+  call('HINCRBY', STATS, 'reclaimed', #entries)
+  return #entries
+end

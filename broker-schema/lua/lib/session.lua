@@ -1,0 +1,49 @@
+-- session: a lease talks to Redis in numbered calls, one at a time. The number of the last one is
+-- kept in the field `#` of its in-flight hash, so that a call whose reply was lost can be sent
+-- again: it changes nothing then and is answered with all that the lease holds.
+
+-- ok | repeated | lost
+local function open_call(lease, number)
+  if not call('ZSCORE', LEASES, lease) then return 'lost' end
+  local last = call('HGET', inflight_key(lease), '#')
+  if last == number then return 'repeated' end
+  return 'ok'
+end
+
+-- All that a lease holds, in the form in which `take` gives it.
+local function holdings(lease)
+  local held = call('HGETALL', inflight_key(lease))
+  local groups, runs = {}, {}
+  for i = 1, #held, 2 do
+    local id = held[i]
+    local attempt, _, priority, queue = string.match(held[i + 1], '^(%d+):(%d+):(%d):([^:]+)')
+    if attempt then
+      local record = call('HGET', TASKS, id)
+      if record then
+        local history, inputs = call('HGET', HISTORY, id), call('HGET', INPUTS, id)
+        groups[#groups + 1] = { queue, priority, { id }, { record }, { history or '' }, { inputs or '' } }
+      else
+        local job, index = string.match(id, '^(%x+):(%d+)')
+        local text = job and not range_of(id) and call('HGET', job_history_key(job), index)
+        local spec = job and call('HGET', job_key(job), 'spec')
+        if spec then runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '' } end
+      end
+    end
+  end
+  return groups, runs
+end
+
+-- args: 1 lease, 2 call number, 3 want, 4 '1' if a suspect may be given, 5 crash limit,
+-- 6 number of queues, then the queues. Returns the index of the first argument after them.
+local function take_args()
+  local queues, n = {}, tonumber(ARGV[6])
+  for i = 1, n do queues[i] = ARGV[6 + i] end
+  return {
+    lease = ARGV[1],
+    number = ARGV[2],
+    want = tonumber(ARGV[3]),
+    suspect = ARGV[4] == '1',
+    crash_limit = tonumber(ARGV[5]),
+    queues = queues,
+  }, 7 + n
+end

@@ -1,0 +1,44 @@
+-- snapshot: the state of a shard at one instant, for the monitor, the CLI and doctor. Reads only.
+-- keys   1 prefix
+-- args   1 how many queues at most  2 how many jobs of each kind at most
+-- reply  <now ms> <queues> <jobs> <numbers> <stats>
+--        queue: name, length of its list at priority 0..9, chunks beyond those, suspects
+--        job: id, then its hash as a flat list (without accumulators)
+--        numbers: tasks not ended, delayed, waiting, leases, dead, open jobs, leases being emptied
+-- cost   O(queues + jobs)
+local now = now_ms()
+local queues, jobs = {}, {}
+local names = call('SRANDMEMBER', QUEUES, ARGV[1])
+table.sort(names)
+for _, queue in ipairs(names) do
+  local lengths, extra = {}, 0
+  for priority = 0, 9 do
+    lengths[priority + 1] = call('LLEN', ready_key(queue, priority))
+    extra = extra + (tonumber(call('HGET', CHUNKS, queue .. ':' .. priority)) or 0)
+  end
+  queues[#queues + 1] = { queue, lengths, extra, call('LLEN', suspects_key(queue)) }
+end
+
+local FIELDS = { 'state', 'spec', 'total', 'done', 'failed', 'retried', 'created', 'started', 'ended',
+  'failed_task', 'failure' }
+local function add_jobs(index)
+  for _, job in ipairs(call('ZRANGE', index, 0, ARGV[2] - 1, 'REV')) do
+    local values = call('HMGET', job_key(job), unpack(FIELDS))
+    if values[1] then
+      local flat = {}
+      for i, name in ipairs(FIELDS) do
+        if values[i] then
+          flat[#flat + 1] = name
+          flat[#flat + 1] = values[i]
+        end
+      end
+      jobs[#jobs + 1] = { job, flat }
+    end
+  end
+end
+add_jobs(JOBS_OPEN)
+add_jobs(JOBS_ENDED)
+
+local numbers = { call('HLEN', TASKS), call('ZCARD', DELAYED), call('HLEN', WAITING), call('ZCARD', LEASES),
+  call('ZCARD', DEAD), call('ZCARD', JOBS_OPEN), call('LLEN', ORPHANS) }
+return { now, queues, jobs, numbers, call('HGETALL', STATS) }

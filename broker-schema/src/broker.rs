@@ -1,0 +1,348 @@
+//! The [`Broker`]: one thin method per verb. What each does is told in the header of its script.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+
+use crate::config::{RedisConfig, ServerReport};
+use crate::connection::{Connections, MAX_BLOCK};
+use crate::error::BrokerError;
+use crate::id::{ClientId, JobId, LeaseId, TaskId};
+use crate::keys::Keys;
+use crate::name::QueueName;
+use crate::record::Record;
+use crate::script::{
+    self, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView, Opened, RangeJob,
+    Reclaimed, Renewed, Snapshot, Watched, Whereabouts, Workers,
+};
+use crate::subscription::Subscription;
+use crate::time::{Timestamp, millis};
+
+/// Access to one namespace on one Redis server. Cheap to clone; clones share their connections.
+///
+/// No call retries by itself: those that change something carry a number and are safe to repeat
+/// by whoever knows until when that makes sense.
+#[derive(Clone)]
+pub struct Broker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: RedisConfig,
+    keys: Keys,
+    connections: Connections,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Broker").field("config", &self.inner.config).finish()
+    }
+}
+
+impl Broker {
+    /// A broker for this server. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`BrokerError::Url`] if the URL cannot be used.
+    pub fn new(config: RedisConfig) -> Result<Self, BrokerError> {
+        let keys = Keys::new(&config.namespace);
+        let connections = Connections::new(&config)?;
+        Ok(Self { inner: Arc::new(Inner { config, keys, connections }) })
+    }
+
+    /// A second broker of the same kind with connections of its own, for a thread with its own
+    /// runtime: a connection lives in the runtime that made it.
+    ///
+    /// # Errors
+    /// As [`Broker::new`].
+    pub fn separate(&self) -> Result<Self, BrokerError> {
+        Self::new(self.inner.config.clone())
+    }
+
+    /// How this broker reaches its server.
+    pub fn config(&self) -> &RedisConfig {
+        &self.inner.config
+    }
+
+    /// The keys of its namespace.
+    pub fn keys(&self) -> &Keys {
+        &self.inner.keys
+    }
+
+    /// Where the server is, without user and password.
+    pub fn server(&self) -> &str {
+        self.inner.connections.server()
+    }
+
+    /// Looks at the server: can it hold a queue, and does it lose tasks?
+    ///
+    /// # Errors
+    /// [`BrokerError::Unsuitable`] if it is too old or a replica, and whatever keeps us from it.
+    pub async fn check_server(&self) -> Result<ServerReport, BrokerError> {
+        let info =
+            self.inner.connections.command("INFO", redis::cmd("INFO").arg("everything")).await?;
+        let info: String = redis::from_redis_value(info).unwrap_or_default();
+        ServerReport::from_info(&info, self.server())
+    }
+
+    /// The answer to `INFO <section>`, for measurements.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn info(&self, section: &str) -> Result<String, BrokerError> {
+        let info = self.inner.connections.command("INFO", redis::cmd("INFO").arg(section)).await?;
+        Ok(redis::from_redis_value(info).unwrap_or_default())
+    }
+
+    /// One round trip to the server.
+    ///
+    /// # Errors
+    /// Whatever keeps us from it.
+    pub async fn ping(&self) -> Result<(), BrokerError> {
+        self.inner.connections.command("PING", &redis::cmd("PING")).await.map(|_| ())
+    }
+
+    /// Enqueues a batch. `number` counts the batches of `producer` upwards: a batch that was
+    /// carried out already changes nothing.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; the batch may have been carried out.
+    pub async fn enqueue(
+        &self,
+        producer: &ClientId,
+        number: u64,
+        entries: &[Entry],
+    ) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+        script::enqueue(&self.inner.connections, &self.inner.keys, producer, number, entries).await
+    }
+
+    /// Enqueues a job of chunks, numbered as a batch of [`Broker::enqueue`].
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; the job may have been enqueued.
+    pub async fn enqueue_range(
+        &self,
+        producer: &ClientId,
+        number: u64,
+        job: &RangeJob,
+    ) -> Result<(Timestamp, Option<Duplicate>), BrokerError> {
+        script::enqueue_range(&self.inner.connections, &self.inner.keys, producer, number, job)
+            .await
+    }
+
+    /// Begins a lease that lives for `visibility` unless renewed.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn open(&self, lease: &LeaseId, visibility: Duration) -> Result<Opened, BrokerError> {
+        script::open(&self.inner.connections, &self.inner.keys, lease, millis(visibility)).await
+    }
+
+    /// Asks for tasks.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; repeat the call under the same number.
+    pub async fn claim(&self, claim: &Claim<'_>) -> Result<Claimed, BrokerError> {
+        script::claim(&self.inner.connections, &self.inner.keys, claim).await
+    }
+
+    /// Reports endings and asks for tasks in one round trip.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; repeat the call under the same number.
+    pub async fn complete(
+        &self,
+        claim: &Claim<'_>,
+        endings: &[Ending],
+    ) -> Result<Claimed, BrokerError> {
+        script::complete(&self.inner.connections, &self.inner.keys, claim, endings).await
+    }
+
+    /// Prolongs a lease. `jobs`: those it holds chunks of.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn renew(
+        &self,
+        lease: &LeaseId,
+        visibility: Duration,
+        jobs: &[JobId],
+    ) -> Result<Renewed, BrokerError> {
+        script::renew(&self.inner.connections, &self.inner.keys, lease, millis(visibility), jobs)
+            .await
+    }
+
+    /// Ends a lease that holds nothing.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn close(&self, lease: &LeaseId) -> Result<Closed, BrokerError> {
+        script::close(&self.inner.connections, &self.inner.keys, lease).await
+    }
+
+    /// Upkeep: at most `limit` of each kind.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn reclaim(
+        &self,
+        own: Option<&LeaseId>,
+        limit: u32,
+        crash_limit: u32,
+    ) -> Result<Reclaimed, BrokerError> {
+        script::reclaim(&self.inner.connections, &self.inner.keys, own, limit, crash_limit).await
+    }
+
+    /// Passes a bell token on.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn ring(&self, queues: &[QueueName]) -> Result<(), BrokerError> {
+        script::ring(&self.inner.connections, &self.inner.keys, queues).await
+    }
+
+    /// Waits until a bell of these queues rings, at most `wait`. True if it rang.
+    ///
+    /// The future must be polled to its end, or the token may be lost (a lost token only delays:
+    /// idle workers look again by themselves).
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn wait_for_bell(
+        &self,
+        bell: &mut Bell,
+        wait: Duration,
+    ) -> Result<bool, BrokerError> {
+        let connections = &self.inner.connections;
+        // Zero would mean: block for ever.
+        let wait = wait.clamp(Duration::from_millis(1), MAX_BLOCK);
+        let mut connection = match bell.connection.take() {
+            Some(connection) => connection,
+            None => connections.blocking().await?,
+        };
+        let mut command = redis::cmd("BLPOP");
+        for queue in &bell.queues {
+            command.arg(self.inner.keys.bell(queue));
+        }
+        command.arg(wait.as_secs_f64());
+        let answer: Result<Value, _> = command.query_async(&mut connection).await;
+        match answer {
+            Ok(value) => {
+                bell.connection = Some(connection);
+                Ok(value != Value::Nil)
+            }
+            Err(error) => Err(connections.explain("BLPOP", error)),
+        }
+    }
+
+    /// Asks for outcomes; the ends of those still under way will be told to `client`.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn watch(
+        &self,
+        client: &ClientId,
+        ids: &[TaskId],
+    ) -> Result<Vec<Watched>, BrokerError> {
+        script::watch(&self.inner.connections, &self.inner.keys, client, ids).await
+    }
+
+    /// Hears which of the watched tasks of `client` end.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn subscribe(&self, client: &ClientId) -> Result<Subscription, BrokerError> {
+        let connections = &self.inner.connections;
+        let mut pubsub = connections.pubsub().await?;
+        let channel = self.inner.keys.ended(client);
+        pubsub.subscribe(channel).await.map_err(|error| connections.explain("SUBSCRIBE", error))?;
+        Ok(Subscription::new(pubsub))
+    }
+
+    /// What is known of one task or chunk.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn inspect(&self, id: TaskId) -> Result<Found, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        let found = script::inspect(connections, keys, id, None).await?;
+        // Whether it is delayed can only be asked with its place, which stands in the record.
+        match delayed_place(&found) {
+            Some(place) => script::inspect(connections, keys, id, Some(&place)).await,
+            None => Ok(found),
+        }
+    }
+
+    /// All that is stored of one job, with the Redis time.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn job(&self, id: JobId) -> Result<(Timestamp, Option<JobView>), BrokerError> {
+        script::job(&self.inner.connections, &self.inner.keys, id).await
+    }
+
+    /// The state of the shard at one instant: at most `queues` queues, and `jobs` open and as many
+    /// ended jobs.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn snapshot(&self, queues: u32, jobs: u32) -> Result<Snapshot, BrokerError> {
+        script::snapshot(&self.inner.connections, &self.inner.keys, queues, jobs).await
+    }
+
+    /// Tells who a worker is; None when it leaves.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn beat(
+        &self,
+        lease: &LeaseId,
+        live: Duration,
+        description: Option<&str>,
+    ) -> Result<(), BrokerError> {
+        script::beat(&self.inner.connections, &self.inner.keys, lease, millis(live), description)
+            .await
+    }
+
+    /// A page of the workers of the namespace.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn workers(&self, offset: u64, limit: u32) -> Result<Workers, BrokerError> {
+        script::workers(&self.inner.connections, &self.inner.keys, offset, limit).await
+    }
+}
+
+/// `<priority>:<queue>` of something that is queued.
+fn delayed_place(found: &Found) -> Option<String> {
+    let (whereabouts, options) = match found {
+        Found::Task { whereabouts, record, .. } => {
+            (whereabouts, Record::decode(record).ok()?.options())
+        }
+        Found::Chunk { whereabouts, spec, .. } => {
+            (whereabouts, crate::job::JobSpec::decode(spec).ok()?.chunk.options())
+        }
+        Found::Ended(_) | Found::Unknown => return None,
+    };
+    (*whereabouts == Whereabouts::Queued).then(|| format!("{}:{}", options.priority, options.queue))
+}
+
+/// What an idle worker blocks on, with a connection of its own.
+pub struct Bell {
+    queues: Vec<QueueName>,
+    connection: Option<redis::aio::MultiplexedConnection>,
+}
+
+impl Bell {
+    /// The bells of these queues.
+    pub fn new(queues: Vec<QueueName>) -> Self {
+        Self { queues, connection: None }
+    }
+}
+
+impl std::fmt::Debug for Bell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bell").field("queues", &self.queues).finish_non_exhaustive()
+    }
+}

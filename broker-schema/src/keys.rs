@@ -1,0 +1,359 @@
+//! Every key in Redis: pattern, type, what it holds, who writes, reads and removes it, and when
+//! it expires by itself. Scripts build the same names under the same prefix (`lua/lib/base.lua`).
+
+use crate::id::{ClientId, LeaseId};
+use crate::name::{Namespace, QueueName};
+
+/// The keys of one shard of a namespace.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+    fleet: String,
+}
+
+impl Keys {
+    /// The keys of the first (and so far only) shard.
+    pub fn new(namespace: &Namespace) -> Self {
+        Self { prefix: format!("{{{namespace}:0}}:"), fleet: format!("{{{namespace}}}:") }
+    }
+
+    /// What every key of the shard begins with. The braces are a hash tag: all these keys live
+    /// in one slot of a Redis Cluster, so a script may touch any of them.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What every key of the whole namespace begins with.
+    pub fn fleet(&self) -> &str {
+        &self.fleet
+    }
+
+    /// The list that idle workers of a queue block on.
+    pub fn bell(&self, queue: &QueueName) -> String {
+        format!("{}bell:{queue}", self.prefix)
+    }
+
+    /// The channel on which a client hears which of its tasks ended.
+    pub fn ended(&self, client: &ClientId) -> String {
+        format!("{}ended:{client}", self.prefix)
+    }
+
+    /// What a lease holds.
+    pub fn inflight(&self, lease: &LeaseId) -> String {
+        format!("{}inflight:{lease}", self.prefix)
+    }
+}
+
+/// One row of the key table.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyRow {
+    /// The name after the prefix.
+    pub pattern: &'static str,
+    /// The Redis type.
+    pub kind: &'static str,
+    /// What it holds.
+    pub holds: &'static str,
+    /// The scripts that write it.
+    pub writers: &'static str,
+    /// The scripts that read it.
+    pub readers: &'static str,
+    /// What removes it, or its parts.
+    pub remover: &'static str,
+    /// When it expires by itself.
+    pub expiry: &'static str,
+}
+
+const fn key(
+    pattern: &'static str,
+    kind: &'static str,
+    holds: &'static str,
+    writers: &'static str,
+    readers: &'static str,
+    remover: &'static str,
+    expiry: &'static str,
+) -> KeyRow {
+    KeyRow { pattern, kind, holds, writers, readers, remover, expiry }
+}
+
+/// All keys. A test compares what a busy system holds with it.
+pub const TABLE: &[KeyRow] = &[
+    key(
+        "tasks",
+        "hash",
+        "id → record of every task that has not ended",
+        "enqueue, enqueue_range",
+        "claim, inspect",
+        "complete, claim (expired), reclaim (dead)",
+        "never",
+    ),
+    key(
+        "ready:<queue>:<priority>",
+        "list",
+        "ids, chunks and ranges that wait for a worker, oldest first",
+        "enqueue, complete, reclaim, claim (rest of a range)",
+        "claim, snapshot",
+        "claim",
+        "never",
+    ),
+    key(
+        "suspects:<queue>",
+        "list",
+        "what lost its worker twice or more; given out one at a time",
+        "reclaim",
+        "claim",
+        "claim",
+        "never",
+    ),
+    key(
+        "chunks",
+        "hash",
+        "<queue>:<priority> → chunks in its ranges beyond the list's length",
+        "enqueue_range, claim, complete, reclaim",
+        "snapshot",
+        "one field per list, bounded by the queues",
+        "never",
+    ),
+    key(
+        "delayed",
+        "zset",
+        "<priority>:<queue>:<id> → due time (ms)",
+        "enqueue, complete",
+        "claim, inspect",
+        "claim, reclaim",
+        "never",
+    ),
+    key(
+        "expiry",
+        "zset",
+        "id → time (ms) after which it is not started any more",
+        "enqueue",
+        "claim",
+        "claim",
+        "never",
+    ),
+    key(
+        "waiting",
+        "hash",
+        "id of a reducer → <priority>:<queue> it goes to",
+        "enqueue_range",
+        "complete, inspect",
+        "complete",
+        "never",
+    ),
+    key(
+        "inputs",
+        "hash",
+        "id of a reducer → the accumulators it is given",
+        "complete",
+        "claim",
+        "complete",
+        "never",
+    ),
+    key(
+        "leases",
+        "zset",
+        "lease → deadline (ms)",
+        "open, renew",
+        "all scripts of a worker",
+        "close, claim and reclaim (expired)",
+        "never",
+    ),
+    key(
+        "inflight:<lease>",
+        "hash",
+        "what a worker holds: id → attempt:claimed:priority:queue[:chunks left]; `#` → number of its last call",
+        "open, claim, complete",
+        "claim, complete, inspect",
+        "complete, close, reclaim",
+        "never",
+    ),
+    key(
+        "orphan:<lease>",
+        "hash",
+        "what an expired lease held, while it is put back",
+        "reclaim",
+        "reclaim",
+        "reclaim",
+        "never",
+    ),
+    key(
+        "orphans",
+        "list",
+        "the expired leases that are being emptied",
+        "reclaim",
+        "reclaim",
+        "reclaim",
+        "never",
+    ),
+    key(
+        "history",
+        "hash",
+        "id → counts and attempts of tasks that failed or crashed and go on",
+        "complete, reclaim",
+        "claim, inspect",
+        "complete, reclaim",
+        "never",
+    ),
+    key(
+        "result:<id>",
+        "string",
+        "the outcome of a task or job",
+        "complete, claim (expired), reclaim (dead)",
+        "watch, inspect",
+        "its expiry",
+        "the retention of the task",
+    ),
+    key(
+        "job:<id>",
+        "hash",
+        "spec, totals, counts, accumulators (acc:<name>), state",
+        "enqueue_range, complete",
+        "claim, complete, snapshot, job",
+        "its expiry",
+        "when the job has ended: its retention",
+    ),
+    key(
+        "job:<id>:done",
+        "string",
+        "one bit per chunk: settled",
+        "enqueue_range, complete, reclaim",
+        "claim, complete, inspect",
+        "its expiry",
+        "as the job",
+    ),
+    key(
+        "job:<id>:out",
+        "string",
+        "one bit per chunk: left its range, goes its own way",
+        "complete",
+        "claim",
+        "its expiry",
+        "as the job",
+    ),
+    key(
+        "job:<id>:history",
+        "hash",
+        "index → counts and attempts of chunks that failed or crashed",
+        "complete, reclaim",
+        "claim, inspect",
+        "its expiry",
+        "as the job",
+    ),
+    key(
+        "jobs:open",
+        "zset",
+        "job → time of its enqueue (ms)",
+        "enqueue_range",
+        "snapshot, watch",
+        "complete, reclaim",
+        "never",
+    ),
+    key(
+        "jobs:ended",
+        "zset",
+        "job → time (ms) when nothing is left of it",
+        "complete, reclaim",
+        "snapshot",
+        "the end of later jobs",
+        "never",
+    ),
+    key(
+        "dead",
+        "zset",
+        "id → time of its final failure (ms); at most 10,000, at most 30 days",
+        "complete, reclaim",
+        "snapshot",
+        "later failures",
+        "never",
+    ),
+    key(
+        "dead:tasks",
+        "hash",
+        "id → record and outcome",
+        "complete, reclaim",
+        "people",
+        "as dead",
+        "never",
+    ),
+    key(
+        "bell:<queue>",
+        "list",
+        "at most one token; idle workers block on it",
+        "enqueue, claim, complete, reclaim, ring",
+        "workers (BLPOP)",
+        "workers",
+        "never",
+    ),
+    key(
+        "watch",
+        "string",
+        "the next event and the idle worker that wakes for it",
+        "claim",
+        "claim",
+        "its expiry",
+        "50 ms after the event",
+    ),
+    key(
+        "watchers",
+        "hash",
+        "id → clients that wait for its end",
+        "watch",
+        "complete, reclaim, claim (expired)",
+        "complete, reclaim, claim (expired)",
+        "never",
+    ),
+    key(
+        "producer:<client>",
+        "string",
+        "number of a producer's last batch",
+        "enqueue, enqueue_range",
+        "enqueue, enqueue_range",
+        "its expiry",
+        "a day after the last batch",
+    ),
+    key(
+        "unique:<key>",
+        "string",
+        "idempotency key → id of the first task",
+        "enqueue, enqueue_range",
+        "enqueue, enqueue_range",
+        "its expiry",
+        "the time to live of the key",
+    ),
+    key(
+        "queues",
+        "set",
+        "names of the queues that were ever used",
+        "enqueue, enqueue_range",
+        "snapshot",
+        "nobody: a handful of names",
+        "never",
+    ),
+    key(
+        "stats",
+        "hash",
+        "totals: enqueued, succeeded, failed, retried, reclaimed, expired",
+        "enqueue, complete, reclaim, claim",
+        "snapshot",
+        "nobody: six numbers",
+        "never",
+    ),
+    key(
+        "worker:<lease>",
+        "string",
+        "(fleet) who the worker is and what it does, JSON",
+        "beat",
+        "workers",
+        "beat",
+        "three heartbeats",
+    ),
+    key(
+        "workers",
+        "zset",
+        "(fleet) lease → time of expiry (ms)",
+        "beat",
+        "workers",
+        "beat",
+        "never",
+    ),
+];

@@ -1,0 +1,51 @@
+//! The protocol of Celeriac: what is stored in Redis, how it changes, and [`Broker`], the one
+//! way to change it.
+//!
+//! The pure part (ids, records, states, keys, retry decisions) compiles without Redis and
+//! without an async runtime; the feature `client` (on by default) adds the scripts and the
+//! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
+
+pub mod error;
+pub mod id;
+pub mod job;
+pub mod keys;
+pub mod limits;
+pub mod name;
+pub mod outcome;
+pub mod record;
+pub mod retry;
+pub mod state;
+pub mod time;
+pub mod worker_info;
+
+#[cfg(feature = "client")]
+mod broker;
+#[cfg(feature = "client")]
+pub mod config;
+#[cfg(feature = "client")]
+mod connection;
+#[cfg(feature = "client")]
+mod reply;
+#[cfg(feature = "client")]
+pub mod script;
+#[cfg(feature = "client")]
+mod subscription;
+
+#[cfg(feature = "client")]
+pub use broker::{Bell, Broker};
+#[cfg(feature = "client")]
+pub use config::{RedisConfig, ServerReport};
+#[cfg(feature = "client")]
+pub use subscription::Subscription;
+
+pub use error::{BrokerError, InvalidInput};
+pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
+pub use job::{Accumulate, Delta, JobSpec, Reducer, Split};
+pub use keys::Keys;
+pub use name::{Namespace, Priority, QueueName, TaskName, UniqueKey};
+pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
+pub use record::{Record, TaskOptions};
+pub use retry::{Backoff, Decision, RetryPolicy};
+pub use state::State;
+pub use time::Timestamp;
+pub use worker_info::{Progress, RunningTask, WorkerInfo};

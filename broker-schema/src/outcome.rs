@@ -1,0 +1,204 @@
+//! The outcome: how a task ended, as it is stored under `result:<id>`; and the attempts that led
+//! there, side by side.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::limits::{MAX_ERROR_BYTES, MAX_TRACE_BYTES};
+use crate::state::State;
+use crate::time::Timestamp;
+
+/// How a task or job ended. All times are Redis time in milliseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The version of the stored form.
+    pub v: u16,
+    /// One of the final states.
+    pub state: State,
+    /// What the task returned: the bytes it wrote. Present when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<RawValue>>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskFailure>,
+    /// For a job: the task or chunk whose failure ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_task: Option<String>,
+    /// The number of the last attempt, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The lease under which it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// When the last attempt began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Earlier attempts, and for a failure also the last one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt of a task that did not succeed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// `failed`, or `lost` when its worker was.
+    pub outcome: Cow<'static, str>,
+    /// The lease under which it ran.
+    pub worker: String,
+    /// When the task was claimed (known for lost ones).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<Timestamp>,
+    /// When it began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskFailure>,
+    /// How long it was put off until the next attempt, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_in_ms: Option<u64>,
+}
+
+/// What kind of trouble ended an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The task returned an error.
+    Error,
+    /// The task panicked.
+    Panic,
+    /// The task ran longer than its time-out.
+    Timeout,
+    /// The worker has no task of this name.
+    UnknownTask,
+    /// The arguments do not fit the task.
+    BadArguments,
+    /// The record cannot be read, or was written by a newer version.
+    BadRecord,
+    /// The result is too large, or cannot be written as JSON.
+    BadResult,
+    /// The result does not fit the accumulators of the job.
+    BadAccumulator,
+    /// Its workers were lost too often.
+    Crashed,
+    /// A kind that a newer version writes.
+    #[serde(other)]
+    Other,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailure {
+    /// What kind of trouble.
+    pub kind: ErrorKind,
+    /// What happened, at most 2 kB.
+    pub message: String,
+    /// Where it happened, at most 16 kB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// The same for failures of the same sort: kind and message without what varies.
+    pub fingerprint: String,
+}
+
+impl TaskFailure {
+    /// A failure with its message cut to the limit and its fingerprint computed.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = cut(message.into(), MAX_ERROR_BYTES);
+        let fingerprint = fingerprint(kind, &message);
+        Self { kind, message, trace: None, fingerprint }
+    }
+
+    /// The same with a trace.
+    #[must_use]
+    pub fn with_trace(mut self, trace: impl Into<String>) -> Self {
+        self.trace = Some(cut(trace.into(), MAX_TRACE_BYTES));
+        self
+    }
+}
+
+impl std::fmt::Display for TaskFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let mut end = max - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// Sixteen hex digits: FNV-1a (Fowler, Noll, Vo) over kind and message, in which every run of
+/// digits counts as one `0`, so that ids and numbers in a message do not tell errors apart.
+fn fingerprint(kind: ErrorKind, message: &str) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut feed = |byte: u8| {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    };
+    feed(kind as u8);
+    let mut in_number = false;
+    for byte in message.bytes() {
+        let digit = byte.is_ascii_digit();
+        if !(digit && in_number) {
+            feed(if digit { b'0' } else { byte });
+        }
+        in_number = digit;
+    }
+    format!("{hash:016x}")
+}
+
+/// The attempts in a history entry as scripts keep it: a line of counts, then a line of JSON for
+/// each attempt. What cannot be read is left out.
+pub fn attempts_of(history: &str) -> Vec<Attempt> {
+    history.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The earlier failures and crashes that a history entry counts.
+pub fn counts_of(history: &str) -> (u32, u32) {
+    let mut numbers =
+        history.lines().next().unwrap_or("").split(' ').map(|n| n.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_ignore_numbers_only() {
+        let of = |message: &str| TaskFailure::new(ErrorKind::Error, message).fingerprint;
+        assert_eq!(of("row 17 missing"), of("row 4711 missing"));
+        assert_ne!(of("row 17 missing"), of("row 17 locked"));
+        assert_ne!(of("x"), TaskFailure::new(ErrorKind::Panic, "x").fingerprint);
+    }
+
+    #[test]
+    fn long_messages_are_cut_at_a_character() {
+        let failure = TaskFailure::new(ErrorKind::Error, "ä".repeat(5_000));
+        assert!(failure.message.len() <= MAX_ERROR_BYTES);
+        assert!(failure.message.ends_with('…'));
+    }
+
+    #[test]
+    fn a_history_is_read_line_by_line() {
+        let history = "1 1\n{\"attempt\":1,\"outcome\":\"lost\",\"worker\":\"a\",\"claimed\":5,\"ended\":9}\nnoise";
+        assert_eq!(counts_of(history), (1, 1));
+        assert_eq!(attempts_of(history).len(), 1);
+        assert_eq!(counts_of(""), (0, 0));
+    }
+}

@@ -1,0 +1,226 @@
+//! The record: the one stored document of a task. Readable JSON, opaque to Lua; what equals the
+//! default is left out, so that a short task stays short in memory.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::InvalidInput;
+use crate::limits::{DEFAULT_KEEP_MS, MAX_ARGS_BYTES};
+use crate::name::{Priority, QueueName, TaskName};
+use crate::retry::{Backoff, RetryPolicy};
+
+/// The version of the stored form that this build writes, and the newest that it reads.
+pub const FORMAT: u16 = 1;
+
+/// How a task is to be run. Where it waits and when it starts is decided at enqueue time and is
+/// not part of it, except for queue and priority, which readers want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskOptions {
+    /// The queue it waits in.
+    pub queue: QueueName,
+    /// Its priority there.
+    pub priority: Priority,
+    /// What happens when an attempt fails.
+    pub retry: RetryPolicy,
+    /// The longest time an attempt may run, in milliseconds. None: as long as it wants.
+    pub timeout_ms: Option<u64>,
+    /// For how long its outcome is kept, in milliseconds. 0: not at all.
+    pub keep_ms: u64,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            queue: QueueName::default(),
+            priority: Priority::default(),
+            retry: RetryPolicy::default(),
+            timeout_ms: None,
+            keep_ms: DEFAULT_KEEP_MS,
+        }
+    }
+}
+
+/// A task as it is stored.
+///
+/// ```
+/// use celeriac_broker_schema::{Record, TaskOptions};
+/// let args = serde_json::value::to_raw_value(&["hello"]).expect("JSON");
+/// let name = "echo".parse()?;
+/// let stored = Record::new(&name, &args, &TaskOptions::default()).encode()?;
+/// assert_eq!(stored, r#"{"v":1,"task":"echo","args":["hello"]}"#);
+/// assert_eq!(Record::decode(&stored).expect("a record").task, "echo");
+/// # Ok::<(), celeriac_broker_schema::InvalidInput>(())
+/// ```
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record<'a> {
+    /// The version of the stored form.
+    pub v: u16,
+    /// The name of the task.
+    #[serde(borrow)]
+    pub task: Cow<'a, str>,
+    /// Its arguments: the bytes that were sent.
+    #[serde(borrow)]
+    pub args: &'a RawValue,
+    /// The queue, if it is not `default`.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Cow<'a, str>>,
+    /// The priority, if it is not the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Retries, if not the default number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Backoff, if not the default one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// Time-out of an attempt in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// Retention of the outcome in milliseconds, if not the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_ms: Option<u64>,
+}
+
+/// Why a stored record cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadableRecord {
+    /// Written by a newer version of Celeriac.
+    #[error("the record has format {found}, this worker reads up to {FORMAT}: update the worker")]
+    Newer {
+        /// The format found.
+        found: u16,
+    },
+    /// Not a record at all.
+    #[error("the record is not readable: {0}")]
+    Broken(String),
+}
+
+fn unless<T: PartialEq>(value: T, default: &T) -> Option<T> {
+    (value != *default).then_some(value)
+}
+
+impl<'a> Record<'a> {
+    /// The record of a task with these arguments and options.
+    pub fn new(task: &'a TaskName, args: &'a RawValue, options: &'a TaskOptions) -> Self {
+        let default = RetryPolicy::default();
+        Self {
+            v: FORMAT,
+            task: Cow::Borrowed(task.as_str()),
+            args,
+            queue: (options.queue != QueueName::default())
+                .then(|| Cow::Borrowed(options.queue.as_str())),
+            priority: unless(options.priority, &Priority::default()),
+            retries: unless(options.retry.retries, &default.retries),
+            backoff: unless(options.retry.backoff, &default.backoff),
+            timeout_ms: options.timeout_ms,
+            keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
+        }
+    }
+
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`InvalidInput::TooLarge`] if the arguments are over the limit.
+    pub fn encode(&self) -> Result<String, InvalidInput> {
+        let bytes = self.args.get().len();
+        if bytes > MAX_ARGS_BYTES {
+            return Err(InvalidInput::TooLarge { what: "arguments", bytes, max: MAX_ARGS_BYTES });
+        }
+        serde_json::to_string(self)
+            .map_err(|error| InvalidInput::Json { what: "record", reason: error.to_string() })
+    }
+
+    /// Reads a stored record.
+    ///
+    /// # Errors
+    /// [`UnreadableRecord`]: written by a newer version, or not a record.
+    pub fn decode(stored: &'a str) -> Result<Self, UnreadableRecord> {
+        let broken = |error: serde_json::Error| UnreadableRecord::Broken(error.to_string());
+        match serde_json::from_str::<Self>(stored) {
+            Ok(record) if record.v <= FORMAT => Ok(record),
+            Ok(record) => Err(UnreadableRecord::Newer { found: record.v }),
+            // A newer format may lack what this one requires: its number is what counts then.
+            Err(error) => match serde_json::from_str::<Version>(stored) {
+                Ok(Version { v }) if v > FORMAT => Err(UnreadableRecord::Newer { found: v }),
+                _ => Err(broken(error)),
+            },
+        }
+    }
+
+    /// The options of the task, with what was left out filled in.
+    pub fn options(&self) -> TaskOptions {
+        let default = TaskOptions::default();
+        TaskOptions {
+            queue: self.queue.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
+            priority: self.priority.unwrap_or_default(),
+            retry: self.retry(),
+            timeout_ms: self.timeout_ms,
+            keep_ms: self.keep_ms.unwrap_or(default.keep_ms),
+        }
+    }
+
+    /// The retry policy of the task.
+    pub fn retry(&self) -> RetryPolicy {
+        let default = RetryPolicy::default();
+        RetryPolicy {
+            retries: self.retries.unwrap_or(default.retries),
+            backoff: self.backoff.unwrap_or(default.backoff),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_survive_the_stored_form() {
+        let args = serde_json::value::to_raw_value(&1).expect("JSON");
+        let name: TaskName = "t".parse().expect("a name");
+        let options = TaskOptions {
+            queue: "mail".parse().expect("a queue"),
+            priority: Priority::HIGHEST,
+            retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
+            timeout_ms: Some(1_500),
+            keep_ms: 0,
+        };
+        for options in [options, TaskOptions::default()] {
+            let stored = Record::new(&name, &args, &options).encode().expect("encodes");
+            assert_eq!(Record::decode(&stored).expect("a record").options(), options);
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_told_from_garbage() {
+        let newer = Record::decode(r#"{"v":2,"what":"ever"}"#).map(|_| ());
+        assert_eq!(newer, Err(UnreadableRecord::Newer { found: 2 }));
+        assert!(matches!(Record::decode("\u{0}").map(|_| ()), Err(UnreadableRecord::Broken(_))));
+        assert!(matches!(
+            Record::decode(r#"{"v":1}"#).map(|_| ()),
+            Err(UnreadableRecord::Broken(_))
+        ));
+    }
+
+    #[test]
+    fn integers_beyond_2_to_the_53_stay_as_they_are() {
+        let stored =
+            r#"{"v":1,"task":"t","args":{"n":18446744073709551615,"x":1.0000000000000000001}}"#;
+        let record = Record::decode(stored).expect("a record");
+        assert_eq!(record.encode().as_deref(), Ok(stored));
+    }
+
+    #[test]
+    fn oversized_arguments_are_refused() {
+        let args = serde_json::value::to_raw_value(&"x".repeat(MAX_ARGS_BYTES)).expect("JSON");
+        let name: TaskName = "t".parse().expect("a name");
+        let refused = Record::new(&name, &args, &TaskOptions::default()).encode();
+        assert!(matches!(refused, Err(InvalidInput::TooLarge { .. })));
+    }
+}

@@ -1,0 +1,238 @@
+//! `claim`: ready tasks and chunks for a lease, and the form in which they are delivered.
+
+use std::sync::Arc;
+
+use redis::{Cmd, Value};
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::id::{JobId, LeaseId, TaskId};
+use crate::keys::Keys;
+use crate::name::QueueName;
+use crate::reply::Reply;
+use crate::script::script;
+use crate::time::Timestamp;
+
+script!(
+    CLAIM,
+    "claim",
+    " flags=allow-oom",
+    ["base", "ready", "settle", "reclaim", "take", "session"]
+);
+
+/// What a lease asks for.
+#[derive(Debug, Clone)]
+pub struct Claim<'a> {
+    /// Who asks.
+    pub lease: &'a LeaseId,
+    /// The number of this call of the lease, from 1. A call whose reply was lost is repeated under
+    /// the same number and changes nothing then.
+    pub number: u64,
+    /// How many tasks and chunks at most.
+    pub want: usize,
+    /// Whether one of them may be a suspect: something that lost its worker twice or more.
+    pub suspect: bool,
+    /// Deliveries that may end with a lost worker before a task is dead.
+    pub crash_limit: u32,
+    /// The queues, the most important one first.
+    pub queues: &'a [QueueName],
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum Claimed {
+    /// Carried out now.
+    Granted(Grant),
+    /// The call was carried out before: this is all that the lease holds.
+    Repeated {
+        /// Redis time.
+        now: Timestamp,
+        /// Tasks in flight.
+        tasks: Vec<Delivery>,
+        /// Runs of chunks in flight.
+        runs: Vec<Run>,
+    },
+    /// The lease is gone; nothing was done. Open a new one.
+    Lost,
+}
+
+/// What a claim gives.
+#[derive(Debug)]
+pub struct Grant {
+    /// Redis time.
+    pub now: Timestamp,
+    /// Tasks to run.
+    pub tasks: Vec<Delivery>,
+    /// Runs of chunks to run.
+    pub runs: Vec<Run>,
+    /// When an idle worker must look again at the latest, if something is due at a known time.
+    pub next_event: Option<Timestamp>,
+    /// Whether this worker watches that moment; the others come a little later.
+    pub watching: bool,
+    /// Whether one of the deliveries is a suspect. No other is given out until it has ended.
+    pub suspect: bool,
+    /// Endings that were not accepted: not held any more. Ids, and in-flight names of runs.
+    pub stale: Vec<String>,
+    /// Runs whose numbers would leave the range in which sums are exact.
+    pub refused: Vec<String>,
+}
+
+/// A task to run.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// The task.
+    pub id: TaskId,
+    /// Its stored record, as bytes: they may be anything.
+    pub record: Vec<u8>,
+    /// Where it waited.
+    pub queue: Arc<str>,
+    /// Its counts and earlier attempts; empty for most.
+    pub history: String,
+    /// What it waited for: the accumulators, if it is the reducer of a job.
+    pub input: Option<String>,
+}
+
+/// The name under which a run is in flight: `<job>:<lo>-<hi>`, or `<job>:<index>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RunField(Arc<str>);
+
+impl RunField {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A run of chunks to run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its name in flight.
+    pub field: RunField,
+    /// Its job.
+    pub job: JobId,
+    /// The first chunk.
+    pub lo: u64,
+    /// The end: the first chunk that is not in it.
+    pub hi: u64,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Where it waited.
+    pub queue: Arc<str>,
+    /// The description of the job (see [`crate::JobSpec`]).
+    pub spec: Arc<str>,
+    /// For a chunk that goes its own way: its counts and earlier attempts.
+    pub history: String,
+}
+
+pub(crate) fn write_claim(command: &mut Cmd, claim: &Claim<'_>) {
+    command.arg(claim.lease.as_str()).arg(claim.number).arg(claim.want);
+    command.arg(u8::from(claim.suspect)).arg(claim.crash_limit).arg(claim.queues.len());
+    for queue in claim.queues {
+        command.arg(queue.as_str());
+    }
+}
+
+pub(crate) async fn claim(
+    connections: &Connections,
+    keys: &Keys,
+    claim: &Claim<'_>,
+) -> Result<Claimed, BrokerError> {
+    let mut command = CLAIM.command(keys.prefix());
+    write_claim(&mut command, claim);
+    let value = connections.run(&CLAIM, &command).await?;
+    read_claimed(CLAIM.name, value)
+}
+
+pub(crate) fn read_claimed(script: &'static str, value: Value) -> Result<Claimed, BrokerError> {
+    let mut reply = Reply::new(script, value)?;
+    match reply.text("state")?.as_str() {
+        "lost" => Ok(Claimed::Lost),
+        "repeated" => Ok(Claimed::Repeated {
+            now: Timestamp(reply.number("now")?),
+            tasks: read_groups(reply.array("groups")?)?,
+            runs: read_runs(reply.array("runs")?)?,
+        }),
+        "ok" => read_grant(&mut reply).map(Claimed::Granted),
+        other => Err(reply.error(format!("unknown word {other:?}"))),
+    }
+}
+
+fn read_grant(reply: &mut Reply) -> Result<Grant, BrokerError> {
+    let now = Timestamp(reply.number("now")?);
+    let tasks = read_groups(reply.array("groups")?)?;
+    let runs = read_runs(reply.array("runs")?)?;
+    let next_event = Some(Timestamp(reply.number("next event")?)).filter(|at| at.0 > 0);
+    let watching = reply.number("watching")? == 1;
+    let suspect = reply.number("suspects")? > 0;
+    // `claim` alone has no endings to refuse.
+    let mut rest = || {
+        if reply.is_empty() { Ok(Vec::new()) } else { reply.array("names")?.texts("name") }
+    };
+    Ok(Grant { now, tasks, runs, next_event, watching, suspect, stale: rest()?, refused: rest()? })
+}
+
+fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
+    let mut tasks = Vec::new();
+    while !groups.is_empty() {
+        let mut group = groups.array("group")?;
+        let queue: Arc<str> = group.text("queue")?.into();
+        group.number("priority")?;
+        let mut ids = group.array("ids")?;
+        let mut records = group.array("records")?;
+        let mut histories = group.optional_array("histories")?;
+        let mut inputs = group.optional_array("inputs")?;
+        tasks.reserve(ids.len());
+        while !ids.is_empty() {
+            let column = |column: &mut Option<Reply>| {
+                column.as_mut().map_or(Ok(String::new()), |texts| texts.text("column"))
+            };
+            tasks.push(Delivery {
+                id: ids.parsed("id")?,
+                record: records.bytes("record")?,
+                queue: Arc::clone(&queue),
+                history: column(&mut histories)?,
+                input: Some(column(&mut inputs)?).filter(|text| !text.is_empty()),
+            });
+        }
+    }
+    Ok(tasks)
+}
+
+fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
+    let mut found = Vec::with_capacity(runs.len());
+    while !runs.is_empty() {
+        let mut run = runs.array("run")?;
+        let field = run.text("field")?;
+        let (job, lo, hi) =
+            read_field(&field).ok_or_else(|| run.error(format!("run {field:?}")))?;
+        let attempt = u32::try_from(run.number("attempt")?).unwrap_or(u32::MAX);
+        let queue = run.text("queue")?.into();
+        run.number("priority")?;
+        let spec = run.text("spec")?.into();
+        let history = run.text("history")?;
+        found.push(Run {
+            field: RunField(field.into()),
+            job,
+            lo,
+            hi,
+            attempt,
+            queue,
+            spec,
+            history,
+        });
+    }
+    Ok(found)
+}
+
+fn read_field(field: &str) -> Option<(JobId, u64, u64)> {
+    let (job, range) = field.split_once(':')?;
+    let job = job.parse().ok()?;
+    let (lo, hi) = match range.split_once('-') {
+        Some((lo, hi)) => (lo.parse().ok()?, hi.parse().ok()?),
+        None => {
+            let index: u64 = range.parse().ok()?;
+            (index, index + 1)
+        }
+    };
+    Some((job, lo, hi))
+}

@@ -1,0 +1,167 @@
+//! `complete`: the ends of attempts, and a claim in the same round trip.
+
+use redis::Cmd;
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::id::TaskId;
+use crate::job::Delta;
+use crate::keys::Keys;
+use crate::script::claim::{Claim, Claimed, RunField, read_claimed, write_claim};
+use crate::script::script;
+
+script!(
+    COMPLETE,
+    "complete",
+    " flags=allow-oom",
+    ["base", "ready", "settle", "reclaim", "take", "session"]
+);
+
+/// How an attempt of a task, or of chunks of a run, ended.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// The task has a result.
+    Succeeded {
+        /// The task.
+        id: TaskId,
+        /// Its [`crate::Outcome`], in JSON.
+        outcome: String,
+        /// For how long the outcome is kept, in milliseconds. 0: not at all.
+        keep_ms: u64,
+    },
+    /// The task failed and is tried again.
+    Retry {
+        /// The task.
+        id: TaskId,
+        /// After how many milliseconds.
+        delay_ms: u64,
+        /// The [`crate::Attempt`], in JSON.
+        attempt: String,
+    },
+    /// The task failed for good.
+    Failed {
+        /// The task.
+        id: TaskId,
+        /// Its [`crate::Outcome`], in JSON.
+        outcome: String,
+        /// For how long the outcome is kept, in milliseconds. 0: not at all.
+        keep_ms: u64,
+        /// The [`crate::TaskFailure`] alone, in JSON.
+        failure: String,
+    },
+    /// The task was not run, or may run again as if it had not been: no attempt is counted.
+    Released {
+        /// The task.
+        id: TaskId,
+    },
+    /// Chunks `lo..hi` of a run succeeded.
+    ChunksSucceeded {
+        /// The run.
+        run: RunField,
+        /// The first chunk.
+        lo: u64,
+        /// The first chunk after them.
+        hi: u64,
+        /// What they add to the accumulators together.
+        deltas: Vec<Delta>,
+    },
+    /// A chunk failed and is tried again, by itself.
+    ChunkRetry {
+        /// The run.
+        run: RunField,
+        /// The chunk.
+        index: u64,
+        /// After how many milliseconds.
+        delay_ms: u64,
+        /// The [`crate::Attempt`], in JSON.
+        attempt: String,
+    },
+    /// A chunk failed for good, and with it its job.
+    ChunkFailed {
+        /// The run.
+        run: RunField,
+        /// The chunk.
+        index: u64,
+        /// Its [`crate::Outcome`], in JSON.
+        outcome: String,
+        /// The [`crate::Attempt`], in JSON.
+        attempt: String,
+        /// The [`crate::TaskFailure`] alone, in JSON.
+        failure: String,
+    },
+    /// Chunks `lo..hi` of a run go back unstarted.
+    ChunksReleased {
+        /// The run.
+        run: RunField,
+        /// The first chunk.
+        lo: u64,
+        /// The first chunk after them.
+        hi: u64,
+    },
+}
+
+pub(crate) async fn complete(
+    connections: &Connections,
+    keys: &Keys,
+    claim: &Claim<'_>,
+    endings: &[Ending],
+) -> Result<Claimed, BrokerError> {
+    let mut command = COMPLETE.command(keys.prefix());
+    write_claim(&mut command, claim);
+    write_successes(&mut command, endings);
+    for ending in endings {
+        write_ending(&mut command, ending);
+    }
+    let value = connections.run(&COMPLETE, &command).await?;
+    read_claimed(COMPLETE.name, value)
+}
+
+/// Plain successes go first and in columns, so that the script can hand whole slices on.
+fn write_successes(command: &mut Cmd, endings: &[Ending]) {
+    let successes = || {
+        endings.iter().filter_map(|ending| match ending {
+            Ending::Succeeded { id, outcome, keep_ms } => Some((id, outcome, keep_ms)),
+            _ => None,
+        })
+    };
+    command.arg(successes().count());
+    for (id, ..) in successes() {
+        command.arg(&id.root_hex());
+    }
+    for (_, outcome, _) in successes() {
+        command.arg(outcome);
+    }
+    for (.., keep_ms) in successes() {
+        command.arg(*keep_ms);
+    }
+}
+
+fn write_ending(command: &mut Cmd, ending: &Ending) {
+    match ending {
+        Ending::Succeeded { .. } => {}
+        Ending::Retry { id, delay_ms, attempt } => {
+            command.arg("R").arg(id.to_string()).arg(*delay_ms).arg(attempt);
+        }
+        Ending::Failed { id, outcome, keep_ms, failure } => {
+            command.arg("F").arg(id.to_string()).arg(outcome).arg(*keep_ms).arg(failure);
+        }
+        Ending::Released { id } => {
+            command.arg("L").arg(id.to_string());
+        }
+        Ending::ChunksSucceeded { run, lo, hi, deltas } => {
+            command.arg("CS").arg(run.as_str()).arg(*lo).arg(*hi).arg(deltas.len());
+            for Delta { op, name, number } in deltas {
+                command.arg(*op).arg(name).arg(number);
+            }
+        }
+        Ending::ChunkRetry { run, index, delay_ms, attempt } => {
+            command.arg("CR").arg(run.as_str()).arg(*index).arg(*delay_ms).arg(attempt);
+        }
+        Ending::ChunkFailed { run, index, outcome, attempt, failure } => {
+            command.arg("CF").arg(run.as_str()).arg(*index).arg(outcome).arg(attempt).arg(failure);
+        }
+        Ending::ChunksReleased { run, lo, hi } => {
+            command.arg("CL").arg(run.as_str()).arg(*lo).arg(*hi);
+        }
+    }
+}

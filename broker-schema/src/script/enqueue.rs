@@ -1,0 +1,118 @@
+//! `enqueue`: a batch of tasks, safe to repeat.
+
+use redis::Cmd;
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::id::{ClientId, TaskId};
+use crate::keys::Keys;
+use crate::name::{Priority, QueueName, UniqueKey};
+use crate::reply::Reply;
+use crate::script::script;
+use crate::time::Timestamp;
+
+script!(ENQUEUE, "enqueue", "", ["base", "ready", "batch"]);
+
+/// A task as it is enqueued.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its id.
+    pub id: TaskId,
+    /// Its encoded record.
+    pub record: String,
+    /// Where it waits.
+    pub queue: QueueName,
+    /// How urgent it is there.
+    pub priority: Priority,
+    /// When it may start and until when.
+    pub start: Start,
+    /// An idempotency key, and for how many milliseconds it is remembered.
+    pub unique: Option<(UniqueKey, u64)>,
+}
+
+/// When a task may start. All by the clock of Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Start {
+    /// Not before this many milliseconds from now.
+    pub delay_ms: Option<u64>,
+    /// Not before this time. A delay goes before it.
+    pub at: Option<Timestamp>,
+    /// Not at all once this many milliseconds have passed.
+    pub expires_after_ms: Option<u64>,
+    /// Not at all after this time.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A task that was not enqueued because its idempotency key stands for an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duplicate {
+    /// The task that was not enqueued.
+    pub id: TaskId,
+    /// The earlier one.
+    pub first: TaskId,
+}
+
+pub(crate) async fn enqueue(
+    connections: &Connections,
+    keys: &Keys,
+    producer: &ClientId,
+    number: u64,
+    entries: &[Entry],
+) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+    let mut command = ENQUEUE.command(keys.prefix());
+    command.arg(producer.as_str()).arg(number);
+    let mut rest = entries;
+    while let Some(first) = rest.first() {
+        if is_plain(first) {
+            let same = |entry: &&Entry| {
+                is_plain(entry) && entry.queue == first.queue && entry.priority == first.priority
+            };
+            let n = rest.iter().take_while(same).count();
+            write_plain(&mut command, &rest[..n]);
+            rest = &rest[n..];
+        } else {
+            write_single(&mut command, first);
+            rest = &rest[1..];
+        }
+    }
+    let value = connections.run(&ENQUEUE, &command).await?;
+    read_enqueued(ENQUEUE.name, value)
+}
+
+fn is_plain(entry: &Entry) -> bool {
+    entry.start == Start::default() && entry.unique.is_none()
+}
+
+fn write_plain(command: &mut Cmd, entries: &[Entry]) {
+    let first = &entries[0];
+    command.arg("P").arg(first.queue.as_str()).arg(first.priority.get()).arg(entries.len());
+    for entry in entries {
+        command.arg(&entry.id.root_hex()).arg(&entry.record);
+    }
+}
+
+fn write_single(command: &mut Cmd, entry: &Entry) {
+    let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+    let start = entry.start;
+    command.arg("X").arg(entry.queue.as_str()).arg(entry.priority.get());
+    command.arg(entry.id.to_string()).arg(&entry.record);
+    command.arg(number(start.delay_ms)).arg(number(start.at.map(|at| at.0)));
+    command.arg(number(start.expires_at.map(|at| at.0))).arg(number(start.expires_after_ms));
+    let unique = entry.unique.as_ref();
+    command.arg(unique.map_or("", |(key, _)| key.as_str())).arg(number(unique.map(|(_, ms)| *ms)));
+}
+
+pub(crate) fn read_enqueued(
+    script: &'static str,
+    value: redis::Value,
+) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+    let mut reply = Reply::new(script, value)?;
+    reply.text("state")?;
+    let now = Timestamp(reply.number("now")?);
+    let mut pairs = reply.array("duplicates")?;
+    let mut duplicates = Vec::new();
+    while !pairs.is_empty() {
+        duplicates.push(Duplicate { id: pairs.parsed("id")?, first: pairs.parsed("first id")? });
+    }
+    Ok((now, duplicates))
+}

@@ -1,0 +1,59 @@
+//! `enqueue_range`: a job of chunks that differ only by their index, in one call.
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::id::{ClientId, JobId};
+use crate::keys::Keys;
+use crate::name::{Priority, QueueName, UniqueKey};
+use crate::script::enqueue::{Duplicate, read_enqueued};
+use crate::script::script;
+use crate::time::Timestamp;
+
+script!(ENQUEUE_RANGE, "enqueue_range", "", ["base", "ready", "batch"]);
+
+/// A job of chunks as it is enqueued.
+#[derive(Debug, Clone)]
+pub struct RangeJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its encoded [`crate::JobSpec`].
+    pub spec: String,
+    /// How many chunks it has, at least one.
+    pub chunks: u64,
+    /// Where the chunks wait.
+    pub queue: QueueName,
+    /// How urgent they are there.
+    pub priority: Priority,
+    /// For how many milliseconds the job is kept after its end.
+    pub keep_ms: u64,
+    /// The encoded record of its reducer, with queue and priority.
+    pub reducer: Option<(String, QueueName, Priority)>,
+    /// An idempotency key, and for how many milliseconds it is remembered.
+    pub unique: Option<(UniqueKey, u64)>,
+}
+
+pub(crate) async fn enqueue_range(
+    connections: &Connections,
+    keys: &Keys,
+    producer: &ClientId,
+    number: u64,
+    job: &RangeJob,
+) -> Result<(Timestamp, Option<Duplicate>), BrokerError> {
+    let mut command = ENQUEUE_RANGE.command(keys.prefix());
+    command.arg(producer.as_str()).arg(number);
+    command.arg(job.id.to_string()).arg(&job.spec).arg(job.chunks);
+    command.arg(job.queue.as_str()).arg(job.priority.get()).arg(job.keep_ms);
+    match &job.reducer {
+        Some((record, queue, priority)) => {
+            command.arg(record).arg(queue.as_str()).arg(priority.get())
+        }
+        None => command.arg("").arg("").arg(""),
+    };
+    match &job.unique {
+        Some((key, ms)) => command.arg(key.as_str()).arg(*ms),
+        None => command.arg("").arg(""),
+    };
+    let value = connections.run(&ENQUEUE_RANGE, &command).await?;
+    let (now, duplicates) = read_enqueued(ENQUEUE_RANGE.name, value)?;
+    Ok((now, duplicates.into_iter().next()))
+}

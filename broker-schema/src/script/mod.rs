@@ -1,0 +1,92 @@
+//! The Lua scripts with their typed wrappers: one script, one verb, one file, the same name.
+//!
+//! A script is sent as its digest (`EVALSHA`): old and new workers, each with its own version of
+//! a script, work side by side during a rolling upgrade.
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+
+mod beat;
+mod claim;
+mod close;
+mod complete;
+mod enqueue;
+mod enqueue_range;
+mod inspect;
+mod job;
+mod open;
+mod reclaim;
+mod renew;
+mod ring;
+mod snapshot;
+mod watch;
+mod workers;
+
+pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
+pub use close::Closed;
+pub use complete::Ending;
+pub use enqueue::{Duplicate, Entry, Start};
+pub use enqueue_range::RangeJob;
+pub use inspect::{Found, Whereabouts};
+pub use job::JobView;
+pub use open::Opened;
+pub use reclaim::Reclaimed;
+pub use renew::Renewed;
+pub use snapshot::{QueueView, Snapshot};
+pub use watch::Watched;
+pub use workers::{WorkerView, Workers};
+
+pub(crate) use {
+    beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
+    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
+    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+};
+
+/// A Lua script.
+pub struct Script {
+    /// Its verb.
+    pub name: &'static str,
+    pub(crate) source: &'static str,
+    digest: LazyLock<String>,
+}
+
+impl Script {
+    pub(crate) const fn new(
+        name: &'static str,
+        source: &'static str,
+        digest: fn() -> String,
+    ) -> Self {
+        Self { name, source, digest: LazyLock::new(digest) }
+    }
+
+    /// Begins a call with the prefix of all keys as its one key.
+    pub(crate) fn command(&self, prefix: &str) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.digest.as_str()).arg(1).arg(prefix);
+        command
+    }
+}
+
+pub(crate) fn digest(source: &str) -> String {
+    sha1_smol::Sha1::from(source).digest().to_string()
+}
+
+/// Puts a script together from its flags, the parts of `lua/lib` that it uses, and its own file.
+///
+/// `allow-oom`: what workers call ends tasks and so frees memory; only enqueuing stops when Redis
+/// is full. `no-writes`: reads only.
+macro_rules! script {
+    ($static:ident, $verb:literal, $flags:literal, [$($lib:literal),*]) => {
+        static $static: crate::script::Script = crate::script::Script::new(
+            $verb,
+            concat!(
+                "#!lua", $flags, "\n",
+                $(include_str!(concat!("../../lua/lib/", $lib, ".lua")),)*
+                include_str!(concat!("../../lua/", $verb, ".lua")),
+            ),
+            || crate::script::digest($static.source),
+        );
+    };
+}
+pub(crate) use script;

@@ -1,0 +1,36 @@
+//! `open`: begin a lease.
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::id::LeaseId;
+use crate::keys::Keys;
+use crate::reply::Reply;
+use crate::script::script;
+use crate::time::Timestamp;
+
+script!(OPEN, "open", " flags=allow-oom", ["base"]);
+
+/// The answer to an open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// The lease holds from this Redis time on.
+    At(Timestamp),
+    /// Another process has this id; make a new one.
+    Taken,
+}
+
+pub(crate) async fn open(
+    connections: &Connections,
+    keys: &Keys,
+    lease: &LeaseId,
+    visibility_ms: u64,
+) -> Result<Opened, BrokerError> {
+    let mut command = OPEN.command(keys.prefix());
+    command.arg(lease.as_str()).arg(visibility_ms);
+    let mut reply = Reply::new(OPEN.name, connections.run(&OPEN, &command).await?)?;
+    match reply.text("state")?.as_str() {
+        "ok" => Ok(Opened::At(Timestamp(reply.number("now")?))),
+        "taken" => Ok(Opened::Taken),
+        other => Err(reply.error(format!("unknown word {other:?}"))),
+    }
+}

@@ -1,0 +1,32 @@
+//! Hearing that tasks ended. A message is only a hint: a lost one is made good by asking again.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt};
+use redis::Msg;
+
+use crate::id::TaskId;
+
+/// The messages for one client: ids of tasks that ended.
+pub struct Subscription {
+    messages: Pin<Box<dyn Stream<Item = Msg> + Send>>,
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Subscription")
+    }
+}
+
+impl Subscription {
+    pub(crate) fn new(pubsub: redis::aio::PubSub) -> Self {
+        Self { messages: Box::pin(pubsub.into_on_message()) }
+    }
+
+    /// The ids of the next message; None when the connection is gone.
+    pub async fn ended(&mut self) -> Option<Vec<TaskId>> {
+        let message = self.messages.next().await?;
+        let payload: String = message.get_payload().unwrap_or_default();
+        Some(payload.split(' ').filter_map(|id| id.parse().ok()).collect())
+    }
+}

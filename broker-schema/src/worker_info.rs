@@ -1,0 +1,74 @@
+//! What a worker tells of itself with every heartbeat: for people, never for decisions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// A worker's description of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// The machine it runs on.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// The version of Celeriac.
+    pub version: String,
+    /// The queues it serves, the most important one first.
+    pub queues: Vec<String>,
+    /// The tasks it knows.
+    pub tasks: Vec<String>,
+    /// How many tasks it runs at once.
+    pub slots: u32,
+    /// How many it runs now.
+    pub busy: u32,
+    /// How many it holds that have not begun.
+    pub buffered: u32,
+    /// Whether it takes nothing new and will leave.
+    pub draining: bool,
+    /// When it began (Redis time).
+    pub started: Timestamp,
+    /// Attempts that ended well since then.
+    pub succeeded: u64,
+    /// Attempts that ended with an error since then.
+    pub failed: u64,
+    /// Its visibility time-out in milliseconds.
+    pub visibility_ms: u64,
+    /// Its resident memory in bytes, if the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rss_bytes: Option<u64>,
+    /// What it runs now, the longest first; at most [`WorkerInfo::MAX_RUNNING`].
+    pub running: Vec<RunningTask>,
+}
+
+/// A task that a worker runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunningTask {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub task: String,
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// Since when it runs (Redis time).
+    pub since: Timestamp,
+    /// How far it is, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Units done.
+    pub done: u64,
+    /// Units in all; 0 if that is not known.
+    pub total: u64,
+    /// What it does right now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl WorkerInfo {
+    /// Most running tasks that are listed: a heartbeat stays small whatever the slots.
+    pub const MAX_RUNNING: usize = 32;
+}

@@ -1,0 +1,251 @@
+//! A task on its way: [`NewTask`] is what is enqueued, [`Enqueue`] builds it from a typed task.
+
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::Duration;
+
+use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
+use celeriac_broker_schema::script::{Entry, Start};
+use celeriac_broker_schema::time::millis;
+use celeriac_broker_schema::{
+    Backoff, InvalidInput, Priority, QueueName, Record, TaskId, TaskName, TaskOptions, Timestamp,
+    UniqueKey,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::error::EnqueueError;
+use crate::handle::Handle;
+use crate::producer::Producer;
+use crate::task::Task;
+
+/// A task as it is to be enqueued: name, arguments, options.
+///
+/// ```
+/// use std::time::Duration;
+/// use celeriac_producer::NewTask;
+/// let task = NewTask::new("mail.send", &serde_json::json!({ "to": "ada@example.org" }))?
+///     .delay(Duration::from_secs(10))
+///     .retries(5);
+/// # Ok::<(), celeriac_broker_schema::InvalidInput>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    pub(crate) name: TaskName,
+    pub(crate) args: Box<RawValue>,
+    /// How it is run.
+    pub options: TaskOptions,
+    /// When it may start.
+    pub start: Start,
+    /// An idempotency key, and for how many milliseconds it is remembered.
+    pub unique: Option<(UniqueKey, u64)>,
+}
+
+impl NewTask {
+    /// A task by its name on the wire, with any arguments that can be written as JSON.
+    ///
+    /// # Errors
+    /// A name that is not valid, or arguments that cannot be written as JSON.
+    pub fn new(name: &str, args: &impl Serialize) -> Result<Self, InvalidInput> {
+        let args = to_raw(args)?;
+        Ok(Self::from_raw(name.parse()?, args, TaskOptions::default()))
+    }
+
+    /// A task with arguments that are JSON already.
+    pub fn from_raw(name: TaskName, args: Box<RawValue>, options: TaskOptions) -> Self {
+        Self { name, args, options, start: Start::default(), unique: None }
+    }
+
+    /// A typed task with its own options.
+    ///
+    /// # Errors
+    /// As [`NewTask::new`].
+    pub fn of<T: Task>(task: &T) -> Result<Self, InvalidInput> {
+        Ok(Self::from_raw(TaskName::new(T::NAME)?, to_raw(task)?, T::options()))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TaskName {
+        &self.name
+    }
+
+    /// The queue it waits in.
+    #[must_use]
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.options.queue = queue;
+        self
+    }
+
+    /// Its priority there, 9 first.
+    #[must_use]
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.options.priority = priority;
+        self
+    }
+
+    /// Starts it not before this much time has passed.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.start.delay_ms = Some(millis(delay));
+        self
+    }
+
+    /// Starts it not before this time, by the clock of Redis.
+    #[must_use]
+    pub fn at(mut self, at: Timestamp) -> Self {
+        self.start.at = Some(at);
+        self
+    }
+
+    /// Does not start it at all once this much time has passed.
+    #[must_use]
+    pub fn expires_after(mut self, after: Duration) -> Self {
+        self.start.expires_after_ms = Some(millis(after));
+        self
+    }
+
+    /// Does not start it at all after this time, by the clock of Redis.
+    #[must_use]
+    pub fn expires_at(mut self, at: Timestamp) -> Self {
+        self.start.expires_at = Some(at);
+        self
+    }
+
+    /// How often a failed attempt is tried again.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.options.retry.retries = retries;
+        self
+    }
+
+    /// How long to wait before each retry.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.options.retry.backoff = backoff;
+        self
+    }
+
+    /// How long an attempt may run.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout_ms = Some(millis(timeout));
+        self
+    }
+
+    /// For how long its outcome is kept; zero: not at all.
+    #[must_use]
+    pub fn keep_result(mut self, keep: Duration) -> Self {
+        self.options.keep_ms = millis(keep);
+        self
+    }
+
+    /// Enqueues it only if no task with this key was enqueued within the last day; the handle
+    /// leads to the first one.
+    #[must_use]
+    pub fn key(self, key: UniqueKey) -> Self {
+        self.key_for(key, Duration::from_millis(DEFAULT_UNIQUE_MS))
+    }
+
+    /// As [`NewTask::key`], with the time for which the key is remembered.
+    #[must_use]
+    pub fn key_for(mut self, key: UniqueKey, remembered: Duration) -> Self {
+        self.unique = Some((key, millis(remembered).max(1)));
+        self
+    }
+
+    pub(crate) fn record(&self) -> Record<'_> {
+        Record::new(&self.name, &self.args, &self.options)
+    }
+
+    pub(crate) fn into_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
+        let record = self.record().encode()?;
+        let TaskOptions { queue, priority, .. } = self.options;
+        Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
+    }
+}
+
+fn to_raw(args: &impl Serialize) -> Result<Box<RawValue>, InvalidInput> {
+    serde_json::value::to_raw_value(args)
+        .map_err(|error| InvalidInput::Json { what: "arguments", reason: error.to_string() })
+}
+
+/// A typed task that is about to be enqueued; awaiting it does so.
+#[derive(Debug)]
+#[must_use = "nothing is enqueued until this is awaited"]
+pub struct Enqueue<'a, T: Task> {
+    producer: &'a Producer,
+    task: Result<NewTask, InvalidInput>,
+    output: std::marker::PhantomData<fn() -> T::Output>,
+}
+
+impl<'a, T: Task> Enqueue<'a, T> {
+    pub(crate) fn new(producer: &'a Producer, task: &T) -> Self {
+        Self { producer, task: NewTask::of(task), output: std::marker::PhantomData }
+    }
+
+    /// Changes anything about the task before it is sent.
+    ///
+    /// ```no_run
+    /// # use celeriac_producer::{Producer, Task};
+    /// # async fn f<T: Task>(producer: &Producer, task: T) -> Result<(), celeriac_producer::EnqueueError> {
+    /// let handle = producer.enqueue(&task).with(|task| task.retries(0)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn with(mut self, change: impl FnOnce(NewTask) -> NewTask) -> Self {
+        self.task = self.task.map(change);
+        self
+    }
+
+    /// See [`NewTask::queue`]; a name that is not valid is reported when this is awaited.
+    pub fn queue(mut self, queue: &str) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.queue(queue.parse()?)));
+        self
+    }
+
+    /// See [`NewTask::priority`]; 0 to 9, anything else is reported when this is awaited.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.priority(Priority::new(priority)?)));
+        self
+    }
+
+    /// See [`NewTask::delay`].
+    pub fn delay(self, delay: Duration) -> Self {
+        self.with(|task| task.delay(delay))
+    }
+
+    /// See [`NewTask::expires_after`].
+    pub fn expires_after(self, after: Duration) -> Self {
+        self.with(|task| task.expires_after(after))
+    }
+
+    /// See [`NewTask::retries`].
+    pub fn retries(self, retries: u32) -> Self {
+        self.with(|task| task.retries(retries))
+    }
+
+    /// See [`NewTask::timeout`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|task| task.timeout(timeout))
+    }
+
+    /// See [`NewTask::keep_result`].
+    pub fn keep_result(self, keep: Duration) -> Self {
+        self.with(|task| task.keep_result(keep))
+    }
+
+    /// See [`NewTask::key`]; a key that is not valid is reported when this is awaited.
+    pub fn key(mut self, key: &str) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.key(UniqueKey::new(key)?)));
+        self
+    }
+}
+
+impl<'a, T: Task> IntoFuture for Enqueue<'a, T> {
+    type Output = Result<Handle<T::Output>, EnqueueError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { producer, task, .. } = self;
+        Box::pin(async move { Ok(producer.enqueue_task(task?).await?.typed()) })
+    }
+}

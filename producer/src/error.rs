@@ -1,0 +1,77 @@
+//! What can go wrong when tasks are enqueued ([`EnqueueError`]) and when their results are waited
+//! for ([`ResultError`]).
+
+use std::time::Duration;
+
+use celeriac_broker_schema::{BrokerError, InvalidInput, TaskFailure, TaskId};
+use thiserror::Error;
+
+/// Why a task was not, or perhaps not, enqueued.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum EnqueueError {
+    /// The task cannot be enqueued as it is. Nothing was sent.
+    #[error(transparent)]
+    Invalid(#[from] InvalidInput),
+    /// Redis refuses for good: wrong user, out of memory, unsuitable. The task does not exist.
+    #[error("the task was not enqueued: {0}")]
+    Refused(std::sync::Arc<BrokerError>),
+    /// Redis did not answer in time.
+    #[error("{} within {waited:?}: {source}", if *.may_exist { "it is not known whether the task was enqueued" } else { "the task was not enqueued" })]
+    Unavailable {
+        /// How long it was tried.
+        waited: Duration,
+        /// Whether the task may exist all the same: the command may have been carried out and its
+        /// answer lost. To enqueue it once whatever happens, give it an idempotency key and repeat.
+        may_exist: bool,
+        /// What happened last.
+        source: std::sync::Arc<BrokerError>,
+    },
+    /// The producer was shut down before the task was sent.
+    #[error("the producer was shut down before the task was sent")]
+    ShutDown,
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum ResultError {
+    /// The task failed for good.
+    #[error("task {id} failed: {failure}")]
+    Failed {
+        /// The task that was waited for.
+        id: TaskId,
+        /// For a job: the task or chunk whose failure ended it.
+        failed_task: Option<String>,
+        /// Why.
+        failure: Box<TaskFailure>,
+    },
+    /// The task was cancelled.
+    #[error("task {0} was cancelled")]
+    Cancelled(TaskId),
+    /// The task was not started before it expired.
+    #[error("task {0} expired before a worker started it")]
+    Expired(TaskId),
+    /// No such task, or its outcome was not kept.
+    #[error("task {0} was never enqueued here, or its outcome is not kept any more")]
+    Unknown(TaskId),
+    /// The task has not ended in time. It goes on.
+    #[error("task {id} has not ended within {waited:?}; it goes on")]
+    Timeout {
+        /// The task.
+        id: TaskId,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The result, or the stored outcome, is not what was expected.
+    #[error("the outcome of task {id} cannot be read: {reason}")]
+    Unreadable {
+        /// The task.
+        id: TaskId,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The producer was shut down.
+    #[error("the producer was shut down while it waited")]
+    ShutDown,
+}

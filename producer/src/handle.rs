@@ -1,0 +1,126 @@
+//! A [`Handle`]: the id of something enqueued, with the type of its result and the way to it.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use celeriac_broker_schema::{Outcome, State, TaskFailure, TaskId};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::error::ResultError;
+use crate::producer::Producer;
+
+/// Leads to the result of a task or job. It is only an id: dropping it changes nothing, and
+/// [`Producer::handle`] makes another one from the id.
+pub struct Handle<T = Box<RawValue>> {
+    id: TaskId,
+    /// Whether an earlier task with the same idempotency key stands for the one enqueued.
+    duplicate: bool,
+    producer: Producer,
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> std::fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        Self { producer: self.producer.clone(), output: PhantomData, ..*self }
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(id: TaskId, duplicate: bool, producer: Producer) -> Self {
+        Self { id, duplicate, producer, output: PhantomData }
+    }
+
+    /// The same with the type of the result, which is checked when it arrives.
+    pub fn typed<T>(self) -> Handle<T> {
+        Handle {
+            id: self.id,
+            duplicate: self.duplicate,
+            producer: self.producer,
+            output: PhantomData,
+        }
+    }
+}
+
+impl<T> Handle<T> {
+    /// The id of the task or job.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Whether nothing was enqueued, because an earlier task has the same idempotency key; the
+    /// handle leads to that one.
+    pub fn is_duplicate(&self) -> bool {
+        self.duplicate
+    }
+
+    /// Waits for the end and returns all that is stored of it, whatever the end was. Waits through
+    /// outages of Redis; put a time-out around it where that is not wanted.
+    ///
+    /// # Errors
+    /// [`ResultError::Unknown`] if there is no such task or its outcome was not kept.
+    pub async fn outcome(&self) -> Result<Outcome, ResultError> {
+        let unreadable = |error: serde_json::Error| ResultError::Unreadable {
+            id: self.id,
+            reason: error.to_string(),
+        };
+        let stored = self.producer.wait_for(self.id).await?;
+        serde_json::from_str(&stored).map_err(unreadable)
+    }
+
+    /// As [`Handle::outcome`], but gives up after some time; the task goes on.
+    ///
+    /// # Errors
+    /// As [`Handle::outcome`], and [`ResultError::Timeout`].
+    pub async fn outcome_within(&self, wait: Duration) -> Result<Outcome, ResultError> {
+        let timeout = ResultError::Timeout { id: self.id, waited: wait };
+        tokio::time::timeout(wait, self.outcome()).await.unwrap_or(Err(timeout))
+    }
+}
+
+impl<T: DeserializeOwned> Handle<T> {
+    /// Waits for the result. Waits through outages of Redis; see [`Handle::result_within`].
+    ///
+    /// # Errors
+    /// [`ResultError`] if the task ended in another way, or its result is not a `T`.
+    pub async fn result(&self) -> Result<T, ResultError> {
+        self.read(self.outcome().await?)
+    }
+
+    /// As [`Handle::result`], but gives up after some time; the task goes on.
+    ///
+    /// # Errors
+    /// As [`Handle::result`], and [`ResultError::Timeout`].
+    pub async fn result_within(&self, wait: Duration) -> Result<T, ResultError> {
+        self.read(self.outcome_within(wait).await?)
+    }
+
+    fn read(&self, outcome: Outcome) -> Result<T, ResultError> {
+        let id = self.id;
+        match outcome.state {
+            State::Succeeded => {
+                let json = outcome.result.as_deref().map_or("null", RawValue::get);
+                serde_json::from_str(json)
+                    .map_err(|error| ResultError::Unreadable { id, reason: error.to_string() })
+            }
+            State::Cancelled => Err(ResultError::Cancelled(id)),
+            State::Expired => Err(ResultError::Expired(id)),
+            _ => {
+                let unknown = || {
+                    TaskFailure::new(
+                        celeriac_broker_schema::ErrorKind::Other,
+                        "no error was stored",
+                    )
+                };
+                let failure = Box::new(outcome.error.unwrap_or_else(unknown));
+                Err(ResultError::Failed { id, failed_task: outcome.failed_task, failure })
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A job of chunks as it is to be enqueued.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use celeriac_broker_schema::record::FORMAT;
+use celeriac_broker_schema::script::RangeJob;
+use celeriac_broker_schema::{Accumulate, InvalidInput, JobId, JobSpec, Split, UniqueKey};
+
+use crate::call::NewTask;
+use crate::task::Task;
+
+/// A computation cut into chunks that differ only by their index, with a reduction at its end.
+///
+/// Every chunk gets the same arguments, and its share of the split amount in the field of that
+/// name. Numbers in the chunks' results are accumulated by name; the reducer gets them added to
+/// its arguments. Without a reducer they are the result of the job.
+///
+/// ```
+/// use celeriac_producer::{NewJob, NewTask};
+/// let chunk = NewTask::new("pi", &serde_json::json!({ "seed": 7 }))?;
+/// let job = NewJob::new(chunk, 100)
+///     .split("samples", 100_000_000)
+///     .sum("hits")
+///     .sum("samples")
+///     .reduce(NewTask::new("pi.estimate", &serde_json::json!({}))?);
+/// # Ok::<(), celeriac_broker_schema::InvalidInput>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    chunk: NewTask,
+    chunks: u64,
+    split: Option<Split>,
+    accumulate: BTreeMap<String, Accumulate>,
+    reduce: Option<NewTask>,
+    label: Option<String>,
+    submitted_by: Option<String>,
+    unique: Option<(UniqueKey, u64)>,
+}
+
+impl NewJob {
+    /// A job of so many chunks, each of which runs this task. Queue, priority, retries and
+    /// time-out are those of the task; its retention is that of the job.
+    pub fn new(chunk: NewTask, chunks: u64) -> Self {
+        Self {
+            unique: chunk.unique.clone(),
+            chunk,
+            chunks,
+            split: None,
+            accumulate: BTreeMap::new(),
+            reduce: None,
+            label: None,
+            submitted_by: None,
+        }
+    }
+
+    /// A job of typed chunks.
+    ///
+    /// # Errors
+    /// As [`NewTask::of`].
+    pub fn of<T: Task>(chunk: &T, chunks: u64) -> Result<Self, InvalidInput> {
+        Ok(Self::new(NewTask::of(chunk)?, chunks))
+    }
+
+    /// Shares `total` out among the chunks: each gets its part in `field` of its arguments.
+    #[must_use]
+    pub fn split(mut self, field: impl Into<String>, total: u64) -> Self {
+        self.split = Some(Split { field: field.into(), total });
+        self
+    }
+
+    /// Sums a field of the chunks' results up.
+    #[must_use]
+    pub fn sum(self, field: impl Into<String>) -> Self {
+        self.accumulate(field, Accumulate::Sum)
+    }
+
+    /// Keeps the smallest value of a field of the chunks' results.
+    #[must_use]
+    pub fn min(self, field: impl Into<String>) -> Self {
+        self.accumulate(field, Accumulate::Min)
+    }
+
+    /// Keeps the largest value of a field of the chunks' results.
+    #[must_use]
+    pub fn max(self, field: impl Into<String>) -> Self {
+        self.accumulate(field, Accumulate::Max)
+    }
+
+    /// Accumulates a field of the chunks' results.
+    #[must_use]
+    pub fn accumulate(mut self, field: impl Into<String>, how: Accumulate) -> Self {
+        self.accumulate.insert(field.into(), how);
+        self
+    }
+
+    /// The task that runs when all chunks are done; its result is the result of the job. The
+    /// accumulators are added to its arguments, which must be a JSON object.
+    #[must_use]
+    pub fn reduce(mut self, reducer: NewTask) -> Self {
+        self.reduce = Some(reducer);
+        self
+    }
+
+    /// What people call the job.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Who enqueues it.
+    #[must_use]
+    pub fn submitted_by(mut self, who: impl Into<String>) -> Self {
+        self.submitted_by = Some(who.into());
+        self
+    }
+
+    pub(crate) fn into_range(self, id: JobId) -> Result<RangeJob, InvalidInput> {
+        let keep_ms = self.chunk.options.keep_ms;
+        let spec = JobSpec {
+            v: FORMAT,
+            chunk: self.chunk.record(),
+            chunks: self.chunks,
+            split: self.split,
+            accumulate: self.accumulate,
+            reduce: self.reduce.as_ref().map(|reducer| Cow::Borrowed(reducer.name.as_str())),
+            label: self.label.map(Cow::Owned),
+            submitted_by: self.submitted_by.map(Cow::Owned),
+        };
+        // The encoded record is checked for its size; the spec for all else.
+        spec.chunk.encode()?;
+        let spec = spec.encode()?;
+        let reducer = match self.reduce {
+            Some(mut reducer) => {
+                reducer.options.keep_ms = keep_ms;
+                let record = reducer.record().encode()?;
+                Some((record, reducer.options.queue, reducer.options.priority))
+            }
+            None => None,
+        };
+        let options = self.chunk.options;
+        Ok(RangeJob {
+            id,
+            spec,
+            chunks: self.chunks,
+            queue: options.queue,
+            priority: options.priority,
+            keep_ms,
+            reducer,
+            unique: self.unique,
+        })
+    }
+}

@@ -1,0 +1,24 @@
+//! Enqueue tasks and wait for their results.
+//!
+//! [`Producer`] is the way in: [`Producer::enqueue`] for one task, [`Producer::enqueue_many`] for
+//! any number, [`Producer::enqueue_job`] for a computation cut into chunks. What it returns is a
+//! [`Handle`], which waits for the result.
+
+mod call;
+mod clock;
+mod error;
+mod handle;
+mod job;
+mod many;
+mod producer;
+mod sender;
+pub mod task;
+mod waiter;
+
+pub use call::{Enqueue, NewTask};
+pub use error::{EnqueueError, ResultError};
+pub use handle::Handle;
+pub use job::NewJob;
+pub use many::{Enqueued, Many};
+pub use producer::{Patience, Producer};
+pub use task::Task;

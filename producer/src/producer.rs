@@ -1,0 +1,217 @@
+//! The [`Producer`]: the front door of this crate. It starts two loops when they are first needed
+//! (the sender and the waiter); both end when the last clone is dropped.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use celeriac_broker_schema::script::Entry;
+use celeriac_broker_schema::{Broker, BrokerError, ClientId, RedisConfig, TaskId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::call::{Enqueue, NewTask};
+use crate::clock::Clock;
+use crate::error::{EnqueueError, ResultError};
+use crate::handle::Handle;
+use crate::job::NewJob;
+use crate::many::{Enqueued, Many};
+use crate::sender::{Answer, Sender, Submission, What};
+use crate::task::Task;
+use crate::waiter::{Wait, Waiter};
+
+/// How long to try when Redis does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Give up after this time, with an error that tells whether the task may exist.
+    Within(Duration),
+    /// Wait for as long as it takes.
+    Forever,
+}
+
+impl Patience {
+    pub(crate) fn left(self, passed: Duration) -> Duration {
+        match self {
+            Self::Within(limit) => limit.saturating_sub(passed),
+            // A day is for ever as far as a single attempt is concerned.
+            Self::Forever => Duration::from_secs(86_400),
+        }
+    }
+}
+
+impl Default for Patience {
+    /// Ten seconds: a restart of Redis is waited out, a caller is not kept for ever.
+    fn default() -> Self {
+        Self::Within(Duration::from_secs(10))
+    }
+}
+
+/// Enqueues tasks and jobs and waits for their results. Cheap to clone; clones share a connection.
+///
+/// ```no_run
+/// use celeriac_broker_schema::RedisConfig;
+/// use celeriac_producer::{NewTask, Producer};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let producer = Producer::connect(RedisConfig::new("redis://127.0.0.1:6379/")).await?;
+/// let handle = producer.enqueue_task(NewTask::new("echo", &"hello")?).await?;
+/// let answer: String = handle.typed().result().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Producer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    broker: Broker,
+    client: ClientId,
+    clock: Arc<Clock>,
+    patience: Patience,
+    submissions: OnceLock<mpsc::UnboundedSender<Submission>>,
+    waits: OnceLock<mpsc::UnboundedSender<Wait>>,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("broker", &self.inner.broker).finish_non_exhaustive()
+    }
+}
+
+impl Producer {
+    /// A producer for this server. Nothing is connected yet.
+    pub fn new(broker: Broker) -> Self {
+        Self::with_patience(broker, Patience::default())
+    }
+
+    /// A producer that tries for as long as told when Redis does not answer.
+    pub fn with_patience(broker: Broker, patience: Patience) -> Self {
+        let (client, clock) = (ClientId::new(), Arc::new(Clock::default()));
+        let (submissions, waits) = (OnceLock::new(), OnceLock::new());
+        Self { inner: Arc::new(Inner { broker, client, clock, patience, submissions, waits }) }
+    }
+
+    /// Connects and looks whether the server can hold a queue; what endangers tasks there is
+    /// logged as a warning.
+    ///
+    /// # Errors
+    /// [`BrokerError`]: not reachable, not allowed, or not suitable.
+    pub async fn connect(config: RedisConfig) -> Result<Self, BrokerError> {
+        let broker = Broker::new(config)?;
+        for warning in broker.check_server().await?.warnings {
+            tracing::warn!(server = broker.server(), "{warning}");
+        }
+        Ok(Self::new(broker))
+    }
+
+    /// The broker behind it.
+    pub fn broker(&self) -> &Broker {
+        &self.inner.broker
+    }
+
+    /// Enqueues a typed task. Options can be set before it is awaited.
+    ///
+    /// # Errors
+    /// [`EnqueueError`] when awaited.
+    pub fn enqueue<T: Task>(&self, task: &T) -> Enqueue<'_, T> {
+        Enqueue::new(self, task)
+    }
+
+    /// Enqueues a task. Safe against lost answers: however often the call to Redis has to be
+    /// repeated, there is one task.
+    ///
+    /// # Errors
+    /// [`EnqueueError`].
+    pub async fn enqueue_task(&self, task: NewTask) -> Result<Handle, EnqueueError> {
+        let id = self.new_id();
+        let answer = self.submit(vec![task.into_entry(id)?])?;
+        let duplicates = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+        Ok(match duplicates.first() {
+            Some(duplicate) => Handle::new(duplicate.first, true, self.clone()),
+            None => Handle::new(id, false, self.clone()),
+        })
+    }
+
+    /// Enqueues any number of tasks in batches, while they come out of the iterator.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; tasks of earlier batches are enqueued then. Use [`Producer::many`] to know
+    /// how many.
+    pub async fn enqueue_many(
+        &self,
+        tasks: impl IntoIterator<Item = NewTask>,
+    ) -> Result<Enqueued, EnqueueError> {
+        let mut many = self.many();
+        for task in tasks {
+            many.push(task).await?;
+        }
+        many.finish().await
+    }
+
+    /// Takes tasks one by one and sends them in batches.
+    pub fn many(&self) -> Many {
+        Many::new(self.clone())
+    }
+
+    /// Enqueues a job of chunks: one call, whatever their number.
+    ///
+    /// # Errors
+    /// [`EnqueueError`].
+    pub async fn enqueue_job(&self, job: NewJob) -> Result<Handle, EnqueueError> {
+        let id = self.new_id();
+        let what = What::Job(Box::new(job.into_range(id.job())?));
+        let duplicates = self.send(what)?.await.map_err(|_| EnqueueError::ShutDown)??;
+        Ok(match duplicates.first() {
+            Some(duplicate) => Handle::new(duplicate.first, true, self.clone()),
+            None => Handle::new(id, false, self.clone()),
+        })
+    }
+
+    /// A handle to something that was enqueued elsewhere.
+    pub fn handle(&self, id: TaskId) -> Handle {
+        Handle::new(id, false, self.clone())
+    }
+
+    pub(crate) fn new_id(&self) -> TaskId {
+        TaskId::new(self.inner.clock.now())
+    }
+
+    pub(crate) fn submit(
+        &self,
+        entries: Vec<Entry>,
+    ) -> Result<oneshot::Receiver<Answer>, EnqueueError> {
+        self.send(What::Tasks(entries))
+    }
+
+    fn send(&self, what: What) -> Result<oneshot::Receiver<Answer>, EnqueueError> {
+        let inner = &self.inner;
+        let sender = inner.submissions.get_or_init(|| {
+            let (sender, submissions) = mpsc::unbounded_channel();
+            tokio::spawn(
+                Sender {
+                    broker: inner.broker.clone(),
+                    client: inner.client.clone(),
+                    clock: Arc::clone(&inner.clock),
+                    patience: inner.patience,
+                    submissions,
+                    number: 0,
+                }
+                .run(),
+            );
+            sender
+        });
+        let (answer, receiver) = oneshot::channel();
+        sender.send(Submission { what, answer }).map_err(|_| EnqueueError::ShutDown)?;
+        Ok(receiver)
+    }
+
+    /// Waits for the stored outcome of a task or job.
+    pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+        let inner = &self.inner;
+        let waits = inner.waits.get_or_init(|| {
+            let (sender, waits) = mpsc::unbounded_channel();
+            tokio::spawn(Waiter::new(inner.broker.clone(), inner.client.clone(), waits).run());
+            sender
+        });
+        let (answer, receiver) = oneshot::channel();
+        waits.send(Wait { id, answer }).map_err(|_| ResultError::ShutDown)?;
+        receiver.await.map_err(|_| ResultError::ShutDown)?.ok_or(ResultError::Unknown(id))
+    }
+}

@@ -1,0 +1,147 @@
+//! The waiter loop: all that this process waits for, on one subscription. A message says which
+//! tasks ended, their outcomes are then read in one call; and because a message can be lost, all
+//! are asked for again now and then.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use celeriac_broker_schema::script::Watched;
+use celeriac_broker_schema::{Broker, BrokerError, ClientId, Subscription, TaskId};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+/// How often everything is asked for again. Only lost messages need it.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// Most ids in one call.
+const BITE: usize = 500;
+
+/// Somebody waits for the end of a task.
+pub(crate) struct Wait {
+    pub(crate) id: TaskId,
+    /// Gets the stored outcome, or None if there is none and will be none.
+    pub(crate) answer: oneshot::Sender<Option<String>>,
+}
+
+/// The loop's handles and state.
+pub(crate) struct Waiter {
+    broker: Broker,
+    client: ClientId,
+    waits: mpsc::UnboundedReceiver<Wait>,
+    waiting: HashMap<TaskId, Vec<oneshot::Sender<Option<String>>>>,
+}
+
+/// Why one stretch of listening ended.
+enum End {
+    /// All producers are gone.
+    ShutDown,
+    /// The connection is; everything has to be asked for again on a new one.
+    Disconnected,
+}
+
+impl Waiter {
+    pub(crate) fn new(
+        broker: Broker,
+        client: ClientId,
+        waits: mpsc::UnboundedReceiver<Wait>,
+    ) -> Self {
+        Self { broker, client, waits, waiting: HashMap::new() }
+    }
+
+    /// Runs until the last producer is dropped. Outages are waited out.
+    pub(crate) async fn run(mut self) {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let begin = Instant::now();
+            match self.listen().await {
+                Ok(End::ShutDown) => return,
+                Ok(End::Disconnected) => {}
+                Err(error) => tracing::debug!(%error, "waiting for results is interrupted"),
+            }
+            if self.waits.is_closed() && self.waiting.is_empty() {
+                return;
+            }
+            // A connection that held for a while earns a quick return.
+            pause = if begin.elapsed() > ASK_AGAIN {
+                Duration::from_millis(20)
+            } else {
+                (pause * 2).min(Duration::from_secs(1))
+            };
+            sleep(pause).await;
+        }
+    }
+
+    async fn listen(&mut self) -> Result<End, BrokerError> {
+        // Subscribed first, asked afterwards: what ends in between is told or seen.
+        let mut subscription = self.broker.subscribe(&self.client).await?;
+        self.ask_for_all().await?;
+        let mut again = interval(ASK_AGAIN);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        again.tick().await;
+        loop {
+            tokio::select! {
+                wait = self.waits.recv() => match wait {
+                    Some(wait) => self.begin(wait).await?,
+                    None => return Ok(End::ShutDown),
+                },
+                ended = next(&mut subscription) => match ended {
+                    Some(ids) => self.ask(&self.waited_for(&ids)).await?,
+                    None => return Ok(End::Disconnected),
+                },
+                _ = again.tick() => self.ask_for_all().await?,
+            }
+        }
+    }
+
+    /// Takes in a new wait and all others that have come meanwhile, and asks once for all.
+    async fn begin(&mut self, first: Wait) -> Result<(), BrokerError> {
+        let mut ids = vec![first.id];
+        self.note(first);
+        while ids.len() < BITE
+            && let Ok(wait) = self.waits.try_recv()
+        {
+            ids.push(wait.id);
+            self.note(wait);
+        }
+        self.ask(&ids).await
+    }
+
+    fn note(&mut self, wait: Wait) {
+        self.waiting.entry(wait.id).or_default().push(wait.answer);
+    }
+
+    fn waited_for(&self, ids: &[TaskId]) -> Vec<TaskId> {
+        ids.iter().copied().filter(|id| self.waiting.contains_key(id)).collect()
+    }
+
+    async fn ask_for_all(&mut self) -> Result<(), BrokerError> {
+        // Whoever gave up waiting is forgotten here.
+        self.waiting.retain(|_, answers| {
+            answers.retain(|answer| !answer.is_closed());
+            !answers.is_empty()
+        });
+        let ids: Vec<TaskId> = self.waiting.keys().copied().collect();
+        self.ask(&ids).await
+    }
+
+    async fn ask(&mut self, ids: &[TaskId]) -> Result<(), BrokerError> {
+        for bite in ids.chunks(BITE) {
+            let found = self.broker.watch(&self.client, bite).await?;
+            for (id, watched) in bite.iter().zip(found) {
+                let outcome = match watched {
+                    Watched::Watching => continue,
+                    Watched::Ended(outcome) => Some(outcome),
+                    Watched::Unknown => None,
+                };
+                for answer in self.waiting.remove(id).unwrap_or_default() {
+                    // Whoever gave up does not mind.
+                    let _ = answer.send(outcome.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn next(subscription: &mut Subscription) -> Option<Vec<TaskId>> {
+    subscription.ended().await
+}

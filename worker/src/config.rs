@@ -1,0 +1,89 @@
+//! The settings of a worker, checked as a whole before it starts.
+
+use std::time::Duration;
+
+use celeriac_broker_schema::QueueName;
+use celeriac_broker_schema::limits::{
+    DEFAULT_CRASH_LIMIT, DEFAULT_VISIBILITY_MS, MIN_VISIBILITY_MS,
+};
+use thiserror::Error;
+
+/// How a worker works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerConfig {
+    /// The queues it serves, the most important one first: a queue is looked at when the ones
+    /// before it are empty. Default: `default`.
+    pub queues: Vec<QueueName>,
+    /// How many tasks it runs at once, 1 to 10,000. Default: the number of cores. Tasks that wait
+    /// for others (network, disks) allow for many more.
+    pub concurrency: usize,
+    /// How long its tasks stay with it after its last sign of life, from 1 s. Default: 30 s. It
+    /// renews its lease three times in that time.
+    pub visibility: Duration,
+    /// How long running tasks may go on when it is told to stop. Default: 25 s, below the 30 s
+    /// after which Kubernetes kills.
+    pub drain_timeout: Duration,
+    /// Deliveries of one task that may end with a lost worker, from 1. Default: 3.
+    pub crash_limit: u32,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            queues: vec![QueueName::default()],
+            concurrency: std::thread::available_parallelism().map_or(1, usize::from),
+            visibility: Duration::from_millis(DEFAULT_VISIBILITY_MS),
+            drain_timeout: Duration::from_secs(25),
+            crash_limit: DEFAULT_CRASH_LIMIT,
+        }
+    }
+}
+
+/// Everything that is wrong with the settings of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the worker cannot start with these settings: {}", .problems.join("; "))]
+pub struct ConfigError {
+    /// One sentence each.
+    pub problems: Vec<String>,
+}
+
+impl WorkerConfig {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem at once.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let mut expect = |fine: bool, problem: &str| {
+            if !fine {
+                problems.push(problem.to_owned());
+            }
+        };
+        let unique = self.queues.iter().collect::<std::collections::BTreeSet<_>>().len();
+        expect(!self.queues.is_empty(), "queues: name at least one");
+        expect(unique == self.queues.len(), "queues: a queue is named twice");
+        expect((1..=10_000).contains(&self.concurrency), "concurrency: use 1 to 10,000");
+        let least = Duration::from_millis(MIN_VISIBILITY_MS);
+        expect(self.visibility >= least, "visibility time-out: use at least 1 s");
+        expect(self.crash_limit >= 1, "crash limit: use at least 1");
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        assert_eq!(WorkerConfig::default().check(), Ok(()));
+        let config = WorkerConfig {
+            queues: Vec::new(),
+            concurrency: 0,
+            visibility: Duration::ZERO,
+            crash_limit: 0,
+            ..WorkerConfig::default()
+        };
+        assert_eq!(config.check().expect_err("is refused").problems.len(), 4);
+    }
+}

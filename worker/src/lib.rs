@@ -1,0 +1,35 @@
+//! Claim tasks and run them.
+//!
+//! [`task`] is what users write: handlers, extractors, the registry. [`Worker`] runs them: the
+//! exchange takes tasks from Redis and gives endings back, slots run attempts, the keeper holds
+//! the lease, the housekeeper cleans up after lost workers. `worker.rs` puts them together.
+
+pub mod builtin;
+pub mod task;
+
+mod attempt;
+mod bell;
+mod clock;
+mod config;
+mod exchange;
+mod housekeeper;
+mod keeper;
+mod lanes;
+mod merge;
+mod outbox;
+mod pace;
+mod panics;
+mod shared;
+mod shutdown;
+mod slots;
+mod unit;
+mod worker;
+
+pub use config::{ConfigError, WorkerConfig};
+pub use shutdown::{Shutdown, listen_to_signals};
+pub use worker::{Summary, Worker, WorkerError};
+
+/// Hearing from the system that the worker is to stop.
+pub mod signals {
+    pub use crate::shutdown::listen_to_signals as listen;
+}

@@ -1,0 +1,74 @@
+//! Endings on their way to Redis: slots put them in, the exchange takes them out in batches.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use celeriac_broker_schema::script::Ending;
+use celeriac_broker_schema::{Delta, TaskId};
+use tokio::sync::Notify;
+
+use crate::unit::{Epoch, Work};
+
+/// So many endings are sent at once, without waiting for more.
+pub(crate) const FULL: usize = 250;
+
+/// The end of an attempt.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) epoch: Epoch,
+    pub(crate) how: How,
+    pub(crate) took: Duration,
+    /// Whether the slot is free again. Not, when a task that computes outlived its time-out.
+    pub(crate) frees: bool,
+    /// Whether it was a suspect.
+    pub(crate) suspect: bool,
+}
+
+/// What is to be told to Redis.
+#[derive(Debug)]
+pub(crate) enum How {
+    /// A task, or a chunk that did not succeed.
+    Told(TaskId, Box<Ending>),
+    /// A chunk that succeeded: neighbours are told together.
+    Chunk(Work, Vec<Delta>),
+    /// Nothing: it was told before.
+    Silent,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    ended: Mutex<Vec<Ended>>,
+    count: AtomicUsize,
+    arrived: Notify,
+}
+
+impl Outbox {
+    /// Puts an ending in. `hurry`: nothing else is left to do here.
+    pub(crate) fn push(&self, ended: Ended, hurry: bool) {
+        let count = {
+            let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(ended);
+            self.count.store(all.len(), Ordering::Relaxed);
+            all.len()
+        };
+        if hurry || count == 1 || count.is_multiple_of(FULL) {
+            self.arrived.notify_one();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn take(&self) -> Vec<Ended> {
+        let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        self.count.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *all)
+    }
+
+    /// Waits until something may be in it that was not before.
+    pub(crate) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+}

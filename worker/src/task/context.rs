@@ -1,0 +1,275 @@
+//! The context of one attempt: what it is, whether it should stop, how far it is. The handler and
+//! the runtime share it; nothing here speaks to Redis.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use celeriac_broker_schema::{ChunkIndex, JobId, Split, TaskId, Timestamp};
+use tokio::sync::Notify;
+
+/// Longest note about progress, in characters: one line for people, sent with every heartbeat.
+const MAX_NOTE_CHARS: usize = 200;
+
+/// The context of one attempt. Clones share it.
+///
+/// ```
+/// # use celeriac_worker::task::{Context, TaskError};
+/// fn count(ctx: &Context, total: u64) -> Result<u64, TaskError> {
+///     for done in 0..total {
+///         if ctx.is_cancelled() {
+///             return Err(TaskError::cancelled());
+///         }
+///         ctx.progress(done, total);
+///     }
+///     Ok(total)
+/// }
+/// # assert_eq!(count(&Context::for_test(), 3).unwrap(), 3);
+/// ```
+#[derive(Debug, Clone)]
+pub struct Context {
+    shared: Arc<Shared>,
+}
+
+// One allocation per attempt: workers make hundreds of thousands of these in a second.
+#[derive(Debug)]
+struct Shared {
+    parts: ContextParts,
+    /// 0, or the reason as a number. Changes once.
+    cancelled: AtomicU8,
+    cancel: Notify,
+    progress: Mutex<Option<Progress>>,
+}
+
+/// What a [`Context`] is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct ContextParts {
+    /// The task.
+    pub id: TaskId,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Which part of a job the task is.
+    pub chunk: Option<Chunk>,
+}
+
+/// Which part of a job a task is. All parts of a job together are `0..total`, and this one is
+/// `offset..offset + len`; in a job that splits no amount every chunk counts as 1.
+///
+/// As a parameter of a handler it is an extractor, which fails the task for good if it is not a
+/// chunk; `Option<Chunk>` never fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// The number of the chunk, from 0.
+    pub index: ChunkIndex,
+    /// The number of chunks of the job.
+    pub count: u64,
+    /// Where its part begins.
+    pub offset: u64,
+    /// How large its part is.
+    pub len: u64,
+    /// The same for all chunks of a job and different from job to job: with `index` the seed of
+    /// what is to be random.
+    pub job_seed: u64,
+}
+
+/// How far an attempt is, as it says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What is done, in units of the task.
+    pub done: u64,
+    /// What there is to do, in the same unit; 0 if nobody knows.
+    pub total: u64,
+    /// What the task says about it, at most 200 characters.
+    pub note: Option<String>,
+}
+
+/// Why an attempt should stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// Somebody cancelled the task or its job.
+    Requested,
+    /// It ran longer than its time-out.
+    Timeout,
+    /// The worker lost its lease: whatever the attempt returns, nobody will take it.
+    LeaseLost,
+    /// The worker stops, and the time for running tasks to finish is over.
+    Stopping,
+}
+
+impl CancelReason {
+    // The order of this list makes the numbers; 0 is left for "not cancelled".
+    const ALL: [Self; 4] = [Self::Requested, Self::Timeout, Self::LeaseLost, Self::Stopping];
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.number() == number)
+    }
+
+    fn number(self) -> u8 {
+        self as u8 + 1
+    }
+}
+
+impl Context {
+    /// The context of an attempt that begins.
+    pub fn new(parts: ContextParts) -> Self {
+        let shared = Shared {
+            parts,
+            cancelled: AtomicU8::new(0),
+            cancel: Notify::const_new(),
+            progress: Mutex::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The context of the first attempt of some task that is no chunk. For others:
+    /// `Context::new(ContextParts { attempt: 3, ..ContextParts::default() })`.
+    pub fn for_test() -> Self {
+        Self::new(ContextParts::default())
+    }
+
+    /// The id of the task.
+    pub fn id(&self) -> TaskId {
+        self.shared.parts.id
+    }
+
+    /// The number of this attempt, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.shared.parts.attempt
+    }
+
+    /// Which part of a job this task is, if it is one.
+    pub fn chunk(&self) -> Option<Chunk> {
+        self.shared.parts.chunk
+    }
+
+    /// Whether the task should stop now. Cheap enough for an inner loop. Async tasks are also
+    /// stopped at their next `.await`; tasks on a thread of their own stop only by asking this.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Relaxed) != 0
+    }
+
+    /// Why the task should stop, if it should.
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        CancelReason::from_number(self.shared.cancelled.load(Ordering::Acquire))
+    }
+
+    /// Waits until the task should stop.
+    pub async fn cancelled(&self) -> CancelReason {
+        loop {
+            // Made before the question: a notice between the two is not missed.
+            let notice = self.shared.cancel.notified();
+            if let Some(reason) = self.cancel_reason() {
+                return reason;
+            }
+            notice.await;
+        }
+    }
+
+    /// Tells those who watch how far the task is: `done` of `total` in a unit of its choice, with
+    /// a total of 0 if it is not known. Costs nanoseconds; what is shown is the last call.
+    pub fn progress(&self, done: u64, total: u64) {
+        let mut progress = self.progress_slot();
+        let progress = progress.get_or_insert_default();
+        (progress.done, progress.total) = (done, total);
+    }
+
+    /// Tells those who watch what the task is doing, in up to 200 characters.
+    pub fn progress_note(&self, text: impl Into<String>) {
+        let mut text = text.into();
+        if let Some((end, _)) = text.char_indices().nth(MAX_NOTE_CHARS) {
+            text.truncate(end);
+        }
+        self.progress_slot().get_or_insert_default().note = Some(text);
+    }
+
+    /// How far the task is, if it ever said so.
+    pub fn progress_now(&self) -> Option<Progress> {
+        self.progress_slot().clone()
+    }
+
+    /// Asks the task to stop. The first reason counts.
+    pub fn cancel(&self, reason: CancelReason) {
+        let (unset, set) = (0, reason.number());
+        let first =
+            self.shared.cancelled.compare_exchange(unset, set, Ordering::AcqRel, Ordering::Relaxed);
+        if first.is_ok() {
+            self.shared.cancel.notify_waiters();
+        }
+    }
+
+    // A task that panicked while it held the lock has left nothing half done in it.
+    fn progress_slot(&self) -> MutexGuard<'_, Option<Progress>> {
+        self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for ContextParts {
+    /// The first attempt of a task that is no chunk, with an id of zeros: for tests.
+    fn default() -> Self {
+        Self { id: TaskId::from_parts(Timestamp(0), [0; 10]), attempt: 1, chunk: None }
+    }
+}
+
+impl Chunk {
+    /// Chunk `index` of the `count` chunks of a job, with its part of what the job splits.
+    pub fn new(job: JobId, index: ChunkIndex, count: u64, split: Option<&Split>) -> Self {
+        let (offset, len) = match split {
+            Some(split) => (split.offset(index, count), split.share(index, count)),
+            None => (index, 1),
+        };
+        Self { index, count, offset, len, job_seed: job.seed() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_wait_and_those_who_ask_learn_the_first_reason() {
+        let ctx = Context::for_test();
+        assert_eq!((ctx.is_cancelled(), ctx.cancel_reason()), (false, None));
+        // The first of the two is polled first: it waits when the cancellation comes.
+        let cancel = async {
+            ctx.cancel(CancelReason::LeaseLost);
+            ctx.cancel(CancelReason::Requested);
+        };
+        let (waited, ()) = tokio::join!(ctx.cancelled(), cancel);
+        assert_eq!(waited, CancelReason::LeaseLost);
+        assert_eq!(ctx.cancelled().await, CancelReason::LeaseLost);
+        assert!(ctx.is_cancelled());
+    }
+
+    #[test]
+    fn every_reason_survives_its_number() {
+        for reason in CancelReason::ALL {
+            assert_eq!(CancelReason::from_number(reason.number()), Some(reason));
+        }
+        assert_eq!(CancelReason::from_number(0), None);
+    }
+
+    #[test]
+    fn progress_is_the_last_word_and_short() {
+        let ctx = Context::for_test();
+        assert_eq!(ctx.progress_now(), None);
+        ctx.progress(1, 10);
+        ctx.progress_note("ä".repeat(1_000));
+        ctx.progress(2, 10);
+        let progress = ctx.progress_now().expect("it was told");
+        assert_eq!((progress.done, progress.total), (2, 10));
+        assert_eq!(progress.note.map(|note| note.chars().count()), Some(200));
+    }
+
+    #[test]
+    fn chunks_know_their_part() {
+        let job = ContextParts::default().id.job();
+        let split = Split { field: "n".to_owned(), total: 10 };
+        let part = |index| {
+            let chunk = Chunk::new(job, index, 3, Some(&split));
+            (chunk.offset, chunk.len)
+        };
+        assert_eq!([part(0), part(1), part(2)], [(0, 4), (4, 3), (7, 3)]);
+        let whole = Chunk::new(job, 2, 3, None);
+        assert_eq!((whole.offset, whole.len, whole.count), (2, 1, 3));
+    }
+}

@@ -1,0 +1,181 @@
+//! What a worker holds: one task, or one chunk of a run. Units come from claims and end in
+//! [`Ending`]s.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use celeriac_broker_schema::job::{JobSpec, chunk_args, reducer_args};
+use celeriac_broker_schema::outcome::counts_of;
+use celeriac_broker_schema::record::UnreadableRecord;
+use celeriac_broker_schema::script::{Delivery, Run};
+use celeriac_broker_schema::{
+    Accumulate, ErrorKind, JobId, Record, RetryPolicy, Split, TaskFailure, TaskId, TaskOptions,
+};
+use serde_json::value::RawValue;
+
+use crate::task::{Chunk, ContextParts};
+
+/// A lease of this process, counted: what was delivered under one ends under it or not at all.
+pub(crate) type Epoch = u32;
+
+/// One thing to run.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) epoch: Epoch,
+    pub(crate) work: Work,
+}
+
+#[derive(Debug)]
+pub(crate) enum Work {
+    Task(Box<Delivery>),
+    Chunk { run: Arc<ChunkRun>, index: u64 },
+}
+
+/// A run of chunks with the description of its job.
+#[derive(Debug)]
+pub(crate) struct ChunkRun {
+    pub(crate) run: Run,
+    pub(crate) job: Arc<JobPlan>,
+}
+
+/// A job's description, read once for all its chunks.
+#[derive(Debug)]
+pub(crate) struct JobPlan {
+    pub(crate) task: String,
+    pub(crate) options: TaskOptions,
+    pub(crate) accumulate: BTreeMap<String, Accumulate>,
+    args: Box<RawValue>,
+    split: Option<Split>,
+    chunks: u64,
+}
+
+/// What has to be known of a unit to run it.
+pub(crate) struct Order<'a> {
+    pub(crate) task: Cow<'a, str>,
+    pub(crate) args: Cow<'a, RawValue>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) keep_ms: u64,
+}
+
+impl JobPlan {
+    pub(crate) fn read(spec: &str) -> Result<Self, UnreadableRecord> {
+        let spec = JobSpec::decode(spec)?;
+        Ok(Self {
+            task: spec.chunk.task.clone().into_owned(),
+            options: spec.chunk.options(),
+            accumulate: spec.accumulate,
+            args: spec.chunk.args.to_owned(),
+            split: spec.split,
+            chunks: spec.chunks,
+        })
+    }
+}
+
+impl Unit {
+    pub(crate) fn id(&self) -> TaskId {
+        match &self.work {
+            Work::Task(delivery) => delivery.id,
+            Work::Chunk { run, index } => TaskId::of_chunk(run.run.job, *index),
+        }
+    }
+
+    /// The job, if this is a chunk of one.
+    pub(crate) fn job(&self) -> Option<JobId> {
+        match &self.work {
+            Work::Task(_) => None,
+            Work::Chunk { run, .. } => Some(run.run.job),
+        }
+    }
+
+    /// Counts and earlier attempts, as scripts keep them.
+    pub(crate) fn history(&self) -> &str {
+        match &self.work {
+            Work::Task(delivery) => &delivery.history,
+            Work::Chunk { run, .. } => &run.run.history,
+        }
+    }
+
+    /// The number of this attempt, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        match &self.work {
+            Work::Task(delivery) => {
+                let (failures, crashes) = counts_of(&delivery.history);
+                failures + crashes + 1
+            }
+            Work::Chunk { run, .. } => run.run.attempt,
+        }
+    }
+
+    /// Whether workers were lost with it twice or more: then it is the only such thing here.
+    pub(crate) fn is_suspect(&self) -> bool {
+        match &self.work {
+            Work::Chunk { run, .. } if run.run.history.is_empty() => run.run.attempt > 2,
+            _ => counts_of(self.history()).1 >= 2,
+        }
+    }
+
+    /// How much memory its record takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.work {
+            Work::Task(delivery) => delivery.record.len(),
+            // The plan is shared by all chunks.
+            Work::Chunk { .. } => 0,
+        }
+    }
+
+    pub(crate) fn context_parts(&self) -> ContextParts {
+        let chunk = match &self.work {
+            Work::Task(_) => None,
+            Work::Chunk { run, index } => {
+                let job = &run.job;
+                Some(Chunk::new(run.run.job, *index, job.chunks, job.split.as_ref()))
+            }
+        };
+        ContextParts { id: self.id(), attempt: self.attempt(), chunk }
+    }
+
+    /// Reads what is to be run.
+    pub(crate) fn order(&self) -> Result<Order<'_>, TaskFailure> {
+        match &self.work {
+            Work::Task(delivery) => task_order(delivery),
+            Work::Chunk { run, index } => {
+                let job = &run.job;
+                let args = chunk_args(&job.args, job.split.as_ref(), *index, job.chunks).map_err(
+                    |error| TaskFailure::new(ErrorKind::BadArguments, error.to_string()),
+                )?;
+                Ok(Order {
+                    task: Cow::Borrowed(&job.task),
+                    args,
+                    retry: job.options.retry,
+                    timeout_ms: job.options.timeout_ms,
+                    keep_ms: job.options.keep_ms,
+                })
+            }
+        }
+    }
+}
+
+fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
+    let unreadable = |reason: String| TaskFailure::new(ErrorKind::BadRecord, reason);
+    let text = std::str::from_utf8(&delivery.record)
+        .map_err(|error| unreadable(format!("the record is not readable: {error}")))?;
+    let record = Record::decode(text).map_err(|error| unreadable(error.to_string()))?;
+    let args = match &delivery.input {
+        None => Cow::Borrowed(record.args),
+        Some(totals) => Cow::Owned(reducer_args(record.args, totals).map_err(|error| {
+            TaskFailure::new(
+                ErrorKind::BadArguments,
+                format!("accumulators cannot be added: {error}"),
+            )
+        })?),
+    };
+    Ok(Order {
+        retry: record.retry(),
+        timeout_ms: record.timeout_ms,
+        keep_ms: record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS),
+        task: record.task,
+        args,
+    })
+}

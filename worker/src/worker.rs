@@ -1,0 +1,217 @@
+//! A worker: the one place where its loops are put together, started and watched.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use celeriac_broker_schema::script::Opened;
+use celeriac_broker_schema::{Broker, BrokerError, LeaseId, Timestamp};
+use thiserror::Error;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::RedisClock;
+use crate::config::{ConfigError, WorkerConfig};
+use crate::exchange::Exchange;
+use crate::keeper::Keeper;
+use crate::shared::Shared;
+use crate::shutdown::Shutdown;
+use crate::task::Tasks;
+use crate::{bell, housekeeper, panics, slots};
+
+/// How long a worker that starts waits for Redis to come up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A worker that has not started.
+///
+/// ```no_run
+/// use celeriac_broker_schema::{Broker, RedisConfig};
+/// use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin};
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = Broker::new(RedisConfig::new("redis://127.0.0.1:6379/"))?;
+/// let worker = Worker::new(broker, builtin::tasks(), WorkerConfig::default())?;
+/// let summary = worker.run(Shutdown::new()).await?;
+/// println!("{} tasks succeeded", summary.succeeded);
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Worker {
+    broker: Broker,
+    tasks: Tasks,
+    config: WorkerConfig,
+}
+
+/// What a worker did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Attempts that ended well.
+    pub succeeded: u64,
+    /// Attempts that ended with an error.
+    pub failed: u64,
+    /// Tasks that could not be given back, because Redis was away when the worker left. They are
+    /// reclaimed when its lease ends.
+    pub left_behind: usize,
+}
+
+/// Why a worker cannot start, or had to stop.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Redis is away, refuses us, or cannot hold a queue.
+    #[error("the worker cannot start: {0}")]
+    Broker(#[from] BrokerError),
+    /// The system gives no thread.
+    #[error("a thread of the worker cannot start: {0}")]
+    Thread(#[from] std::io::Error),
+    /// A loop ended that must not: a bug.
+    #[error("the {0} of the worker ended unexpectedly")]
+    LoopEnded(&'static str),
+}
+
+impl Worker {
+    /// A worker with these tasks and settings. Nothing is connected or started yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong with the settings.
+    pub fn new(broker: Broker, tasks: Tasks, config: WorkerConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self { broker, tasks, config })
+    }
+
+    /// Works until it is told to stop and has left in good order.
+    ///
+    /// # Errors
+    /// [`WorkerError`] if it cannot start. Once it runs, outages are waited out.
+    pub async fn run(self, shutdown: Shutdown) -> Result<Summary, WorkerError> {
+        self.run_and_tell(shutdown, |_| ()).await
+    }
+
+    /// As [`Worker::run`], and tells when it is ready to take tasks.
+    ///
+    /// # Errors
+    /// As [`Worker::run`].
+    pub async fn run_and_tell(
+        self,
+        shutdown: Shutdown,
+        ready: impl FnOnce(&LeaseId),
+    ) -> Result<Summary, WorkerError> {
+        panics::note_places();
+        let (lease, now) = open_lease(&self.broker, self.config.visibility).await?;
+        let Self { broker, tasks, config } = self;
+        let own = broker.separate()?;
+        let clock = RedisClock::new(now);
+        let shared = Arc::new(Shared::new(broker, tasks, config, clock, lease.clone(), shutdown));
+        let stop = CancellationToken::new();
+        let threads = start_threads(&shared, own, &stop)?;
+        ready(&lease);
+        let ended = run_loops(&shared).await;
+        shared.lanes.close();
+        stop.cancel();
+        // The keeper says good-bye; computing threads are not waited for: what they run was given
+        // up, and cannot be interrupted.
+        let _ = tokio::task::spawn_blocking(move || threads.join()).await;
+        Ok(Summary {
+            succeeded: shared.totals.succeeded.load(Ordering::Relaxed),
+            failed: shared.totals.failed.load(Ordering::Relaxed),
+            left_behind: ended?,
+        })
+    }
+}
+
+/// Opens the first lease. A server that is still coming up is waited for.
+async fn open_lease(
+    broker: &Broker,
+    visibility: Duration,
+) -> Result<(LeaseId, Timestamp), BrokerError> {
+    let begin = Instant::now();
+    loop {
+        let lease = LeaseId::new();
+        let opened = match broker.check_server().await {
+            Ok(report) => {
+                for warning in report.warnings {
+                    tracing::warn!(server = broker.server(), "{warning}");
+                }
+                broker.open(&lease, visibility).await
+            }
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(Opened::At(now)) => return Ok((lease, now)),
+            Ok(Opened::Taken) => {}
+            // A server that loads its data answers, and will be there.
+            Err(BrokerError::NotReady { .. }) => sleep(Duration::from_millis(200)).await,
+            Err(error) if error.is_temporary() && begin.elapsed() < PATIENCE => {
+                sleep(Duration::from_millis(200)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The lease keeper's thread. Threads that compute are not kept track of.
+struct Threads {
+    keeper: std::thread::JoinHandle<()>,
+}
+
+impl Threads {
+    fn join(self) {
+        let _ = self.keeper.join();
+    }
+}
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    own: Broker,
+    stop: &CancellationToken,
+) -> Result<Threads, WorkerError> {
+    let slots = shared.config.concurrency;
+    for slot in slots..2 * slots {
+        let shared = Arc::clone(shared);
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name(format!("compute-{}", slot - slots))
+            .stack_size(2 << 20)
+            .spawn(move || slots::computing_slot(&shared, slot, &runtime))?;
+    }
+    let keeper = Keeper::new(Arc::clone(shared), own);
+    let stop = stop.clone();
+    let keeper = std::thread::Builder::new().name("lease-keeper".to_owned()).spawn(move || {
+        if let Err(error) = keeper.run_on_this_thread(&stop) {
+            tracing::error!(%error, "the lease keeper could not run");
+        }
+    })?;
+    Ok(Threads { keeper })
+}
+
+/// Starts all loops and waits for the exchange, which ends when the worker has left.
+async fn run_loops(shared: &Arc<Shared>) -> Result<usize, WorkerError> {
+    let (line, listener) = bell::line();
+    let mut loops: JoinSet<&'static str> = JoinSet::new();
+    let bell = listener.run(Arc::clone(shared));
+    loops.spawn(async move {
+        bell.await;
+        "bell"
+    });
+    let keeping = housekeeper::run(Arc::clone(shared));
+    loops.spawn(async move {
+        keeping.await;
+        "housekeeper"
+    });
+    for slot in 0..shared.config.concurrency {
+        let slot = slots::awaiting_slot(Arc::clone(shared), slot);
+        loops.spawn(async move {
+            slot.await;
+            "slot"
+        });
+    }
+    let mut exchange = tokio::spawn(Exchange::new(Arc::clone(shared), line).run());
+    tokio::select! {
+        ended = &mut exchange => ended.map_err(|_| WorkerError::LoopEnded("exchange")),
+        // None of the others ends while the exchange runs.
+        ended = loops.join_next() => {
+            exchange.abort();
+            Err(WorkerError::LoopEnded(ended.and_then(|ended| ended.ok()).unwrap_or("loop")))
+        }
+    }
+}
