@@ -28,16 +28,22 @@ local inflight = inflight_key(args.lease)
 call('HSET', inflight, '#', args.number)
 local stale, refused = {}, {}
 
--- The ids of ARGV[first..last] that the lease holds; what it does not hold is stale.
-local function held_ids(first, last)
-  local ids = {}
+-- Where in ARGV[first..last] the ids stand that the lease holds; nil if it holds all of them, as it
+-- nearly always does. What it does not hold is stale.
+local function held_places(first, last)
+  local places, all = {}, true
   for i = first, last, UNPACK do
     local till = math.min(i + UNPACK - 1, last)
     for k, value in ipairs(call('HMGET', inflight, unpack(ARGV, i, till))) do
-      if value then ids[#ids + 1] = i + k - 1 else stale[#stale + 1] = ARGV[i + k - 1] end
+      if value then
+        places[#places + 1] = i + k - 1
+      else
+        all = false
+        stale[#stale + 1] = ARGV[i + k - 1]
+      end
     end
   end
-  return ids
+  return not all and places or nil
 end
 
 -- Those among `ids` that waited for others: the reducers of jobs end their job.
@@ -57,17 +63,17 @@ end
 
 local function succeed_all(n)
   if n == 0 then return end
-  local places = held_ids(at, at + n - 1)
-  if #places == 0 then return end
-  local ids = {}
-  for k, place in ipairs(places) do
+  local places, ids = held_places(at, at + n - 1), {}
+  for k = 1, places and #places or n do
+    local place = places and places[k] or at + k - 1
     local id, keep = ARGV[place], ARGV[place + 2 * n]
     ids[k] = id
-    if keep ~= '0' then call('SET', prefix .. 'result:' .. id, ARGV[place + n], 'PX', keep) end
+    if keep ~= '0' then call('SET', RESULT .. id, ARGV[place + n], 'PX', keep) end
   end
+  if #ids == 0 then return end
   each_bite('HDEL', inflight, ids)
   each_bite('HDEL', TASKS, ids)
-  if call('HLEN', HISTORY) > 0 then each_bite('HDEL', HISTORY, ids) end
+  if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
   end_reduced_jobs(ids)
   tell_watchers(ids)
   call('HINCRBY', STATS, 'succeeded', #ids)

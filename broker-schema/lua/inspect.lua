@@ -10,7 +10,7 @@
 --        cancelled
 -- cost   O(leases + chunks in flight), at most 1,000 leases
 local id = ARGV[1]
-local outcome = call('GET', prefix .. 'result:' .. id)
+local outcome = call('GET', RESULT .. id)
 if outcome then return { 'ended', outcome } end
 
 local function due(member)

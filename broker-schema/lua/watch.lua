@@ -8,7 +8,7 @@ local now = now_ms()
 local client, found, watching = ARGV[1], {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local outcome = call('GET', prefix .. 'result:' .. id)
+  local outcome = call('GET', RESULT .. id)
   if outcome then
     found[#found + 1], found[#found + 2] = 'ended', outcome
   elseif call('HEXISTS', TASKS, id) == 1 or call('ZSCORE', JOBS_OPEN, id) then

@@ -100,6 +100,7 @@ impl Unit {
     /// The number of this attempt, from 1.
     pub(crate) fn attempt(&self) -> u32 {
         match &self.work {
+            Work::Task(delivery) if delivery.history.is_empty() => 1,
             Work::Task(delivery) => {
                 let (failures, crashes) = counts_of(&delivery.history);
                 failures + crashes + 1
@@ -111,6 +112,7 @@ impl Unit {
     /// Whether workers were lost with it twice or more: then it is the only such thing here.
     pub(crate) fn is_suspect(&self) -> bool {
         match &self.work {
+            Work::Task(delivery) if delivery.history.is_empty() => false,
             Work::Chunk { run, .. } if run.run.history.is_empty() => run.run.attempt > 2,
             _ => counts_of(self.history()).1 >= 2,
         }

@@ -20,6 +20,7 @@ local DEAD_TASKS = prefix .. 'dead:tasks'
 local JOBS_OPEN = prefix .. 'jobs:open'
 local JOBS_ENDED = prefix .. 'jobs:ended'
 local QUEUES = prefix .. 'queues'
+local RESULT = prefix .. 'result:'
 
 -- Lua on Redis fails when more than about 8,000 values are unpacked at once.
 local UNPACK = 2000

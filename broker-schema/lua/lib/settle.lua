@@ -23,7 +23,7 @@ local function tell_watchers(ids)
 end
 
 local function keep_outcome(id, outcome, keep)
-  if tonumber(keep) > 0 then call('SET', prefix .. 'result:' .. id, outcome, 'PX', keep) end
+  if tonumber(keep) > 0 then call('SET', RESULT .. id, outcome, 'PX', keep) end
 end
 
 -- Keeps a final failure for people to look at and revive; the oldest leave in small bites.

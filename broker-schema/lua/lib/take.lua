@@ -132,10 +132,18 @@ local function hold_group(catch, place, ids, records, now)
   return #ids
 end
 
+local function all_there(values)
+  for i = 1, #values do
+    if not values[i] then return false end
+  end
+  return true
+end
+
 -- Takes what fits out of `popped`; what does not goes back to the front in its order. An id
 -- without a record was cancelled and is dropped. Returns how many tasks and chunks were taken.
 local function take_elements(catch, place, popped, want, now)
   local found = call('HMGET', TASKS, unpack(popped))
+  if all_there(found) then return hold_group(catch, place, popped, found, now) end
   local ids, records, chunks = {}, {}, 0
   for i, element in ipairs(popped) do
     local room = want - chunks - #ids
