@@ -16,5 +16,4 @@ if state == 'lost' then return { 'lost' } end
 if state == 'repeated' then return { 'repeated', now, holdings(args.lease) } end
 
 -- nothing above writes
-call('HSET', inflight_key(args.lease), '#', args.number)
-return { 'ok', now, take(args.lease, now, args.want, args.suspect, args.queues, args.crash_limit) }
+return { 'ok', now, take(args, now) }

@@ -25,7 +25,6 @@ if state == 'repeated' then return { 'repeated', now, holdings(args.lease) } end
 
 -- nothing above writes
 local inflight = inflight_key(args.lease)
-call('HSET', inflight, '#', args.number)
 local stale, refused = {}, {}
 
 -- Where in ARGV[first..last] the ids stand that the lease holds; nil if it holds all of them, as it
@@ -55,7 +54,7 @@ local function end_reduced_jobs(ids)
       local id = ids[i + k - 1]
       if input then
         call('HDEL', INPUTS, id)
-        end_job(id, 'succeeded', now, call('HGET', job_key(id), 'keep') or KEEP_MS)
+        settle().end_job(id, 'succeeded', now, call('HGET', job_key(id), 'keep') or KEEP_MS)
       end
     end
   end
@@ -75,186 +74,8 @@ local function succeed_all(n)
   each_bite('HDEL', TASKS, ids)
   if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
   end_reduced_jobs(ids)
-  tell_watchers(ids)
+  settle().tell_watchers(ids)
   call('HINCRBY', STATS, 'succeeded', #ids)
-end
-
--- The place a held task came from, or nil (noted as stale).
-local function place_of(id)
-  local value = call('HGET', inflight, id)
-  if not value then
-    stale[#stale + 1] = id
-    return nil
-  end
-  return string.match(value, '^%d+:%d+:(%d):([^:]+)')
-end
-
-local function wait_until_due(priority, queue, id, delay)
-  if tonumber(delay) > 0 then
-    call('ZADD', DELAYED, now + tonumber(delay), priority .. ':' .. queue .. ':' .. id)
-  else
-    push_back(queue, priority, id)
-  end
-  ring(queue)
-end
-
-local function retry(id, delay, entry)
-  local priority, queue = place_of(id)
-  if not priority then return end
-  local text = call('HGET', HISTORY, id)
-  local failures, crashes = history_counts(text)
-  call('HDEL', inflight, id)
-  call('HSET', HISTORY, id, history_add(text, failures + 1, crashes, entry))
-  call('HINCRBY', STATS, 'retried', 1)
-  wait_until_due(priority, queue, id, delay)
-end
-
-local function fail(id, outcome, keep, failure)
-  if not place_of(id) then return end
-  call('HDEL', inflight, id)
-  fail_task(id, outcome, failure, keep, now)
-end
-
-local function release(id)
-  local priority, queue = place_of(id)
-  if not priority then return end
-  call('HDEL', inflight, id)
-  push_front(queue, priority, id)
-  ring(queue)
-end
-
--- A run in flight: its job and what is left of it. `n` chunks of it are about to leave. Nil (noted
--- as stale) when it is not held, the chunks are not its own, or the job is over.
-local function run_of(field, lo, hi)
-  local value = call('HGET', inflight, field)
-  local run
-  if value then
-    local attempt, claimed, priority, queue, left = string.match(value, '^(%d+):(%d+):(%d):([^:]+):(%d+)$')
-    local job, first, last = range_of(field)
-    if not job then
-      job, first = string.match(field, '^(%x+):(%d+)$')
-      first = tonumber(first)
-      last = first + 1
-    end
-    if lo >= first and hi <= last and lo < hi and tonumber(left) >= hi - lo then
-      run = { field = field, job = job, priority = priority, queue = queue, left = tonumber(left) - (hi - lo),
-        crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil,
-        head = attempt .. ':' .. claimed .. ':' .. priority .. ':' .. queue .. ':' }
-    end
-  end
-  if run and call('HGET', job_key(run.job), 'state') ~= 'running' then
-    call('HDEL', inflight, field)
-    run = nil
-  end
-  if not run then stale[#stale + 1] = field end
-  return run
-end
-
-local function let_go(run)
-  if run.left == 0 then
-    call('HDEL', inflight, run.field)
-  else
-    call('HSET', inflight, run.field, run.head .. run.left)
-  end
-end
-
-local function set_bits(key, lo, hi)
-  local byte_lo, byte_hi = math.ceil(lo / 8), math.floor(hi / 8)
-  if byte_lo >= byte_hi then
-    for i = lo, hi - 1 do call('SETBIT', key, i, 1) end
-    return
-  end
-  for i = lo, byte_lo * 8 - 1 do call('SETBIT', key, i, 1) end
-  call('SETRANGE', key, byte_lo, string.rep('\255', byte_hi - byte_lo))
-  for i = byte_hi * 8, hi - 1 do call('SETBIT', key, i, 1) end
-end
-
--- Redis adds 64-bit integers exactly and refuses to overflow, in mid-write; so ask before.
-local function would_overflow(key, deltas)
-  for i = 1, #deltas, 3 do
-    if deltas[i] == 'sum' then
-      local old = tonumber(call('HGET', key, 'acc:' .. deltas[i + 1]) or 0)
-      if math.abs(old + tonumber(deltas[i + 2])) >= 4611686018427387904 then return true end
-    end
-  end
-  return false
-end
-
-local function accumulate(key, deltas)
-  for i = 1, #deltas, 3 do
-    local op, field, number = deltas[i], 'acc:' .. deltas[i + 1], deltas[i + 2]
-    if op == 'sum' then
-      call('HINCRBY', key, field, number)
-    elseif op == 'sumf' then
-      call('HINCRBYFLOAT', key, field, number)
-    else
-      local old = tonumber(call('HGET', key, field))
-      local new = tonumber(number)
-      if not old or (op == 'min' and new < old) or (op == 'max' and new > old) then
-        call('HSET', key, field, number)
-      end
-    end
-  end
-end
-
-local function chunks_succeed(field, lo, hi, deltas)
-  local run = run_of(field, lo, hi)
-  if not run then return end
-  local key, done = job_key(run.job), done_key(run.job)
-  if call('BITCOUNT', done, lo, hi - 1, 'BIT') > 0 then
-    stale[#stale + 1] = field
-    return
-  end
-  if would_overflow(key, deltas) then
-    refused[#refused + 1] = field
-    return
-  end
-  let_go(run)
-  set_bits(done, lo, hi)
-  accumulate(key, deltas)
-  call('HINCRBY', STATS, 'succeeded', hi - lo)
-  local settled = call('HINCRBY', key, 'done', hi - lo)
-  if settled == tonumber(call('HGET', key, 'total')) then open_barrier(run.job, now) end
-end
-
--- The chunk leaves its range and goes its own way from here.
-local function chunk_retries(field, index, delay, entry)
-  local run = run_of(field, index, index + 1)
-  if not run then return end
-  let_go(run)
-  if run.whole then
-    local out = out_key(run.job)
-    -- Full length from the start, as `done` (see enqueue_range).
-    if call('EXISTS', out) == 0 then call('SETBIT', out, call('HGET', job_key(run.job), 'total') - 1, 0) end
-    call('SETBIT', out, index, 1)
-  end
-  local key, number = job_history_key(run.job), string.format('%.0f', index)
-  local text = call('HGET', key, number)
-  local failures, crashes = history_counts(text)
-  if not text then crashes = run.crashes end
-  call('HSET', key, number, history_add(text, failures + 1, crashes, entry))
-  call('HINCRBY', job_key(run.job), 'retried', 1)
-  call('HINCRBY', STATS, 'retried', 1)
-  wait_until_due(run.priority, run.queue, run.job .. ':' .. number, delay)
-end
-
-local function chunk_fails(field, index, outcome, entry, failure)
-  local run = run_of(field, index, index + 1)
-  if not run then return end
-  let_go(run)
-  local key, number = job_history_key(run.job), string.format('%.0f', index)
-  local text = call('HGET', key, number)
-  local failures, crashes = history_counts(text)
-  call('HSET', key, number, history_add(text, failures + 1, crashes, entry))
-  fail_chunk(run.job, index, run.job .. ':' .. number, outcome, failure, now)
-end
-
-local function chunks_released(field, lo, hi)
-  local run = run_of(field, lo, hi)
-  if not run then return end
-  let_go(run)
-  push_front(run.queue, run.priority, run.whole and range_element(run.job, lo, hi, run.crashes) or field)
-  ring(run.queue)
 end
 
 local n = tonumber(ARGV[at])
@@ -262,34 +83,7 @@ at = at + 1
 succeed_all(n)
 at = at + 3 * n
 
--- The next argument, as text or as a number.
-local function text()
-  at = at + 1
-  return ARGV[at - 1]
-end
-local function number() return tonumber(text()) end
+if ARGV[at] then apply_endings(at, inflight, now, stale, refused) end
 
-while ARGV[at] do
-  local tag = text()
-  if tag == 'R' then
-    retry(text(), text(), text())
-  elseif tag == 'F' then
-    fail(text(), text(), text(), text())
-  elseif tag == 'L' then
-    release(text())
-  elseif tag == 'CS' then
-    local field, lo, hi, count, deltas = text(), number(), number(), number(), {}
-    for i = 1, 3 * count do deltas[i] = text() end
-    chunks_succeed(field, lo, hi, deltas)
-  elseif tag == 'CR' then
-    chunk_retries(text(), number(), text(), text())
-  elseif tag == 'CF' then
-    chunk_fails(text(), number(), text(), text(), text())
-  elseif tag == 'CL' then
-    chunks_released(text(), number(), number())
-  end
-end
-
-local groups, runs, next_at, watching, suspects =
-  take(args.lease, now, args.want, args.suspect, args.queues, args.crash_limit)
+local groups, runs, next_at, watching, suspects = take(args, now)
 return { 'ok', now, groups, runs, next_at, watching, suspects, stale, refused }

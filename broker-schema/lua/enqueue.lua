@@ -7,6 +7,7 @@
 --           unique key, unique for ms                          one task with options; '' for none
 -- reply  ok <now ms> <duplicates: id, first id, ...>
 -- cost   O(tasks)
+local QUEUES = prefix .. 'queues'
 local now = now_ms()
 local repeated = already_done(ARGV[1], ARGV[2])
 local duplicates, at = {}, 3

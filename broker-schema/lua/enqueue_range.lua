@@ -6,6 +6,7 @@
 --        9 reducer's record or ''  10 its queue  11 its priority  12 unique key or ''  13 unique for ms
 -- reply  ok <now ms> <duplicates: job, first job | nothing>
 -- cost   O(chunks / 8) bytes written at once
+local QUEUES = prefix .. 'queues'
 local now = now_ms()
 local job, total, queue, priority = ARGV[3], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local unique = ARGV[12]
@@ -22,12 +23,12 @@ call('HSET', job_key(job), 'spec', ARGV[4], 'total', ARGV[5], 'state', 'running'
   'created', now, 'done', 0, 'failed', 0)
 -- Full length from the start: BITPOS takes the end of a string for the end of the range.
 call('SETBIT', done_key(job), total - 1, 0)
-call('ZADD', JOBS_OPEN, now, job)
+call('ZADD', prefix .. 'jobs:open', now, job)
 call('HINCRBY', STATS, 'enqueued', total)
 call('SADD', QUEUES, queue)
 if ARGV[9] ~= '' then
   call('HSET', TASKS, job, ARGV[9])
-  call('HSET', WAITING, job, ARGV[11] .. ':' .. ARGV[10])
+  call('HSET', prefix .. 'waiting', job, ARGV[11] .. ':' .. ARGV[10])
   call('SADD', QUEUES, ARGV[10])
 end
 push_back(queue, priority, range_element(job, 0, total, 0))

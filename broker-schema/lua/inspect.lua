@@ -45,7 +45,7 @@ end
 local record = call('HGET', TASKS, id)
 if record then
   local history = call('HGET', HISTORY, id) or ''
-  if call('HEXISTS', WAITING, id) == 1 then return { 'task', 'waiting', record, history, '' } end
+  if call('HEXISTS', prefix .. 'waiting', id) == 1 then return { 'task', 'waiting', record, history, '' } end
   local state, detail = where()
   return { 'task', state, record, history, detail }
 end

@@ -9,7 +9,7 @@ local now = now_ms()
 local limit = math.min(tonumber(ARGV[2]), 1000)
 
 -- nothing above writes
-local reclaimed = reclaim(now, ARGV[1], limit, tonumber(ARGV[3]))
-local promoted = promote(now, limit)
-expire(now, limit)
+local reclaimed = reclaim(now, ARGV[1], first(LEASES, 1), limit, tonumber(ARGV[3]))
+local promoted = promote(now, first(DELAYED, 0), limit)
+expire(now, first(EXPIRY, 0), limit)
 return { 'ok', now, reclaimed, promoted }

@@ -6,6 +6,7 @@
 --        job: id, then its hash as a flat list (without accumulators)
 --        numbers: tasks not ended, delayed, waiting, leases, dead, open jobs, leases being emptied
 -- cost   O(queues + jobs)
+local QUEUES, JOBS_OPEN = prefix .. 'queues', prefix .. 'jobs:open'
 local now = now_ms()
 local queues, jobs = {}, {}
 local names = call('SRANDMEMBER', QUEUES, ARGV[1])
@@ -14,7 +15,7 @@ for _, queue in ipairs(names) do
   local lengths, extra = {}, 0
   for priority = 0, 9 do
     lengths[priority + 1] = call('LLEN', ready_key(queue, priority))
-    extra = extra + (tonumber(call('HGET', CHUNKS, queue .. ':' .. priority)) or 0)
+    extra = extra + (tonumber(call('HGET', prefix .. 'chunks', queue .. ':' .. priority)) or 0)
   end
   queues[#queues + 1] = { queue, lengths, extra, call('LLEN', suspects_key(queue)) }
 end
@@ -37,8 +38,8 @@ local function add_jobs(index)
   end
 end
 add_jobs(JOBS_OPEN)
-add_jobs(JOBS_ENDED)
+add_jobs(prefix .. 'jobs:ended')
 
-local numbers = { call('HLEN', TASKS), call('ZCARD', DELAYED), call('HLEN', WAITING), call('ZCARD', LEASES),
-  call('ZCARD', DEAD), call('ZCARD', JOBS_OPEN), call('LLEN', ORPHANS) }
+local numbers = { call('HLEN', TASKS), call('ZCARD', DELAYED), call('HLEN', prefix .. 'waiting'), call('ZCARD', LEASES),
+  call('ZCARD', prefix .. 'dead'), call('ZCARD', JOBS_OPEN), call('LLEN', prefix .. 'orphans') }
 return { now, queues, jobs, numbers, call('HGETALL', STATS) }

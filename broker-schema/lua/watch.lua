@@ -4,6 +4,7 @@
 -- reply  ok <now ms> <for each id: ended, outcome | watching, '' | unknown, ''>
 --        unknown: never enqueued, or its outcome was not kept.
 -- cost   O(ids)
+local WATCHERS = prefix .. 'watchers'
 local now = now_ms()
 local client, found, watching = ARGV[1], {}, {}
 for i = 2, #ARGV do
@@ -11,7 +12,7 @@ for i = 2, #ARGV do
   local outcome = call('GET', RESULT .. id)
   if outcome then
     found[#found + 1], found[#found + 2] = 'ended', outcome
-  elseif call('HEXISTS', TASKS, id) == 1 or call('ZSCORE', JOBS_OPEN, id) then
+  elseif call('HEXISTS', TASKS, id) == 1 or call('ZSCORE', prefix .. 'jobs:open', id) then
     found[#found + 1], found[#found + 2] = 'watching', ''
     watching[#watching + 1] = id
   else

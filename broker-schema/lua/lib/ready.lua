@@ -29,7 +29,7 @@ local function extra_chunks(element)
 end
 
 local function count_chunks(queue, priority, by)
-  if by ~= 0 then call('HINCRBY', CHUNKS, queue .. ':' .. priority, by) end
+  if by ~= 0 then call('HINCRBY', prefix .. 'chunks', queue .. ':' .. priority, by) end
 end
 
 -- Puts an element at the front of its list: it was there before all that wait now.
@@ -44,10 +44,11 @@ local function push_back(queue, priority, element)
   count_chunks(queue, priority, extra_chunks(element))
 end
 
--- Moves up to `limit` due elements from `delayed` to the back of their lists.
-local function promote(now, limit)
+-- Moves up to `limit` due elements from `delayed` to the back of their lists. `head`: the earliest
+-- of them with its time.
+local function promote(now, head, limit)
+  if not head[2] or tonumber(head[2]) > now then return 0 end
   local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, limit)
-  if #due == 0 then return 0 end
   local queues = {}
   for _, member in ipairs(due) do
     local priority, queue, id = string.match(member, '^(%d):([^:]+):(.+)$')

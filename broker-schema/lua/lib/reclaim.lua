@@ -7,94 +7,91 @@
 -- suspect at a time, so that a poisonous task kills only its own worker and is known by it, and
 -- those that merely ran beside it are cleared. At the limit it is dead.
 
-local function crash_failure(crashes, lease)
-  return '{"kind":"crashed","message":"the worker that ran this was lost ' .. crashes
-    .. ' times, the last one under lease ' .. lease .. '","fingerprint":"crashed"}'
-end
+-- The ways back of what a lost worker held; made only when there is something to reclaim.
+local function ways_back()
+  local S = settle()
 
-local function crash_outcome(crashes, lease, attempt, attempts, now)
-  return '{"v":1,"state":"failed","error":' .. crash_failure(crashes, lease) .. ',"attempt":' .. attempt
-    .. ',"worker":"' .. lease .. '","ended":' .. now .. ',"attempts":' .. attempts .. '}'
-end
-
-local function lost_entry(attempt, lease, claimed, now)
-  return '{"attempt":' .. attempt .. ',"outcome":"lost","worker":"' .. lease .. '","claimed":' .. claimed
-    .. ',"ended":' .. now .. '}'
-end
-
-local function put_back(queue, priority, element, crashes)
-  if crashes >= 2 then
-    call('LPUSH', suspects_key(queue), priority .. ':' .. element)
-  else
-    push_front(queue, priority, element)
+  local function crash_failure(crashes, lease)
+    return '{"kind":"crashed","message":"the worker that ran this was lost ' .. crashes
+      .. ' times, the last one under lease ' .. lease .. '","fingerprint":"crashed"}'
   end
-  ring(queue)
-end
 
--- One task, or one chunk that goes its own way.
-local function reclaim_one(id, attempt, claimed, priority, queue, lease, limit, now)
-  local job, index = string.match(id, '^(%x+):(%d+)$')
-  local key, field = HISTORY, id
-  if job then
-    if call('HGET', job_key(job), 'state') ~= 'running' then return end
-    key, field = job_history_key(job), index
-  elseif call('HEXISTS', TASKS, id) == 0 then
-    return
+  local function crash_outcome(crashes, lease, attempt, attempts, now)
+    return '{"v":1,"state":"failed","error":' .. crash_failure(crashes, lease) .. ',"attempt":' .. attempt
+      .. ',"worker":"' .. lease .. '","ended":' .. now .. ',"attempts":' .. attempts .. '}'
   end
-  local text = call('HGET', key, field)
-  local failures, crashes = history_counts(text)
-  crashes = crashes + 1
-  text = history_add(text, failures, crashes, lost_entry(attempt, lease, claimed, now))
-  if crashes < limit then
-    call('HSET', key, field, text)
-    put_back(queue, priority, id, crashes)
-  else
-    local outcome = crash_outcome(crashes, lease, attempt, history_json(text), now)
+
+  local function lost_entry(attempt, lease, claimed, now)
+    return '{"attempt":' .. attempt .. ',"outcome":"lost","worker":"' .. lease .. '","claimed":' .. claimed
+      .. ',"ended":' .. now .. '}'
+  end
+
+  local function put_back(queue, priority, element, crashes)
+    if crashes >= 2 then
+      call('LPUSH', suspects_key(queue), priority .. ':' .. element)
+    else
+      push_front(queue, priority, element)
+    end
+    ring(queue)
+  end
+
+  -- One task, or one chunk that goes its own way.
+  local function reclaim_one(id, attempt, claimed, priority, queue, lease, limit, now)
+    local job, index = string.match(id, '^(%x+):(%d+)$')
+    local key, field = HISTORY, id
     if job then
-      call('HSET', key, field, text)
-      fail_chunk(job, index, id, outcome, crash_failure(crashes, lease), now)
-    else
-      fail_task(id, outcome, crash_failure(crashes, lease), KEEP_MS, now)
+      if call('HGET', job_key(job), 'state') ~= 'running' then return end
+      key, field = job_history_key(job), index
+    elseif call('HEXISTS', TASKS, id) == 0 then
+      return
     end
-  end
-end
-
--- A run of a range. What of it is settled is skipped when it is claimed again.
-local function reclaim_run(element, attempt, claimed, priority, queue, lease, limit, now)
-  local job, lo, hi = range_of(element)
-  if call('HGET', job_key(job), 'state') ~= 'running' then return end
-  local crashes = attempt
-  if hi - lo > 1 then
-    put_back(queue, priority, range_element(job, lo, hi, math.min(crashes, limit - 1)), crashes)
-  elseif call('GETBIT', done_key(job), lo) == 0 and call('GETBIT', out_key(job), lo) == 0 then
+    local text = call('HGET', key, field)
+    local failures, crashes = history_counts(text)
+    crashes = crashes + 1
+    text = S.history_add(text, failures, crashes, lost_entry(attempt, lease, claimed, now))
     if crashes < limit then
-      put_back(queue, priority, range_element(job, lo, hi, crashes), crashes)
+      call('HSET', key, field, text)
+      put_back(queue, priority, id, crashes)
     else
-      local id = string.format('%s:%.0f', job, lo)
-      local text = history_add(nil, 0, crashes, lost_entry(attempt, lease, claimed, now))
-      call('HSET', job_history_key(job), string.format('%.0f', lo), text)
-      local outcome = crash_outcome(crashes, lease, attempt, history_json(text), now)
-      fail_chunk(job, lo, id, outcome, crash_failure(crashes, lease), now)
+      local outcome = crash_outcome(crashes, lease, attempt, S.history_json(text), now)
+      if job then
+        call('HSET', key, field, text)
+        S.fail_chunk(job, index, id, outcome, crash_failure(crashes, lease), now)
+      else
+        S.fail_task(id, outcome, crash_failure(crashes, lease), KEEP_MS, now)
+      end
     end
   end
+
+  -- A run of a range. What of it is settled is skipped when it is claimed again.
+  local function reclaim_run(element, attempt, claimed, priority, queue, lease, limit, now)
+    local job, lo, hi = range_of(element)
+    if call('HGET', job_key(job), 'state') ~= 'running' then return end
+    local crashes = attempt
+    if hi - lo > 1 then
+      put_back(queue, priority, range_element(job, lo, hi, math.min(crashes, limit - 1)), crashes)
+    elseif call('GETBIT', done_key(job), lo) == 0 and call('GETBIT', out_key(job), lo) == 0 then
+      if crashes < limit then
+        put_back(queue, priority, range_element(job, lo, hi, crashes), crashes)
+      else
+        local id = string.format('%s:%.0f', job, lo)
+        local text = S.history_add(nil, 0, crashes, lost_entry(attempt, lease, claimed, now))
+        call('HSET', job_history_key(job), string.format('%.0f', lo), text)
+        local outcome = crash_outcome(crashes, lease, attempt, S.history_json(text), now)
+        S.fail_chunk(job, lo, id, outcome, crash_failure(crashes, lease), now)
+      end
+    end
+  end
+
+  return reclaim_one, reclaim_run
 end
 
--- Sets aside at most one expired lease (never `own`) and puts back at most `limit` of what
--- expired leases held. Returns how many were put back.
-local function reclaim(now, own, limit, crash_limit)
-  local expired = call('ZRANGEBYSCORE', LEASES, '-inf', now, 'LIMIT', 0, 2)
-  for _, lease in ipairs(expired) do
-    if lease ~= own then
-      call('ZREM', LEASES, lease)
-      if call('EXISTS', inflight_key(lease)) == 1 then
-        call('RENAME', inflight_key(lease), prefix .. 'orphan:' .. lease)
-        call('RPUSH', ORPHANS, lease)
-      end
-      break
-    end
-  end
-  local lease = call('LINDEX', ORPHANS, 0)
+-- Empties up to `limit` entries of the first expired lease that was set aside.
+local function reclaim_bite(now, limit, crash_limit)
+  local orphans = prefix .. 'orphans'
+  local lease = call('LINDEX', orphans, 0)
   if not lease then return 0 end
+  local reclaim_one, reclaim_run = ways_back()
   local key = prefix .. 'orphan:' .. lease
   local held = call('HRANDFIELD', key, limit, 'WITHVALUES')
   local entries, fields = {}, {}
@@ -110,7 +107,25 @@ local function reclaim(now, own, limit, crash_limit)
     back(entry[1], tonumber(attempt), claimed, priority, queue, lease, crash_limit, now)
   end
   each_bite('HDEL', key, fields)
-  if call('EXISTS', key) == 0 then call('LPOP', ORPHANS) end
+  if call('EXISTS', key) == 0 then call('LPOP', orphans) end
   call('HINCRBY', STATS, 'reclaimed', #entries)
   return #entries
+end
+
+-- Sets aside at most one expired lease (never `own`) and puts back at most `limit` of what
+-- expired leases held. `heads`: the two earliest leases with their deadlines. Returns how many
+-- were put back.
+local function reclaim(now, own, heads, limit, crash_limit)
+  for i = 1, #heads, 2 do
+    local lease = heads[i]
+    if lease ~= own and tonumber(heads[i + 1]) <= now then
+      call('ZREM', LEASES, lease)
+      if call('EXISTS', inflight_key(lease)) == 1 then
+        call('RENAME', inflight_key(lease), prefix .. 'orphan:' .. lease)
+        call('RPUSH', prefix .. 'orphans', lease)
+      end
+      break
+    end
+  end
+  return reclaim_bite(now, limit, crash_limit)
 end

@@ -2,10 +2,11 @@
 -- kept in the field `#` of its in-flight hash, so that a call whose reply was lost can be sent
 -- again: it changes nothing then and is answered with all that the lease holds.
 
--- ok | repeated | lost
+-- ok | repeated | lost. The hash is there exactly as long as its lease: `open` makes both,
+-- `close` and `reclaim` take both away.
 local function open_call(lease, number)
-  if not call('ZSCORE', LEASES, lease) then return 'lost' end
   local last = call('HGET', inflight_key(lease), '#')
+  if not last then return 'lost' end
   if last == number then return 'repeated' end
   return 'ok'
 end

@@ -1,43 +1,5 @@
 -- settle: how tasks and jobs end: outcome, watchers, dead letters, the barrier of a job.
 
--- Tells those who wait for these ids. Waiting is registered per id in `watchers` (by `watch`);
--- a message is only a hint, whoever waits reads the outcome itself.
-local function tell_watchers(ids)
-  if call('HLEN', WATCHERS) == 0 then return end
-  local by_client, gone = {}, {}
-  for i = 1, #ids, UNPACK do
-    local last = math.min(i + UNPACK - 1, #ids)
-    local found = call('HMGET', WATCHERS, unpack(ids, i, last))
-    for k, clients in ipairs(found) do
-      if clients then
-        local id = ids[i + k - 1]
-        gone[#gone + 1] = id
-        for client in string.gmatch(clients, '%x+') do
-          by_client[client] = (by_client[client] and by_client[client] .. ' ' or '') .. id
-        end
-      end
-    end
-  end
-  each_bite('HDEL', WATCHERS, gone)
-  for client, list in pairs(by_client) do call('PUBLISH', prefix .. 'ended:' .. client, list) end
-end
-
-local function keep_outcome(id, outcome, keep)
-  if tonumber(keep) > 0 then call('SET', RESULT .. id, outcome, 'PX', keep) end
-end
-
--- Keeps a final failure for people to look at and revive; the oldest leave in small bites.
-local function bury(id, record, outcome, now)
-  call('ZADD', DEAD, now, id)
-  call('HSET', DEAD_TASKS, id, '{"record":' .. (record or 'null') .. ',"outcome":' .. outcome .. '}')
-  local old = call('ZRANGEBYSCORE', DEAD, '-inf', now - DEAD_AGE_MS, 'LIMIT', 0, 10)
-  if #old == 0 and call('ZCARD', DEAD) > DEAD_MAX then old = call('ZRANGE', DEAD, 0, 9) end
-  if #old > 0 then
-    call('ZREM', DEAD, unpack(old))
-    call('HDEL', DEAD_TASKS, unpack(old))
-  end
-end
-
 -- The head of a history entry counts failures and crashes; the lines below it are the attempts.
 local function history_counts(text)
   if not text then return 0, 0 end
@@ -45,102 +7,169 @@ local function history_counts(text)
   return tonumber(failures), tonumber(crashes)
 end
 
--- Appends one attempt (a JSON line) to a history and returns the new text.
-local function history_add(text, failures, crashes, entry)
-  local lines = text and string.match(text, '\n(.*)$') or ''
-  while #lines > HISTORY_BYTES do
-    lines = string.match(lines, '\n(.*)$') or ''
+-- All that is needed only when something ends: made on the first use in a call.
+local settle_made
+local function settle()
+  if settle_made then return settle_made end
+  local WATCHERS = prefix .. 'watchers'
+  local WAITING = prefix .. 'waiting'
+  local DEAD = prefix .. 'dead'
+  local DEAD_TASKS = prefix .. 'dead:tasks'
+  local JOBS_OPEN = prefix .. 'jobs:open'
+  local JOBS_ENDED = prefix .. 'jobs:ended'
+  -- Dead tasks are kept for people to look at, bounded by number and by age (30 days).
+  local DEAD_MAX = 10000
+  local DEAD_AGE_MS = 2592000000
+  -- The history of one task is bounded; the newest attempts stay.
+  local HISTORY_BYTES = 32768
+
+  -- Tells those who wait for these ids. Waiting is registered per id in `watchers` (by `watch`);
+  -- a message is only a hint, whoever waits reads the outcome itself.
+  local function tell_watchers(ids)
+    if call('HLEN', WATCHERS) == 0 then return end
+    local by_client, gone = {}, {}
+    for i = 1, #ids, UNPACK do
+      local last = math.min(i + UNPACK - 1, #ids)
+      local found = call('HMGET', WATCHERS, unpack(ids, i, last))
+      for k, clients in ipairs(found) do
+        if clients then
+          local id = ids[i + k - 1]
+          gone[#gone + 1] = id
+          for client in string.gmatch(clients, '%x+') do
+            by_client[client] = (by_client[client] and by_client[client] .. ' ' or '') .. id
+          end
+        end
+      end
+    end
+    each_bite('HDEL', WATCHERS, gone)
+    for client, list in pairs(by_client) do call('PUBLISH', prefix .. 'ended:' .. client, list) end
   end
-  if lines ~= '' then lines = lines .. '\n' end
-  return failures .. ' ' .. crashes .. '\n' .. lines .. entry
-end
 
--- The attempts of a history as a JSON array.
-local function history_json(text)
-  return '[' .. string.gsub(string.match(text, '\n(.*)$') or '', '\n', ',') .. ']'
-end
-
--- Ends a job: its keys live on until its retention is over, then nothing is left.
-local function end_job(job, state, now, keep)
-  local key = job_key(job)
-  local ttl = math.max(tonumber(keep), 1)
-  call('HSET', key, 'state', state, 'ended', now)
-  call('ZREM', JOBS_OPEN, job)
-  call('ZREMRANGEBYSCORE', JOBS_ENDED, '-inf', now)
-  call('ZADD', JOBS_ENDED, now + ttl, job)
-  for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job) }) do
-    call('PEXPIRE', each, ttl)
+  local function keep_outcome(id, outcome, keep)
+    if tonumber(keep) > 0 then call('SET', RESULT .. id, outcome, 'PX', keep) end
   end
-end
 
--- A job's final failure: the first chunk (or the reducer) that fails for good ends it, and the
--- outcome names it. What the job still has in lists or in flight is dropped when it is met.
-local function fail_job(job, failed_id, failure, now)
-  local key = job_key(job)
-  local keep = call('HGET', key, 'keep') or KEEP_MS
-  call('HSET', key, 'failed_task', failed_id, 'failure', failure)
-  end_job(job, 'failed', now, keep)
-  call('HDEL', TASKS, job)
-  call('HDEL', WAITING, job)
-  call('HDEL', INPUTS, job)
-  keep_outcome(job, '{"v":1,"state":"failed","failed_task":"' .. failed_id .. '","error":' .. failure
-    .. ',"ended":' .. now .. '}', keep)
-  tell_watchers({ job })
-end
-
--- The accumulators of a job as one JSON object: what its reducer gets, or its result.
-local function job_totals(job)
-  local fields = call('HGETALL', job_key(job))
-  local parts = {}
-  for i = 1, #fields, 2 do
-    local name = string.match(fields[i], '^acc:(.+)$')
-    if name then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
+  -- Keeps a final failure for people to look at and revive; the oldest leave in small bites.
+  local function bury(id, record, outcome, now)
+    call('ZADD', DEAD, now, id)
+    call('HSET', DEAD_TASKS, id, '{"record":' .. (record or 'null') .. ',"outcome":' .. outcome .. '}')
+    local old = call('ZRANGEBYSCORE', DEAD, '-inf', now - DEAD_AGE_MS, 'LIMIT', 0, 10)
+    if #old == 0 and call('ZCARD', DEAD) > DEAD_MAX then old = call('ZRANGE', DEAD, 0, 9) end
+    if #old > 0 then
+      call('ZREM', DEAD, unpack(old))
+      call('HDEL', DEAD_TASKS, unpack(old))
+    end
   end
-  table.sort(parts)
-  return '{' .. table.concat(parts, ',') .. '}'
-end
 
--- The barrier of a job opens: in the script that settled its last chunk, hence exactly once.
-local function open_barrier(job, now)
-  local totals = job_totals(job)
-  local place = call('HGET', WAITING, job)
-  if place then
-    local priority, queue = string.match(place, '^(%d):(.+)$')
+  -- Appends one attempt (a JSON line) to a history and returns the new text.
+  local function history_add(text, failures, crashes, entry)
+    local lines = text and string.match(text, '\n(.*)$') or ''
+    while #lines > HISTORY_BYTES do
+      lines = string.match(lines, '\n(.*)$') or ''
+    end
+    if lines ~= '' then lines = lines .. '\n' end
+    return failures .. ' ' .. crashes .. '\n' .. lines .. entry
+  end
+
+  -- The attempts of a history as a JSON array.
+  local function history_json(text)
+    return '[' .. string.gsub(string.match(text, '\n(.*)$') or '', '\n', ',') .. ']'
+  end
+
+  -- Ends a job: its keys live on until its retention is over, then nothing is left.
+  local function end_job(job, state, now, keep)
+    local key = job_key(job)
+    local ttl = math.max(tonumber(keep), 1)
+    call('HSET', key, 'state', state, 'ended', now)
+    call('ZREM', JOBS_OPEN, job)
+    call('ZREMRANGEBYSCORE', JOBS_ENDED, '-inf', now)
+    call('ZADD', JOBS_ENDED, now + ttl, job)
+    for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job) }) do
+      call('PEXPIRE', each, ttl)
+    end
+  end
+
+  -- A job's final failure: the first chunk (or the reducer) that fails for good ends it, and the
+  -- outcome names it. What the job still has in lists or in flight is dropped when it is met.
+  local function fail_job(job, failed_id, failure, now)
+    local key = job_key(job)
+    local keep = call('HGET', key, 'keep') or KEEP_MS
+    call('HSET', key, 'failed_task', failed_id, 'failure', failure)
+    end_job(job, 'failed', now, keep)
+    call('HDEL', TASKS, job)
     call('HDEL', WAITING, job)
-    call('HSET', INPUTS, job, totals)
-    call('HSET', job_key(job), 'state', 'reducing')
-    push_back(queue, priority, job)
-    ring(queue)
-  else
-    local keep = call('HGET', job_key(job), 'keep') or KEEP_MS
-    end_job(job, 'succeeded', now, keep)
-    keep_outcome(job, '{"v":1,"state":"succeeded","result":' .. totals .. ',"ended":' .. now .. '}', keep)
+    call('HDEL', INPUTS, job)
+    keep_outcome(job, '{"v":1,"state":"failed","failed_task":"' .. failed_id .. '","error":' .. failure
+      .. ',"ended":' .. now .. '}', keep)
     tell_watchers({ job })
   end
-end
 
--- A chunk fails for good: its bit flips once, its attempts stay with the job, the job ends.
-local function fail_chunk(job, index, id, outcome, failure, now)
-  local key = job_key(job)
-  if call('HGET', key, 'state') ~= 'running' then return end
-  if call('SETBIT', done_key(job), index, 1) == 1 then return end
-  call('HINCRBY', key, 'failed', 1)
-  call('HINCRBY', STATS, 'failed', 1)
-  bury(id, call('HGET', key, 'spec'), outcome, now)
-  fail_job(job, id, failure, now)
-end
-
--- A task that is not a chunk fails for good. `failure` is the error alone, `outcome` all of it.
-local function fail_task(id, outcome, failure, keep, now)
-  local record = call('HGET', TASKS, id)
-  bury(id, record, outcome, now)
-  call('HDEL', TASKS, id)
-  call('HDEL', HISTORY, id)
-  call('HINCRBY', STATS, 'failed', 1)
-  if call('HDEL', INPUTS, id) == 1 then
-    fail_job(id, id, failure, now)
-  else
-    keep_outcome(id, outcome, keep)
-    tell_watchers({ id })
+  -- The accumulators of a job as one JSON object: what its reducer gets, or its result.
+  local function job_totals(job)
+    local fields = call('HGETALL', job_key(job))
+    local parts = {}
+    for i = 1, #fields, 2 do
+      local name = string.match(fields[i], '^acc:(.+)$')
+      if name then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
+    end
+    table.sort(parts)
+    return '{' .. table.concat(parts, ',') .. '}'
   end
+
+  -- The barrier of a job opens: in the script that settled its last chunk, hence exactly once.
+  local function open_barrier(job, now)
+    local totals = job_totals(job)
+    local place = call('HGET', WAITING, job)
+    if place then
+      local priority, queue = string.match(place, '^(%d):(.+)$')
+      call('HDEL', WAITING, job)
+      call('HSET', INPUTS, job, totals)
+      call('HSET', job_key(job), 'state', 'reducing')
+      push_back(queue, priority, job)
+      ring(queue)
+    else
+      local keep = call('HGET', job_key(job), 'keep') or KEEP_MS
+      end_job(job, 'succeeded', now, keep)
+      keep_outcome(job, '{"v":1,"state":"succeeded","result":' .. totals .. ',"ended":' .. now .. '}', keep)
+      tell_watchers({ job })
+    end
+  end
+
+  -- A chunk fails for good: its bit flips once, its attempts stay with the job, the job ends.
+  local function fail_chunk(job, index, id, outcome, failure, now)
+    local key = job_key(job)
+    if call('HGET', key, 'state') ~= 'running' then return end
+    if call('SETBIT', done_key(job), index, 1) == 1 then return end
+    call('HINCRBY', key, 'failed', 1)
+    call('HINCRBY', STATS, 'failed', 1)
+    bury(id, call('HGET', key, 'spec'), outcome, now)
+    fail_job(job, id, failure, now)
+  end
+
+  -- A task that is not a chunk fails for good. `failure` is the error alone, `outcome` all of it.
+  local function fail_task(id, outcome, failure, keep, now)
+    local record = call('HGET', TASKS, id)
+    bury(id, record, outcome, now)
+    call('HDEL', TASKS, id)
+    call('HDEL', HISTORY, id)
+    call('HINCRBY', STATS, 'failed', 1)
+    if call('HDEL', INPUTS, id) == 1 then
+      fail_job(id, id, failure, now)
+    else
+      keep_outcome(id, outcome, keep)
+      tell_watchers({ id })
+    end
+  end
+
+  settle_made = {
+    tell_watchers = tell_watchers,
+    keep_outcome = keep_outcome,
+    history_add = history_add,
+    history_json = history_json,
+    end_job = end_job,
+    open_barrier = open_barrier,
+    fail_chunk = fail_chunk,
+    fail_task = fail_task,
+  }
+  return settle_made
 end

@@ -9,82 +9,90 @@ local function expire_task(id, now)
   call('ZREM', EXPIRY, id)
   if call('HDEL', TASKS, id) == 1 then
     call('HINCRBY', STATS, 'expired', 1)
-    keep_outcome(id, '{"v":1,"state":"expired","ended":' .. now .. '}', KEEP_MS)
-    tell_watchers({ id })
+    settle().keep_outcome(id, '{"v":1,"state":"expired","ended":' .. now .. '}', KEEP_MS)
+    settle().tell_watchers({ id })
   end
 end
 
--- Ends up to `limit` tasks that expired before they were started.
-local function expire(now, limit)
-  if call('ZCARD', EXPIRY) == 0 then return end
+-- Ends up to `limit` tasks that expired before they were started. `head`: the first of them with
+-- its time.
+local function expire(now, head, limit)
+  if not head[2] or tonumber(head[2]) > now then return end
   for _, id in ipairs(call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, limit)) do
     expire_task(id, now)
   end
 end
 
--- Everything that is given in one call is collected here and noted in flight at the end.
-local function new_catch() return { groups = {}, runs = {}, held = {} } end
-
+-- Everything that is given in one call is collected in a `catch` and noted in flight at the end.
 local function hold(catch, field, value)
   local held = catch.held
   held[#held + 1] = field
   held[#held + 1] = value
 end
 
--- The first chunk in [lo, hi) that is neither settled nor out, and the end of the open stretch
--- from there, at most `want` long. Bitmaps always have their full length (see enqueue_range).
-local function open_stretch(job, lo, hi, want)
-  local maps = { done_key(job), out_key(job) }
-  for _ = 1, 100 do
-    local before = lo
+-- How chunks are taken: of a range, and those that go their own way. Made on the first use.
+local chunks_made
+local function chunk_takers()
+  if chunks_made then return chunks_made end
+
+  -- The first chunk in [lo, hi) that is neither settled nor out, and the end of the open stretch
+  -- from there, at most `want` long. Bitmaps always have their full length (see enqueue_range).
+  local function open_stretch(job, lo, hi, want)
+    local maps = { done_key(job), out_key(job) }
+    for _ = 1, 100 do
+      local before = lo
+      for _, map in ipairs(maps) do
+        if lo < hi and call('GETBIT', map, lo) == 1 then
+          lo = call('BITPOS', map, 0, lo, hi - 1, 'BIT')
+          if lo < 0 then return nil end
+        end
+      end
+      if lo == before then break end
+    end
+    if lo >= hi then return nil end
+    local last = math.min(lo + want, hi)
     for _, map in ipairs(maps) do
-      if lo < hi and call('GETBIT', map, lo) == 1 then
-        lo = call('BITPOS', map, 0, lo, hi - 1, 'BIT')
-        if lo < 0 then return nil end
+      if call('BITCOUNT', map, lo, last - 1, 'BIT') > 0 then
+        last = call('BITPOS', map, 1, lo, last - 1, 'BIT')
       end
     end
-    if lo == before then break end
+    return lo, last
   end
-  if lo >= hi then return nil end
-  local last = math.min(lo + want, hi)
-  for _, map in ipairs(maps) do
-    if call('BITCOUNT', map, lo, last - 1, 'BIT') > 0 then
-      last = call('BITPOS', map, 1, lo, last - 1, 'BIT')
-    end
+
+  -- A range gives up to `want` chunks off its front and goes back to the front with the rest.
+  -- Returns how many were taken.
+  local function take_range(catch, place, element, want, now)
+    local job, lo, hi, crashes = range_of(element)
+    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
+    if state ~= 'running' then return 0 end
+    local first, last = open_stretch(job, lo, hi, want)
+    if not first then return 0 end
+    if last < hi then place.give_back(range_element(job, last, hi, crashes)) end
+    call('HSETNX', job_key(job), 'started', now)
+    local field = range_element(job, first, last, 0)
+    hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
+    local runs = catch.runs
+    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec, '' }
+    return last - first
   end
-  return lo, last
-end
 
--- A range gives up to `want` chunks off its front and goes back to the front with the rest.
--- Returns how many were taken.
-local function take_range(catch, place, element, want, now)
-  local job, lo, hi, crashes = range_of(element)
-  local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
-  if state ~= 'running' then return 0 end
-  local first, last = open_stretch(job, lo, hi, want)
-  if not first then return 0 end
-  if last < hi then place.give_back(range_element(job, last, hi, crashes)) end
-  call('HSETNX', job_key(job), 'started', now)
-  local field = range_element(job, first, last, 0)
-  hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
-  local runs = catch.runs
-  runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec, '' }
-  return last - first
-end
+  -- One chunk that goes its own way. Returns 1, or 0 if its job is over.
+  local function take_chunk(catch, place, id)
+    local job, index = string.match(id, '^(%x+):(%d+)$')
+    if not job then return 0 end
+    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
+    if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
+    local text = call('HGET', job_history_key(job), index)
+    local failures, crashes = history_counts(text)
+    local attempt = failures + crashes + 1
+    hold(catch, id, attempt .. place.tail .. ':1')
+    local runs = catch.runs
+    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec, text or '' }
+    return 1
+  end
 
--- One chunk that goes its own way. Returns 1, or 0 if its job is over.
-local function take_chunk(catch, place, id)
-  local job, index = string.match(id, '^(%x+):(%d+)$')
-  if not job then return 0 end
-  local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
-  if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
-  local text = call('HGET', job_history_key(job), index)
-  local failures, crashes = history_counts(text)
-  local attempt = failures + crashes + 1
-  hold(catch, id, attempt .. place.tail .. ':1')
-  local runs = catch.runs
-  runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec, text or '' }
-  return 1
+  chunks_made = { take_range = take_range, take_chunk = take_chunk }
+  return chunks_made
 end
 
 -- Extra columns of a group of tasks (earlier attempts, inputs): '' when none of them has any.
@@ -99,7 +107,6 @@ end
 
 -- Drops from a group what expired while it waited; from now on the others cannot expire.
 local function without_expired(ids, records, now)
-  if #ids == 0 or call('ZCARD', EXPIRY) == 0 then return ids, records end
   local kept_ids, kept_records = {}, {}
   for i, score in ipairs(call('ZMSCORE', EXPIRY, unpack(ids))) do
     if score and tonumber(score) <= now then
@@ -114,7 +121,7 @@ end
 
 -- Notes a group of tasks of one place in flight. Returns their number.
 local function hold_group(catch, place, ids, records, now)
-  ids, records = without_expired(ids, records, now)
+  if catch.may_expire and #ids > 0 then ids, records = without_expired(ids, records, now) end
   if #ids == 0 then return 0 end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
@@ -154,9 +161,9 @@ local function take_elements(catch, place, popped, want, now)
       ids[#ids + 1], records[#records + 1] = element, found[i]
     elseif range_of(element) then
       count_chunks(place.queue, place.priority, -extra_chunks(element))
-      chunks = chunks + take_range(catch, place, element, room, now)
+      chunks = chunks + chunk_takers().take_range(catch, place, element, room, now)
     else
-      chunks = chunks + take_chunk(catch, place, element)
+      chunks = chunks + chunk_takers().take_chunk(catch, place, element)
     end
   end
   return chunks + hold_group(catch, place, ids, records, now)
@@ -173,21 +180,23 @@ local function place_at(queue, priority, now)
   }
 end
 
+-- The lists of a queue, higher priorities first.
+local function ready_keys(queue)
+  local stem = prefix .. 'ready:' .. queue .. ':'
+  return { stem .. 9, stem .. 8, stem .. 7, stem .. 6, stem .. 5, stem .. 4, stem .. 3, stem .. 2, stem .. 1, stem .. 0 }
+end
+
 -- Takes up to `want` from one queue, higher priorities first. What was cancelled is skipped, but
 -- only so much of it in one call.
-local function take_queue(catch, queue, want, now)
+local function take_queue(catch, queue, lists, want, now)
   local taken, skips = 0, 1000
-  for priority = 9, 0, -1 do
-    local place
-    while taken < want and skips > 0 do
-      local popped = call('LPOP', ready_key(queue, priority), math.min(want - taken, 1000))
-      if not popped then break end
-      place = place or place_at(queue, priority, now)
-      local got = take_elements(catch, place, popped, want - taken, now)
-      taken = taken + got
-      skips = skips - math.max(#popped - got, 0)
-    end
-    if taken >= want then break end
+  while taken < want and skips > 0 do
+    local popped = call('LMPOP', 10, lists[1], lists[2], lists[3], lists[4], lists[5], lists[6], lists[7], lists[8],
+      lists[9], lists[10], 'LEFT', 'COUNT', math.min(want - taken, 1000))
+    if not popped then break end
+    local got = take_elements(catch, place_at(queue, string.sub(popped[1], -1), now), popped[2], want - taken, now)
+    taken = taken + got
+    skips = skips - math.max(#popped[2] - got, 0)
   end
   return taken
 end
@@ -199,49 +208,47 @@ local function take_suspect(catch, queue, now)
   local priority, element = string.match(entry, '^(%d):(.+)$')
   local place = place_at(queue, priority, now)
   place.give_back = function(rest) call('LPUSH', suspects_key(queue), priority .. ':' .. rest) end
-  if range_of(element) then return take_range(catch, place, element, 1, now) end
+  if range_of(element) then return chunk_takers().take_range(catch, place, element, 1, now) end
   local record = call('HGET', TASKS, element)
-  if not record then return take_chunk(catch, place, element) end
+  if not record then return chunk_takers().take_chunk(catch, place, element) end
   return hold_group(catch, place, { element }, { record }, now)
-end
-
-local function has_ready(queue)
-  for priority = 9, 0, -1 do
-    if call('EXISTS', ready_key(queue, priority)) == 1 then return true end
-  end
-  return false
-end
-
-local function earliest(key, own)
-  local head = call('ZRANGE', key, 0, 1, 'WITHSCORES')
-  for i = 1, #head, 2 do
-    if head[i] ~= own then return tonumber(head[i + 1]) end
-  end
 end
 
 -- When an idle worker must look again: the next due, expiring or reclaimable thing. One worker
 -- watches each moment; the others come a little later, in case that one is gone by then.
-local function next_event(lease, now)
+local function next_event(lease, now, delayed, expiring, leases)
   local at
-  for _, each in ipairs({ earliest(DELAYED), earliest(EXPIRY), earliest(LEASES, lease) }) do
-    if not at or each < at then at = each end
+  local function earlier(time)
+    time = tonumber(time)
+    if time and (not at or time < at) then at = time end
   end
+  earlier(delayed[2])
+  earlier(expiring[2])
+  earlier(leases[1] ~= lease and leases[2] or leases[4])
   if not at then return 0, 0 end
   local watch = prefix .. 'watch'
   local watched, by = string.match(call('GET', watch) or '', '^(%d+):(.+)$')
-  if by and by ~= lease and tonumber(watched) <= at then return at, 0 end
+  watched = tonumber(watched)
+  if by == lease and watched == at then return at, 1 end
+  if by and by ~= lease and watched <= at then return at, 0 end
   call('SET', watch, string.format('%.0f', at) .. ':' .. lease, 'PXAT', string.format('%.0f', math.max(at, now) + 50))
   return at, 1
 end
 
--- Upkeep in small bites, then up to `want` tasks and chunks of these queues for this lease.
--- reply: groups, runs, time of the next event (0: none known), whether this worker watches it
-local function take(lease, now, want, suspect, queues, crash_limit)
-  promote(now, PROMOTE_BITE)
-  reclaim(now, lease, RECLAIM_BITE, crash_limit)
-  expire(now, EXPIRE_BITE)
-  local catch, taken = new_catch(), 0
-  if want > 0 and suspect then
+local function first(key, last) return call('ZRANGE', key, 0, last, 'WITHSCORES') end
+
+-- Upkeep in small bites, then up to `args.want` tasks and chunks for the lease, whose call this is.
+-- reply: groups, runs, time of the next event (0: none known), whether this worker watches it,
+-- how many of what is given are suspects
+local function take(args, now)
+  local lease, want, queues = args.lease, args.want, args.queues
+  local delayed, expiring, leases = first(DELAYED, 0), first(EXPIRY, 0), first(LEASES, 1)
+  local promoted = promote(now, delayed, PROMOTE_BITE)
+  reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
+  expire(now, expiring, EXPIRE_BITE)
+  local catch = { groups = {}, runs = {}, held = { '#', args.number }, may_expire = expiring[1] ~= nil }
+  local taken = 0
+  if want > 0 and args.suspect then
     for _, queue in ipairs(queues) do
       if taken == 0 then taken = take_suspect(catch, queue, now) end
     end
@@ -252,15 +259,14 @@ local function take(lease, now, want, suspect, queues, crash_limit)
     if suspects > 0 and call('EXISTS', suspects_key(queue)) == 1 then ring(queue) end
   end
   for _, queue in ipairs(queues) do
-    if taken < want then taken = taken + take_queue(catch, queue, want - taken, now) end
+    local lists = ready_keys(queue)
+    if taken < want then taken = taken + take_queue(catch, queue, lists, want - taken, now) end
+    if taken >= want and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
   each_bite('HSET', inflight_key(lease), catch.held)
-  if taken < want then
-    local at, watching = next_event(lease, now)
-    return catch.groups, catch.runs, at, watching, suspects
-  end
-  for _, queue in ipairs(queues) do
-    if has_ready(queue) then ring(queue) end
-  end
-  return catch.groups, catch.runs, 0, 0, suspects
+  if taken >= want then return catch.groups, catch.runs, 0, 0, suspects end
+  -- What was due has been moved: look for what comes after it.
+  if promoted > 0 then delayed = first(DELAYED, 0) end
+  local at, watching = next_event(lease, now, delayed, expiring, leases)
+  return catch.groups, catch.runs, at, watching, suspects
 end
