@@ -1,0 +1,78 @@
+//! A persistent, distributed task queue on Redis.
+//!
+//! A task is a function. The attribute makes two things of it: a value that holds the arguments,
+//! which a producer enqueues, and an entry in the registry of a worker, which runs it.
+//!
+//! ```
+//! use celeriac::{Context, Data, Registry, TaskError};
+//!
+//! #[celeriac::task(retries = 5, timeout = "30s")]
+//! async fn greet(name: String, greeting: Data<String>) -> Result<String, TaskError> {
+//!     Ok(format!("{}, {name}!", *greeting))
+//! }
+//!
+//! #[celeriac::task(cpu, queue = "math")]
+//! fn sum_of_squares(from: u64, to: u64) -> Result<u64, TaskError> {
+//!     (from..to).try_fold(0_u64, |sum, n| sum.checked_add(n.checked_mul(n)?))
+//!         .ok_or_else(|| TaskError::fatal("the sum is larger than a u64"))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), TaskError> {
+//! let tasks = Registry::new("Hello".to_owned()).add::<greet>().add::<sum_of_squares>().build();
+//!
+//! // Without Redis, as in a test:
+//! let ctx = Context::for_test();
+//! assert_eq!(tasks.call(&ctx, greet("Ada".to_owned())).await?, "Hello, Ada!");
+//! assert_eq!(tasks.call(&ctx, sum_of_squares(1, 4)).await?, 14);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A handler can also be written without the attribute: implement [`Task`] for the type of the
+//! arguments, in a crate that producers share if you like, and pass the function to
+//! [`Registry::task`] or [`Registry::cpu_task`].
+
+pub use celeriac_macros::task;
+
+// What tasks and their handlers are made of.
+pub use celeriac_producer::task::Task;
+pub use celeriac_worker::task::{
+    Attempt, CancelReason, Chunk, Context, ContextParts, Data, FromContext, FromRef, Progress,
+    Registry, TaskError, Tasks,
+};
+
+// The words of the protocol that appear in the interfaces below.
+pub use celeriac_broker_schema::{
+    Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
+    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+};
+
+// Enqueueing, and waiting for results.
+pub use celeriac_producer::{
+    Enqueue, EnqueueError, Enqueued, Handle, Many, NewJob, NewTask, Patience, Producer, ResultError,
+};
+
+// Running.
+pub use celeriac_worker::{
+    ConfigError, Shutdown, Summary, Worker, WorkerConfig, WorkerError, listen_to_signals,
+};
+
+/// What the expansion of [`task`] names. It may change in any release.
+#[doc(hidden)]
+pub mod __private {
+    use celeriac_broker_schema::{Priority, QueueName};
+
+    pub use celeriac_worker::task::{FromContext, RegisteredTask, TaskResult};
+    pub use serde;
+
+    /// The queue of a task; the attribute has checked the name.
+    pub fn queue(name: &'static str) -> QueueName {
+        QueueName::new(name).expect("checked by the attribute")
+    }
+
+    /// The priority of a task; the attribute has checked the number.
+    pub fn priority(number: u8) -> Priority {
+        Priority::new(number).expect("checked by the attribute")
+    }
+}

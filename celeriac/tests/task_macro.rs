@@ -1,0 +1,162 @@
+//! What `#[celeriac::task]` makes of a function, seen from a user's crate.
+
+use celeriac::{
+    Attempt, Backoff, Chunk, Context, ContextParts, Data, FromContext, Registry, RetryPolicy, Task,
+    TaskError, TaskOptions,
+};
+use serde::{Deserialize, Serialize};
+
+/// Adds two numbers.
+#[celeriac::task]
+async fn add(a: i64, mut b: i64) -> Result<i64, TaskError> {
+    b += a;
+    Ok(b)
+}
+
+#[celeriac::task(
+    name = "math/power.v2",
+    queue = "math",
+    priority = 7,
+    retries = 10,
+    backoff = "500ms..2h",
+    timeout = "30s",
+    keep = "1d",
+    cpu
+)]
+fn power(base: u32, exponent: u32) -> Result<u32, TaskError> {
+    base.checked_pow(exponent).ok_or_else(|| TaskError::fatal("too large"))
+}
+
+#[tokio::test]
+async fn a_function_becomes_a_task_that_runs() {
+    let tasks = Registry::new(()).add::<add>().add::<power>().build();
+    assert_eq!(tasks.names(), ["add", "math/power.v2"]);
+    let ctx = Context::for_test();
+    assert_eq!(tasks.call(&ctx, add(2, 3)).await.expect("succeeds"), 5);
+    assert_eq!(tasks.call(&ctx, power(2, 10)).await.expect("succeeds"), 1024);
+    assert_eq!(tasks.call(&ctx, power(2, 99)).await.expect_err("fails").to_string(), "too large");
+}
+
+#[test]
+fn arguments_are_an_object_with_the_names_of_the_parameters() {
+    let json = serde_json::to_string(&add(2, 3)).expect("JSON");
+    assert_eq!(json, r#"{"a":2,"b":3}"#);
+    let back: add = serde_json::from_str(&json).expect("a task");
+    assert_eq!((back.a, back.b), (2, 3));
+}
+
+#[test]
+fn options_are_those_of_the_attribute() {
+    let expected = TaskOptions {
+        queue: "math".parse().expect("a queue"),
+        priority: "7".parse().expect("a priority"),
+        retry: RetryPolicy { retries: 10, backoff: Backoff { base_ms: 500, cap_ms: 7_200_000 } },
+        timeout_ms: Some(30_000),
+        keep_ms: 86_400_000,
+    };
+    assert_eq!(power::options(), expected);
+    assert_eq!(add::options(), TaskOptions::default());
+}
+
+struct Locale(String);
+
+impl FromContext<String> for Locale {
+    fn from_context(_: &Context, state: &String) -> Result<Self, TaskError> {
+        Ok(Self(state.to_uppercase()))
+    }
+}
+
+/// Extractors stand where they like.
+#[celeriac::task]
+async fn everything(
+    before: u8,
+    state: Data<String>,
+    Attempt(attempt): Attempt,
+    between: u8,
+    chunk: celeriac::Chunk,
+    #[extract] locale: Locale,
+    _maybe: Option<Chunk>,
+    _: Context,
+    after: u8,
+) -> Result<String, std::io::Error> {
+    let Locale(locale) = locale;
+    Ok(format!("{before}{between}{after} {} {attempt} {} {locale}", *state, chunk.index))
+}
+
+#[tokio::test]
+async fn extractors_are_no_arguments() {
+    let tasks = Registry::new("en".to_owned()).add::<everything>().build();
+    let parts = ContextParts { attempt: 4, ..ContextParts::default() };
+    let chunk = Chunk::new(parts.id.job(), 6, 9, None);
+    let ctx = Context::new(ContextParts { chunk: Some(chunk), ..parts });
+    let said = tasks.call(&ctx, everything(1, 2, 3)).await.expect("succeeds");
+    assert_eq!(said, "123 en 4 6 EN");
+}
+
+#[celeriac::task]
+async fn grown(
+    old: u8,
+    #[serde(default)] new: Vec<u8>,
+    r#type: Option<Kind>,
+) -> Result<Kind, TaskError> {
+    Ok(r#type.unwrap_or(Kind { size: usize::from(old) + new.len() }))
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct Kind {
+    size: usize,
+}
+
+#[test]
+fn arguments_may_be_added_while_tasks_are_queued() {
+    let stored: grown = serde_json::from_str(r#"{"old":7}"#).expect("a task");
+    assert_eq!((stored.old, stored.new.len(), stored.r#type), (7, 0, None));
+    let json = serde_json::to_string(&grown(1, vec![], Some(Kind { size: 2 }))).expect("JSON");
+    assert_eq!(json, r#"{"old":1,"new":[],"type":{"size":2}}"#);
+}
+
+type Alias<T> = Result<T, std::num::ParseIntError>;
+
+#[celeriac::task]
+async fn r#match(text: String) -> Alias<i32> {
+    text.parse()
+}
+
+#[celeriac::task(cpu)]
+fn nothing() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_and_types_may_be_unusual() {
+    let tasks = Registry::new(()).add::<r#match>().add::<nothing>().build();
+    assert_eq!(<r#match as Task>::NAME, "match");
+    let ctx = Context::for_test();
+    assert_eq!(tasks.call(&ctx, r#match("12".to_owned())).await.expect("succeeds"), 12);
+    tasks.call(&ctx, nothing()).await.expect("succeeds");
+}
+
+mod images {
+    use super::*;
+
+    pub(crate) const LIMIT: u32 = 10;
+
+    #[celeriac::task]
+    pub(crate) async fn resize(width: u32) -> Result<u32, TaskError> {
+        // The body sees its module, and under its own name the task.
+        Ok(resize(width.min(LIMIT)).width)
+    }
+}
+
+#[tokio::test]
+async fn tasks_may_live_in_modules() {
+    let tasks = Registry::new(()).add::<images::resize>().build();
+    let width = tasks.call(&Context::for_test(), images::resize(images::LIMIT + 1)).await;
+    assert_eq!(width.expect("succeeds"), images::LIMIT);
+}
+
+#[test]
+#[should_panic(expected = "task `add` is registered twice")]
+fn a_task_is_added_once() {
+    let _ = Registry::new(()).add::<add>().add::<add>();
+}

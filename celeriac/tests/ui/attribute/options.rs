@@ -1,0 +1,33 @@
+//! Options that do not exist or have wrong values. The task stays usable.
+#![allow(unused)]
+
+use celeriac::TaskError;
+
+#[celeriac::task(retires = 3)]
+async fn unknown() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[celeriac::task(timeout = "30 seconds", keep = "1.5h", backoff = "1s")]
+async fn durations() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[celeriac::task(timeout = "0s", backoff = "10m..1s", priority = 10, retries = -1)]
+async fn out_of_bounds() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[celeriac::task(name = "a b", queue = "", timeout = 30, priority = "high", cpu = true)]
+async fn wrong_values() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[celeriac::task(retries = 3, retries = 4)]
+async fn twice() -> Result<(), TaskError> {
+    Ok(())
+}
+
+fn main() {
+    let _ = unknown();
+}

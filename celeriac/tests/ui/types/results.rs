@@ -1,0 +1,9 @@
+//! A task that returns no `Result`.
+#![allow(unused)]
+
+#[celeriac::task(cpu)]
+fn plain(n: u64) -> u64 {
+    n
+}
+
+fn main() {}

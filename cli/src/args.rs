@@ -1,0 +1,292 @@
+//! The command line as it is typed: valid in itself, nothing looked up, nothing connected. What
+//! the values mean is decided by the commands in `cmd`.
+//!
+//! Names, ids and keys stay text here: whether they are valid is a question of the protocol, with
+//! an exit code of its own.
+
+mod enqueue;
+pub(crate) mod values;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::parser::ValueSource;
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
+use self::values::{count, duration};
+
+/// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "celeriac",
+    version,
+    after_help = "Exit codes and the longer story: celeriac --help",
+    after_long_help = crate::exit::help(),
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Reads the command line of this process; leaves with a message if it cannot be understood.
+    pub(crate) fn read() -> Self {
+        Self::from_matches(&Self::command().get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn from_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        let innermost = matches.subcommand().map_or(matches, |(_, inner)| inner);
+        cli.globals.redis_on_command_line =
+            innermost.value_source("redis") == Some(ValueSource::CommandLine);
+        Ok(cli)
+    }
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options everywhere")]
+pub(crate) struct GlobalArgs {
+    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], or redis+unix:///PATH
+    /// [default: redis://127.0.0.1:6379/]
+    // The value from the environment stays hidden: it may hold a password.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "CELERIAC_REDIS_URL",
+        hide_env_values = true
+    )]
+    pub(crate) redis: Option<String>,
+
+    /// Prefix of all keys; two namespaces on one server do not see each other
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "CELERIAC_NAMESPACE",
+        default_value = "celeriac"
+    )]
+    pub(crate) namespace: String,
+
+    /// Print data as JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Tell more on standard error; twice: everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// Tell nothing on standard error but errors
+    #[arg(long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Whether `--redis` was typed, and is no inheritance from the environment.
+    #[arg(skip)]
+    pub(crate) redis_on_command_line: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Estimate Pi on a private Redis with real workers: the whole road in one command
+    Demo(DemoArgs),
+    /// Redis, workers and monitor for development, with data in ./.celeriac, until Ctrl-C
+    Up(UpArgs),
+    /// Run tasks: the stock worker with the tasks pi, echo, sleep, fail and noop
+    Worker(WorkerArgs),
+    /// Show queues, workers and jobs as web pages
+    Monitor(MonitorArgs),
+    /// Enqueue a task, many tasks from a file, or a job of chunks
+    Enqueue(Box<EnqueueArgs>),
+    /// Where a task, a chunk (JOB:INDEX) or a job is, and what happened to it
+    Status(StatusArgs),
+    /// The result of a task or job
+    Result(ResultArgs),
+    /// Queues and what waits in them
+    Queues,
+    /// Workers and what they do
+    Workers,
+    /// Jobs and how far they are
+    Jobs(JobsArgs),
+    /// Look for trouble, and say what to do about it
+    Doctor,
+    /// Measure throughput, latency and memory
+    Bench(BenchArgs),
+    /// Print a script that completes this command in a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Random points in all
+    #[arg(long, default_value = "100_000_000", value_parser = count)]
+    pub(crate) samples: u64,
+    /// Parts into which they are split
+    #[arg(long, default_value = "100", value_parser = count)]
+    pub(crate) chunks: u64,
+    /// Worker processes, each with one slot
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: u16,
+    /// Leave all running until Ctrl-C
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Port of the monitor on 127.0.0.1; another one is taken if it is not free
+    #[arg(long, default_value_t = 5555)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Worker processes, each with a slot for every core
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(0..=256))]
+    pub(crate) workers: u16,
+    /// Port of the monitor on 127.0.0.1; another one is taken if it is not free
+    #[arg(long, default_value_t = 5555)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// Queues to serve, the most important one first
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        env = "CELERIAC_QUEUES",
+        default_value = "default"
+    )]
+    pub(crate) queues: Vec<String>,
+    /// Tasks to run at once [default: the number of cores]
+    #[arg(long, value_name = "N", env = "CELERIAC_CONCURRENCY")]
+    pub(crate) concurrency: Option<usize>,
+    /// How long tasks stay with a worker that gives no sign of life, from 1s [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "CELERIAC_VISIBILITY_TIMEOUT")]
+    pub(crate) visibility_timeout: Option<Duration>,
+    /// How long running tasks may go on when the worker is told to stop [default: 25s]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "CELERIAC_DRAIN_TIMEOUT")]
+    pub(crate) drain_timeout: Option<Duration>,
+    /// Times that a task may lose its worker before it is dead [default: 3]
+    #[arg(long, value_name = "N", env = "CELERIAC_CRASH_LIMIT")]
+    pub(crate) crash_limit: Option<u32>,
+    /// Start nothing: succeed if a worker of this machine is alive, for health checks
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Leave when standard input ends, which is when the parent process does.
+    #[arg(long, hide = true)]
+    pub(crate) exit_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MonitorArgs {
+    /// Where to listen; there is no login, so think before you leave 127.0.0.1
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "CELERIAC_LISTEN",
+        default_value = "127.0.0.1:5555"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// Start nothing: succeed if the monitor that listens there is healthy, for health checks
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Take any free port if that one is taken.
+    #[arg(long, hide = true)]
+    pub(crate) or_any_port: bool,
+    /// Leave when standard input ends, which is when the parent process does.
+    #[arg(long, hide = true)]
+    pub(crate) exit_with_parent: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// A task, a chunk (JOB:INDEX) or a job
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResultArgs {
+    /// A task or a job
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// Whether to wait for the end, and for how long.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub(crate) struct WaitArgs {
+    /// Wait for the end and print the result
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Wait no longer than this; the task goes on
+    #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
+    pub(crate) wait_timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JobsArgs {
+    /// Most open and most ended jobs to show
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    pub(crate) shell: Shell,
+}
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Parts to run, instead of all
+    #[arg(long, value_name = "PART", num_args = 1.., value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Tasks to measure with
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) tasks: Option<u64>,
+    /// The append-only file of the private server
+    #[arg(long, value_enum, default_value_t = Aof::Off)]
+    pub(crate) aof: Aof,
+}
+
+/// Whether writes go to an append-only file while it is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Aof {
+    On,
+    Off,
+    /// One run with, one without.
+    Both,
+}
+
+/// Where lines of tasks come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Input {
+    fn parse(text: &str) -> Result<Self, std::convert::Infallible> {
+        Ok(if text == "-" { Self::Stdin } else { Self::File(text.into()) })
+    }
+}
+
+impl std::fmt::Display for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stdin => f.write_str("standard input"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod deploy_tests;
+#[cfg(test)]
+mod tests;

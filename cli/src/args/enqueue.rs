@@ -1,0 +1,109 @@
+//! The arguments of `celeriac enqueue`: one task, many from lines, or a job of chunks.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::values::{Due, count, due, duration, named_value, split, time};
+use super::{Input, WaitArgs};
+use celeriac_broker_schema::Timestamp;
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct EnqueueArgs {
+    /// Name of the task; with --lines the one for lines that name none
+    #[arg(required_unless_present = "lines")]
+    pub(crate) task: Option<String>,
+    #[command(flatten)]
+    pub(crate) options: TaskArgs,
+    /// Many tasks: a file, or - for standard input, with one JSON object in each line. Options
+    /// of the command line hold for the lines that do not say otherwise
+    #[arg(long, value_name = "FILE", value_parser = Input::parse, conflicts_with_all = ["chunks", "wait"])]
+    pub(crate) lines: Option<Input>,
+    /// With --lines: report lines that are not valid and go on with the next
+    #[arg(long, requires = "lines", help_heading = "Many tasks")]
+    pub(crate) skip_bad: bool,
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
+}
+
+/// How a task is run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Task")]
+pub(crate) struct TaskArgs {
+    /// Arguments of the task, as JSON [default: {}]
+    #[arg(long, value_name = "JSON", conflicts_with = "arg")]
+    pub(crate) args: Option<String>,
+    /// One argument of the task; the value is JSON if it can be read as such, and text if not
+    #[arg(long, value_name = "NAME=VALUE", value_parser = named_value)]
+    pub(crate) arg: Vec<(String, Value)>,
+    /// Queue to wait in [default: default]
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// 0 to 9; 9 runs first [default: 5]
+    #[arg(long)]
+    pub(crate) priority: Option<u8>,
+    /// Start it not before this time has passed
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "chunks")]
+    pub(crate) delay: Option<Duration>,
+    /// Start it not before: 2030-01-31T12:00:00Z, or Unix seconds
+    #[arg(long, value_name = "WHEN", value_parser = time, conflicts_with_all = ["delay", "chunks"])]
+    pub(crate) at: Option<Timestamp>,
+    /// Do not start it at all after: a time from now (1h), or a point in time as for --at
+    #[arg(long, value_name = "WHEN", value_parser = due, conflicts_with = "chunks")]
+    pub(crate) expires: Option<Due>,
+    /// How often a failed attempt is tried again [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+    /// How long an attempt may run [default: as long as it takes]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// How long its outcome is kept; 0s: not at all [default: 1d]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) keep: Option<Duration>,
+    /// Enqueue it only if nothing with this key was enqueued within the last day
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+}
+
+/// How a job is cut and put together.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Job of chunks")]
+pub(crate) struct JobArgs {
+    /// Run the task as a job of so many chunks
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) chunks: Option<u64>,
+    /// Share an amount out among the chunks: each gets its part in this argument
+    #[arg(long, value_name = "FIELD=TOTAL", value_parser = split, requires = "chunks")]
+    pub(crate) split: Option<(String, u64)>,
+    /// Sum this field of the chunks' results up
+    #[arg(long, value_name = "FIELD", requires = "chunks")]
+    pub(crate) sum: Vec<String>,
+    /// Keep the smallest value of this field
+    #[arg(long, value_name = "FIELD", requires = "chunks")]
+    pub(crate) min: Vec<String>,
+    /// Keep the largest value of this field
+    #[arg(long, value_name = "FIELD", requires = "chunks")]
+    pub(crate) max: Vec<String>,
+    /// Task that gets the sums, minima and maxima; its result is that of the job
+    #[arg(long, value_name = "TASK", requires = "chunks")]
+    pub(crate) reduce: Option<String>,
+    /// What people call the job
+    #[arg(long, value_name = "TEXT", requires = "chunks")]
+    pub(crate) label: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  celeriac enqueue echo --arg greeting=hello --wait
+  celeriac enqueue report --queue slow --delay 10m --retries 5 --key report-2030-01
+  celeriac enqueue pi --split samples=100000000 --chunks 100 --arg seed=7 --wait
+  generate | celeriac enqueue --lines -
+
+Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
+\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …}; all but the task may
+be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
+lines before it are enqueued, and it is told how many those are.";

@@ -1,0 +1,162 @@
+//! Values as people write them, on the command line and in lines of JSON: durations, times,
+//! large counts, `name=value`.
+
+use std::time::Duration;
+
+use celeriac_broker_schema::Timestamp;
+use celeriac_broker_schema::time::millis;
+
+/// Units of a duration, with their milliseconds.
+const UNITS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Numbers below this are Unix seconds (up to the year 5138), others milliseconds (from 1973 on).
+const SECONDS_BELOW: u64 = 100_000_000_000;
+
+/// `500ms`, `30s`, `5m`, `2h`, `1d`, or several of them in a row: `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let mut rest = text;
+    let mut total_ms: u64 = 0;
+    while !rest.is_empty() {
+        let (ms, after) = duration_part(rest).ok_or_else(|| not_a_duration(text))?;
+        total_ms = total_ms.checked_add(ms).ok_or_else(|| not_a_duration(text))?;
+        rest = after;
+    }
+    if text.is_empty() {
+        return Err(not_a_duration(text));
+    }
+    Ok(Duration::from_millis(total_ms))
+}
+
+fn duration_part(text: &str) -> Option<(u64, &str)> {
+    let (number, text) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (unit, rest) = text.split_at(text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len()));
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let ms = number.parse::<u64>().ok()?.checked_mul(*factor)?;
+    Some((ms, rest))
+}
+
+fn not_a_duration(text: &str) -> String {
+    format!("{text:?} is no duration: write a number with a unit, such as 500ms, 30s, 5m, 2h or 1d")
+}
+
+/// A time in RFC 3339 (`2030-01-31T12:00:00Z`, `…+02:00`), or Unix seconds or milliseconds.
+pub(crate) fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(number) = text.parse::<u64>() {
+        let ms = if number < SECONDS_BELOW { number * 1_000 } else { number };
+        return Ok(Timestamp(ms));
+    }
+    let time = text.parse::<jiff::Timestamp>().ok();
+    let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    ms.map(Timestamp).ok_or_else(|| {
+        format!("{text:?} is no time: write it as 2030-01-31T12:00:00Z, or as Unix seconds or milliseconds")
+    })
+}
+
+/// A point in time, or so far from now. Now is when Redis takes the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    After(Duration),
+    At(Timestamp),
+}
+
+/// A duration or a time.
+pub(crate) fn due(text: &str) -> Result<Due, String> {
+    if let Ok(after) = duration(text) {
+        return Ok(Due::After(after));
+    }
+    time(text).map(Due::At).map_err(|_| {
+        format!("{text:?} is neither a duration (10s, 5m, 2h) nor a time (2030-01-31T12:00:00Z, or Unix seconds)")
+    })
+}
+
+/// A count, with underscores where they help: `100_000_000`.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    digits
+        .parse()
+        .map_err(|_| format!("{text:?} is no whole number, such as 100000000 or 100_000_000"))
+}
+
+/// `field=TOTAL`.
+pub(crate) fn split(text: &str) -> Result<(String, u64), String> {
+    match text.split_once('=') {
+        Some((field, total)) if !field.is_empty() => Ok((field.to_owned(), count(total)?)),
+        _ => Err(format!("{text:?} is no split: write FIELD=TOTAL, such as samples=100000000")),
+    }
+}
+
+/// `name=value`; the value is JSON if it can be read as such, and text if not.
+pub(crate) fn named_value(text: &str) -> Result<(String, serde_json::Value), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            let parsed = serde_json::from_str(value);
+            Ok((name.to_owned(), parsed.unwrap_or_else(|_| value.into())))
+        }
+        _ => Err(format!("{text:?} is no argument: write NAME=VALUE, such as seed=7")),
+    }
+}
+
+/// A duration as [`duration`] reads it.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let ms = millis(duration);
+    let fits = |(_, factor): &&(&str, u64)| ms >= *factor && ms.is_multiple_of(*factor);
+    let (unit, factor) = UNITS.iter().rev().find(fits).unwrap_or(&UNITS[0]);
+    format!("{}{unit}", ms / factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_numbers_with_units() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+            let back = duration_text(Duration::from_millis(ms));
+            assert_eq!(back, if ms == 0 { "0ms" } else { text });
+        }
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        for bad in ["", "30", "s", "-1s", "1.5s", "5 m", "1w", "99999999999999999999s", "1m30"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_come_in_three_forms() {
+        let noon = Timestamp(1_763_726_400_000);
+        for text in
+            ["2025-11-21T12:00:00Z", "2025-11-21T13:00:00+01:00", "1763726400", "1763726400000"]
+        {
+            assert_eq!(time(text), Ok(noon), "{text}");
+        }
+        for bad in ["", "noon", "2025-11-21", "2025-13-01T00:00:00Z", "1950-01-01T00:00:00Z", "-5"]
+        {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+        assert_eq!(due("1h"), Ok(Due::After(Duration::from_secs(3_600))));
+        assert_eq!(due("1763726400"), Ok(Due::At(noon)));
+        assert!(due("soon").is_err());
+    }
+
+    #[test]
+    fn values_are_json_if_they_can_be() {
+        let value = |text: &str| named_value(text).map(|(name, value)| format!("{name} {value}"));
+        assert_eq!(value("seed=7").as_deref(), Ok("seed 7"));
+        assert_eq!(value("to=ada@example.org").as_deref(), Ok("to \"ada@example.org\""));
+        assert_eq!(value("flag=true").as_deref(), Ok("flag true"));
+        assert_eq!(value("query=a=b").as_deref(), Ok("query \"a=b\""));
+        assert_eq!(value("empty=").as_deref(), Ok("empty \"\""));
+        assert!(value("=7").is_err());
+        assert!(value("seed").is_err());
+        assert_eq!(split("samples=100_000"), Ok(("samples".to_owned(), 100_000)));
+        assert!(split("samples").is_err() && split("samples=many").is_err());
+    }
+}

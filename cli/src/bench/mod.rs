@@ -1,0 +1,95 @@
+//! `celeriac bench`: what this machine reaches, measured in one run, as a table or as JSON.
+//!
+//! Every measurement has a private server of its own. Rates that depend on each
+//! other (the floor, one worker, two workers) are measured in turns and their medians compared, so
+//! that a noisy machine is as unfair to one as to the other.
+
+mod floor;
+mod idle;
+mod latency;
+mod pi;
+mod place;
+mod queue;
+mod range;
+mod report;
+mod workers;
+
+use crate::args::{Aof, BenchArgs};
+use crate::error::CliError;
+use crate::globals::Globals;
+use crate::output;
+use place::Place;
+use report::Report;
+
+/// Tasks in a measurement unless told otherwise: some seconds of work.
+const TASKS: u64 = 200_000;
+/// How often what is compared is measured.
+const ROUNDS: usize = 3;
+
+/// The parts of a run.
+const PARTS: [&str; 7] = ["enqueue", "drain", "end-to-end", "latency", "range", "idle", "pi"];
+
+pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliError> {
+    let parts = parts(&args.only)?;
+    let tasks = args.tasks.unwrap_or(TASKS).max(1_000);
+    let mut reports = Vec::new();
+    for append_only in append_only(args.aof) {
+        reports.push(measure(&parts, tasks, append_only, !args.only.is_empty(), globals).await?);
+    }
+    for report in &reports {
+        if globals.json {
+            output::json(report)?;
+        } else {
+            output::line(report.render())?;
+        }
+    }
+    Ok(())
+}
+
+fn append_only(aof: Aof) -> Vec<bool> {
+    match aof {
+        Aof::On => vec![true],
+        Aof::Off => vec![false],
+        Aof::Both => vec![false, true],
+    }
+}
+
+fn parts(only: &[String]) -> Result<Vec<&'static str>, CliError> {
+    if only.is_empty() {
+        return Ok(PARTS.to_vec());
+    }
+    let known = |name: &String| {
+        PARTS.into_iter().find(|part| part == name).ok_or_else(|| {
+            CliError::Arguments(format!(
+                "there is no part {name:?} to measure; there are {}",
+                PARTS.join(", ")
+            ))
+        })
+    };
+    only.iter().map(known).collect()
+}
+
+async fn measure(
+    parts: &[&'static str],
+    tasks: u64,
+    append_only: bool,
+    alone: bool,
+    globals: &Globals,
+) -> Result<Report, CliError> {
+    let place = Place::new(globals, append_only);
+    let mut report = Report::new(&place, tasks).await?;
+    for part in parts {
+        globals.talk(format_args!("measuring: {part}"));
+        match *part {
+            "enqueue" => queue::enqueue(&place, tasks, &mut report).await?,
+            "drain" => queue::drain(&place, tasks, &mut report).await?,
+            "end-to-end" => queue::end_to_end(&place, tasks, &mut report).await?,
+            "latency" => latency::measure(&place, &mut report).await?,
+            "range" => range::measure(&place, tasks, &mut report).await?,
+            "idle" => idle::measure(&place, &mut report).await?,
+            _ => pi::measure(&place, alone, &mut report).await?,
+        }
+    }
+    report.load_average = report::load_average();
+    Ok(report)
+}

@@ -1,0 +1,225 @@
+//! What was measured, as JSON and as a table.
+
+use serde::Serialize;
+
+use crate::bench::place::Place;
+use crate::error::CliError;
+use crate::output::{Align, Table};
+
+/// The figures of a run. What was not measured is absent.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    /// Product and version of the server.
+    server: String,
+    /// Whether the append-only file was on, as far as known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    append_only: Option<bool>,
+    tasks: u64,
+    cores: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) load_average: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enqueue_one_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enqueue_many_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redis_us_per_enqueue: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) floor_drain_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) drain_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) drain_ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) drain_two_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) end_to_end_per_s: Option<f64>,
+    /// Script time for enqueue, claim and complete together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redis_us_per_task: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redis_us_per_chunk: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) chunks_per_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) enqueue_million_chunks_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) latency_ms: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) round_trip_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bytes_per_queued_task: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bytes_per_finished_task: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bytes_per_queued_chunk: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) worker_rss_mib: Option<f64>,
+    /// Share of a core that a thousand idle workers cost Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) idle_redis_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pi_scale: Option<PiScale>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) pi: Vec<PiRow>,
+}
+
+/// From the call that enqueues a task to its first line.
+#[derive(Debug, Serialize)]
+pub(super) struct Latency {
+    pub(super) p50: f64,
+    pub(super) p95: f64,
+    pub(super) p99: f64,
+}
+
+/// How the large Pi job scales, in samples per second.
+#[derive(Debug, Serialize)]
+pub(super) struct PiScale {
+    pub(super) samples: u64,
+    pub(super) chunks: u64,
+    pub(super) one_thread_per_s: f64,
+    pub(super) two_threads_per_s: f64,
+    pub(super) one_worker_per_s: f64,
+    pub(super) two_workers_per_s: f64,
+    pub(super) speedup_over_one_worker: f64,
+    /// Time of two plain threads over time of two workers.
+    pub(super) ratio_to_threads: f64,
+    /// 100 million samples in 100 chunks, two workers running: from enqueue to estimate.
+    pub(super) small_job_seconds: f64,
+}
+
+/// One row of the classic table.
+#[derive(Debug, Serialize)]
+pub(super) struct PiRow {
+    samples: u64,
+    /// 0: one plain thread without a queue.
+    workers: usize,
+    seconds: f64,
+    samples_per_second: f64,
+    /// Over one plain thread.
+    speedup: f64,
+    pi: f64,
+}
+
+impl PiRow {
+    pub(super) fn new(samples: u64, workers: usize, seconds: f64, thread: f64, pi: f64) -> Self {
+        let samples_per_second = samples as f64 / seconds;
+        Self { samples, workers, seconds, samples_per_second, speedup: thread / seconds, pi }
+    }
+}
+
+impl Report {
+    pub(super) async fn new(place: &Place, tasks: u64) -> Result<Self, CliError> {
+        let server = place.fresh()?.check_server().await?;
+        Ok(Self {
+            server: format!("{} {}", server.product, server.version),
+            append_only: place.append_only(),
+            tasks,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            ..Self::default()
+        })
+    }
+
+    /// The report for people.
+    pub(super) fn render(&self) -> String {
+        let mut table =
+            Table::new([("", Align::Left), ("measured", Align::Right), ("unit", Align::Left)]);
+        for (name, value, unit) in self.figures() {
+            if let Some(value) = value {
+                table.row([name.to_owned(), readable(value), unit.to_owned()]);
+            }
+        }
+        let aof = match self.append_only {
+            Some(true) => "append-only file on",
+            Some(false) => "append-only file off",
+            None => "a server that was given",
+        };
+        let load =
+            self.load_average.map(|load| format!(", load average {load:.2}")).unwrap_or_default();
+        let head =
+            format!("{}, {aof}; {} tasks; {} cores{load}", self.server, self.tasks, self.cores);
+        let pi =
+            if self.pi.is_empty() { String::new() } else { format!("\n\n{}", self.render_pi()) };
+        format!("{head}\n\n{}{pi}", table.render())
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Option<f64>, &'static str)> {
+        let latency = |of: fn(&Latency) -> f64| self.latency_ms.as_ref().map(of);
+        let pi = |of: fn(&PiScale) -> f64| self.pi_scale.as_ref().map(of);
+        vec![
+            ("enqueue, one at a time", self.enqueue_one_per_s, "tasks/s"),
+            ("enqueue, batched", self.enqueue_many_per_s, "tasks/s"),
+            ("floor: drain by a bare client", self.floor_drain_per_s, "tasks/s"),
+            ("drain, 1 worker process, results kept", self.drain_per_s, "tasks/s"),
+            ("  its share of the floor", self.drain_ratio, ""),
+            ("drain, 2 worker processes, results kept", self.drain_two_per_s, "tasks/s"),
+            ("producer and worker together", self.end_to_end_per_s, "tasks/s"),
+            ("Redis script time, enqueue alone", self.redis_us_per_enqueue, "µs/task"),
+            ("Redis script time, enqueue to result", self.redis_us_per_task, "µs/task"),
+            ("Redis script time of a chunk", self.redis_us_per_chunk, "µs/chunk"),
+            ("chunks of a range, 1 worker process", self.chunks_per_s, "chunks/s"),
+            ("enqueue a range of 1,000,000 chunks", self.enqueue_million_chunks_ms, "ms"),
+            ("latency when idle, p50", latency(|latency| latency.p50), "ms"),
+            ("latency when idle, p95", latency(|latency| latency.p95), "ms"),
+            ("latency when idle, p99", latency(|latency| latency.p99), "ms"),
+            ("round trip of a bare client", self.round_trip_ms, "ms"),
+            ("Redis memory per queued task", self.bytes_per_queued_task, "bytes"),
+            ("Redis memory per finished task", self.bytes_per_finished_task, "bytes"),
+            ("Redis memory per queued chunk", self.bytes_per_queued_chunk, "bytes"),
+            ("memory of an idle worker", self.worker_rss_mib, "MiB"),
+            ("Redis load of 1,000 idle workers", self.idle_redis_percent, "% of a core"),
+            ("Pi, 1 plain thread", pi(|pi| pi.one_thread_per_s), "samples/s"),
+            ("Pi, 2 plain threads", pi(|pi| pi.two_threads_per_s), "samples/s"),
+            ("Pi, 1 worker", pi(|pi| pi.one_worker_per_s), "samples/s"),
+            ("Pi, 2 workers", pi(|pi| pi.two_workers_per_s), "samples/s"),
+            ("  speed-up over 1 worker", pi(|pi| pi.speedup_over_one_worker), ""),
+            ("  share of 2 plain threads", pi(|pi| pi.ratio_to_threads), ""),
+            ("Pi, 100 M samples, enqueue to estimate", pi(|pi| pi.small_job_seconds), "s"),
+        ]
+    }
+
+    fn render_pi(&self) -> String {
+        let titles = ["samples", "workers", "seconds", "samples/s", "speed-up", "estimate"];
+        let mut table = Table::new(titles.map(|title| (title, Align::Right)));
+        for row in &self.pi {
+            let workers =
+                if row.workers == 0 { "1 thread".to_owned() } else { row.workers.to_string() };
+            table.row([
+                readable(row.samples as f64),
+                workers,
+                format!("{:.4}", row.seconds),
+                readable(row.samples_per_second),
+                format!("{:.2}", row.speedup),
+                format!("{:.6}", row.pi),
+            ]);
+        }
+        table.render()
+    }
+}
+
+fn readable(value: f64) -> String {
+    if value >= 1_000.0 {
+        crate::format::grouped(value.round() as u64)
+    } else {
+        format!("{value:.3}")
+    }
+}
+
+/// The middle one of these values.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    percentile(values, 0.5)
+}
+
+/// The value below which a share of these lies.
+pub(super) fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((last as f64 * share).round() as usize).copied().unwrap_or(0.0)
+}
+
+/// The load of the machine over the last minute, where the system tells it.
+pub(super) fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}

@@ -1,0 +1,74 @@
+//! `celeriac enqueue`: one task (`one`), many from lines (`stream`, read by `lines`), or a job of
+//! chunks (`job`). `spec` is what a task looks like before it is one.
+
+mod job;
+mod lines;
+mod spec;
+mod stream;
+
+use celeriac_broker_schema::TaskId;
+use celeriac_producer::{Handle, Producer};
+use serde::Serialize;
+
+use self::spec::TaskSpec;
+use super::result;
+use crate::args::EnqueueArgs;
+use crate::args::values::duration_text;
+use crate::error::CliError;
+use crate::globals::Globals;
+use crate::output;
+
+pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliError> {
+    let EnqueueArgs { task, options, lines, skip_bad, job, wait } = args;
+    let spec = TaskSpec::from_args(task, options)?;
+    if let Some(input) = lines {
+        return stream::run(&input, &spec, skip_bad, globals).await;
+    }
+    // All that can be wrong with it comes before Redis is asked.
+    let prepared = match job.chunks {
+        Some(chunks) => Prepared::Job(job::new_job(spec, chunks, job)?),
+        None => Prepared::Task(spec.into_task()?),
+    };
+    let producer = Producer::new(globals.connect().await?);
+    let handle = match prepared {
+        Prepared::Job(job) => producer.enqueue_job(job).await?,
+        Prepared::Task(task) => producer.enqueue_task(task).await?,
+    };
+    if !wait.wait {
+        return show_id(&handle, globals);
+    }
+    globals.talk(format_args!(
+        "{} {}",
+        if handle.is_duplicate() { "enqueued before:" } else { "enqueued:" },
+        handle.id()
+    ));
+    if let Some(limit) = wait.wait_timeout {
+        globals.talk(format_args!("waiting for at most {}", duration_text(limit)));
+    }
+    let outcome = result::wait_for(&handle, wait.wait_timeout).await?;
+    result::show(handle.id(), &outcome, globals)
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one of them in the life of the process")]
+enum Prepared {
+    Task(celeriac_producer::NewTask),
+    Job(celeriac_producer::NewJob),
+}
+
+#[derive(Serialize)]
+struct Enqueued {
+    id: TaskId,
+    /// Whether it was enqueued earlier, under the same key.
+    duplicate: bool,
+}
+
+fn show_id(handle: &Handle, globals: &Globals) -> Result<(), CliError> {
+    let (id, duplicate) = (handle.id(), handle.is_duplicate());
+    if globals.json {
+        return output::json(&Enqueued { id, duplicate });
+    }
+    if duplicate {
+        globals.talk("nothing was enqueued: this is the earlier one with the same key");
+    }
+    output::line(id)
+}

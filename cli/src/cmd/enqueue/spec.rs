@@ -1,0 +1,229 @@
+//! A task as it is described, on the command line or in a line of JSON: everything may be missing.
+
+use std::time::Duration;
+
+use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, UniqueKey};
+use celeriac_producer::NewTask;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::args::TaskArgs;
+use crate::args::values::{self, Due};
+use crate::error::CliError;
+
+/// A task as it is described.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TaskSpec {
+    task: Option<TaskName>,
+    args: Option<Box<RawValue>>,
+    queue: Option<QueueName>,
+    priority: Option<Priority>,
+    #[serde(deserialize_with = "duration")]
+    delay: Option<Duration>,
+    #[serde(deserialize_with = "due")]
+    at: Option<Due>,
+    #[serde(deserialize_with = "due")]
+    expires: Option<Due>,
+    retries: Option<u32>,
+    #[serde(deserialize_with = "duration")]
+    timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    keep: Option<Duration>,
+    key: Option<String>,
+}
+
+impl TaskSpec {
+    pub(super) fn from_args(task: Option<String>, args: TaskArgs) -> Result<Self, CliError> {
+        Ok(Self {
+            task: task.map(TaskName::new).transpose()?,
+            args: arguments(args.args, args.arg)?,
+            queue: args.queue.map(QueueName::new).transpose()?,
+            priority: args.priority.map(Priority::new).transpose()?,
+            delay: args.delay,
+            at: args.at.map(Due::At),
+            expires: args.expires,
+            retries: args.retries,
+            timeout: args.timeout,
+            keep: args.keep,
+            key: args.key,
+        })
+    }
+
+    /// Reads a line of JSON.
+    pub(super) fn from_line(line: &[u8]) -> Result<Self, String> {
+        // `serde` would take the fields from an array as well.
+        if !line.trim_ascii_start().starts_with(b"{") {
+            return Err("it is no JSON object".to_owned());
+        }
+        let spec: Self = serde_json::from_slice(line).map_err(|error| {
+            let text = error.to_string();
+            let message =
+                text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message);
+            match error.column() {
+                0 => message.to_owned(),
+                column => format!("{message} (column {column})"),
+            }
+        })?;
+        match (spec.delay, spec.at) {
+            (Some(_), Some(_)) => Err("`delay` and `at` exclude each other".to_owned()),
+            _ => Ok(spec),
+        }
+    }
+
+    /// What is missing here is taken from there.
+    pub(super) fn or(self, defaults: &Self) -> Self {
+        let has_start = self.delay.is_some() || self.at.is_some();
+        let (delay, at) =
+            if has_start { (self.delay, self.at) } else { (defaults.delay, defaults.at) };
+        Self {
+            task: self.task.or_else(|| defaults.task.clone()),
+            args: self.args.or_else(|| defaults.args.clone()),
+            queue: self.queue.or_else(|| defaults.queue.clone()),
+            priority: self.priority.or(defaults.priority),
+            delay,
+            at,
+            expires: self.expires.or(defaults.expires),
+            retries: self.retries.or(defaults.retries),
+            timeout: self.timeout.or(defaults.timeout),
+            keep: self.keep.or(defaults.keep),
+            key: self.key.or_else(|| defaults.key.clone()),
+        }
+    }
+
+    pub(super) fn task(&self) -> Option<&TaskName> {
+        self.task.as_ref()
+    }
+
+    pub(super) fn into_task(self) -> Result<NewTask, InvalidInput> {
+        let name = self.task.ok_or(InvalidInput::Json {
+            what: "task",
+            reason: "missing field `task`".to_owned(),
+        })?;
+        let none = || RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
+        let mut task = NewTask::from_raw(name, self.args.unwrap_or_else(none), Default::default());
+        if let Some(queue) = self.queue {
+            task = task.queue(queue);
+        }
+        if let Some(priority) = self.priority {
+            task = task.priority(priority);
+        }
+        task = match (self.delay, self.at) {
+            (Some(after), _) | (_, Some(Due::After(after))) => task.delay(after),
+            (_, Some(Due::At(at))) => task.at(at),
+            (None, None) => task,
+        };
+        task = match self.expires {
+            Some(Due::After(after)) => task.expires_after(after),
+            Some(Due::At(at)) => task.expires_at(at),
+            None => task,
+        };
+        if let Some(retries) = self.retries {
+            task = task.retries(retries);
+        }
+        if let Some(timeout) = self.timeout {
+            task = task.timeout(timeout);
+        }
+        if let Some(keep) = self.keep {
+            task = task.keep_result(keep);
+        }
+        match self.key {
+            Some(key) => Ok(task.key(UniqueKey::new(key)?)),
+            None => Ok(task),
+        }
+    }
+}
+
+/// The arguments from `--args` or from all `--arg`.
+fn arguments(
+    args: Option<String>,
+    named: Vec<(String, Value)>,
+) -> Result<Option<Box<RawValue>>, CliError> {
+    let json = |error: serde_json::Error| InvalidInput::Json {
+        what: "arguments",
+        reason: error.to_string(),
+    };
+    if let Some(args) = args {
+        return Ok(Some(serde_json::from_str(&args).map_err(json)?));
+    }
+    if named.is_empty() {
+        return Ok(None);
+    }
+    let mut object = Map::new();
+    for (name, value) in named {
+        if object.contains_key(&name) {
+            return Err(CliError::Arguments(format!("argument {name:?} is given twice")));
+        }
+        object.insert(name, value);
+    }
+    Ok(Some(serde_json::value::to_raw_value(&object).map_err(json)?))
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    text.map(|text| values::duration(&text)).transpose().map_err(D::Error::custom)
+}
+
+/// A time as text, or a number as Unix seconds or milliseconds.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a time or a duration in quotes, or Unix seconds")]
+enum When {
+    Number(u64),
+    Text(String),
+}
+
+fn due<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Due>, D::Error> {
+    let when: Option<When> = Option::deserialize(deserializer)?;
+    let text = when.map(|when| match when {
+        When::Number(number) => number.to_string(),
+        When::Text(text) => text,
+    });
+    text.map(|text| values::due(&text)).transpose().map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Result<TaskSpec, String> {
+        TaskSpec::from_line(text.as_bytes())
+    }
+
+    #[test]
+    fn a_line_overrides_what_holds_for_all() {
+        let defaults = line(r#"{"task":"echo","queue":"slow","delay":"10s","retries":1}"#).unwrap();
+        let spec = line(r#"{"args":[1],"queue":"fast","at":1763726400}"#).unwrap().or(&defaults);
+        let task = spec.into_task().unwrap();
+        assert_eq!(task.name().as_str(), "echo");
+        assert_eq!(task.options.queue.as_str(), "fast");
+        assert_eq!(task.options.retry.retries, 1);
+        assert_eq!(
+            (task.start.delay_ms, task.start.at.map(|at| at.0)),
+            (None, Some(1_763_726_400_000))
+        );
+        let plain = line("{}").unwrap().or(&defaults).into_task().unwrap();
+        assert_eq!(plain.start.delay_ms, Some(10_000));
+    }
+
+    #[test]
+    fn bad_lines_say_what_is_wrong() {
+        for (text, part) in [
+            ("{", "EOF"),
+            ("[]", "no JSON object"),
+            (r#"{"task":"a b"}"#, "task name"),
+            (r#"{"task":"t","dealy":"10s"}"#, "unknown field `dealy`"),
+            (r#"{"task":"t","delay":10}"#, "invalid type"),
+            (r#"{"task":"t","delay":"10"}"#, "is no duration"),
+            (r#"{"task":"t","at":"noon"}"#, "neither a duration"),
+            (r#"{"task":"t","at":[]}"#, "expected a time"),
+            (r#"{"task":"t","priority":10}"#, "priority 10"),
+            (r#"{"task":"t","delay":"1s","at":"1h"}"#, "exclude"),
+            (r#"{"task":"t"} x"#, "trailing"),
+        ] {
+            let error = line(text).unwrap_err();
+            assert!(error.contains(part) && !error.contains(" at line "), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `celeriac result`: how a task or job ended. Also the end of every command that waits.
+
+use std::time::Duration;
+
+use celeriac_broker_schema::script::Found;
+use celeriac_broker_schema::{Broker, ErrorKind, Outcome, State, TaskFailure, TaskId};
+use celeriac_producer::{Handle, Producer, ResultError};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::args::ResultArgs;
+use crate::error::CliError;
+use crate::globals::Globals;
+use crate::output;
+
+pub(crate) async fn run(args: &ResultArgs, globals: &Globals) -> Result<(), CliError> {
+    let id: TaskId = args.id.parse()?;
+    let broker = globals.connect().await?;
+    let outcome = match args.wait.wait {
+        // A chunk that was never seen to fail has nothing that could be waited for.
+        true if id.chunk().is_none() => {
+            wait_for(&Producer::new(broker).handle(id), args.wait.wait_timeout).await?
+        }
+        _ => stored(&broker, id).await?,
+    };
+    show(id, &outcome, globals)
+}
+
+/// Waits for the end of a task or job.
+pub(super) async fn wait_for(
+    handle: &Handle,
+    limit: Option<Duration>,
+) -> Result<Outcome, CliError> {
+    Ok(match limit {
+        Some(limit) => handle.outcome_within(limit).await?,
+        None => handle.outcome().await?,
+    })
+}
+
+async fn stored(broker: &Broker, id: TaskId) -> Result<Outcome, CliError> {
+    match broker.inspect(id).await? {
+        Found::Ended(stored) => read(id, &stored),
+        Found::Chunk { .. } => Err(CliError::ChunkResult(id)),
+        Found::Task { whereabouts, .. } => {
+            let state = super::status::state_of(&whereabouts).to_string();
+            Err(CliError::NotEnded { id, state })
+        }
+        // A job without a reducer has no task of its id while it runs.
+        Found::Unknown => match broker.job(id.job()).await?.1 {
+            Some(job) if id.chunk().is_none() && job.ended.is_none() => {
+                Err(CliError::NotEnded { id, state: job.state })
+            }
+            _ => Err(CliError::Unknown(id)),
+        },
+    }
+}
+
+/// Reads a stored outcome.
+pub(super) fn read(id: TaskId, stored: &str) -> Result<Outcome, CliError> {
+    serde_json::from_str(stored)
+        .map_err(|error| ResultError::Unreadable { id, reason: error.to_string() }.into())
+}
+
+/// An outcome with the id of what ended.
+#[derive(Serialize)]
+struct Ended<'a> {
+    id: TaskId,
+    #[serde(flatten)]
+    outcome: &'a Outcome,
+}
+
+/// Prints the result, or the whole outcome as JSON; fails if the task did.
+pub(super) fn show(id: TaskId, outcome: &Outcome, globals: &Globals) -> Result<(), CliError> {
+    if globals.json {
+        output::json(&Ended { id, outcome })?;
+    } else if outcome.state == State::Succeeded {
+        output::line(outcome.result.as_deref().map_or("null", RawValue::get))?;
+    }
+    succeeded(id, outcome)
+}
+
+fn succeeded(id: TaskId, outcome: &Outcome) -> Result<(), CliError> {
+    let error = match outcome.state {
+        State::Succeeded => return Ok(()),
+        State::Cancelled => ResultError::Cancelled(id),
+        State::Expired => ResultError::Expired(id),
+        _ => {
+            let unknown = || TaskFailure::new(ErrorKind::Other, "no error was stored");
+            let failure = Box::new(outcome.error.clone().unwrap_or_else(unknown));
+            ResultError::Failed { id, failed_task: outcome.failed_task.clone(), failure }
+        }
+    };
+    Err(error.into())
+}

@@ -1,0 +1,264 @@
+//! `celeriac status`: where a task, a chunk or a job is, what happened to it, and why it does not
+//! run if it does not.
+
+use celeriac_broker_schema::outcome::{attempts_of, counts_of};
+use celeriac_broker_schema::script::{Found, Whereabouts};
+use celeriac_broker_schema::{
+    Attempt, Broker, JobSpec, Outcome, Record, State, TaskFailure, TaskId, Timestamp,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::jobs::JobLine;
+use super::result;
+use crate::args::StatusArgs;
+use crate::error::CliError;
+use crate::fleet_view::FleetView;
+use crate::format::{grouped, span, time_and_distance};
+use crate::globals::Globals;
+use crate::output;
+
+pub(crate) async fn run(args: &StatusArgs, globals: &Globals) -> Result<(), CliError> {
+    let id: TaskId = args.id.parse()?;
+    let broker = globals.connect().await?;
+    let (now, job) = broker.job(id.job()).await?;
+    if let (None, Some(job)) = (id.chunk(), job) {
+        let job = JobStatus { kind: "job", job: JobLine::new(job) };
+        return if globals.json { output::json(&job) } else { output::line(job.text(now)) };
+    }
+    let status = task_status(&broker, id).await?;
+    if globals.json { output::json(&status) } else { output::line(status.text(now)) }
+}
+
+async fn task_status(broker: &Broker, id: TaskId) -> Result<TaskStatus, CliError> {
+    let found = broker.inspect(id).await?;
+    let mut status = match &found {
+        Found::Unknown => return Err(CliError::Unknown(id)),
+        Found::Ended(stored) => return Ok(TaskStatus::ended(id, result::read(id, stored)?)),
+        Found::Task { whereabouts, record, history } => {
+            let record = Record::decode(record).ok();
+            TaskStatus::under_way(id, whereabouts, record.as_ref(), history)
+        }
+        Found::Chunk { whereabouts, spec, history } => {
+            let spec = JobSpec::decode(spec).ok();
+            let mut status = TaskStatus::under_way(
+                id,
+                whereabouts,
+                spec.as_ref().map(|spec| &spec.chunk),
+                history,
+            );
+            status.args =
+                spec.as_ref().and_then(|spec| Some(spec.args_of(id.chunk()?).ok()?.into_owned()));
+            status
+        }
+    };
+    if status.state == State::Ready {
+        let fleet = FleetView::read(broker).await?;
+        status.note = why_not_running(&status, &fleet);
+    }
+    Ok(status)
+}
+
+/// The state of a task by where it is.
+pub(super) fn state_of(whereabouts: &Whereabouts) -> State {
+    match whereabouts {
+        Whereabouts::Waiting => State::Waiting,
+        Whereabouts::Delayed(_) => State::Delayed,
+        Whereabouts::Queued => State::Ready,
+        Whereabouts::Running { .. } => State::Running,
+        Whereabouts::Succeeded => State::Succeeded,
+        Whereabouts::Failed(_) => State::Failed,
+        Whereabouts::Cancelled => State::Cancelled,
+    }
+}
+
+fn why_not_running(status: &TaskStatus, fleet: &FleetView) -> Option<String> {
+    let (queue, task) = (status.queue.as_deref()?, status.task.as_deref()?);
+    if !fleet.serves(queue) {
+        return Some(format!(
+            "no worker serves queue {queue}: start one with `celeriac worker --queues {queue}`"
+        ));
+    }
+    if !fleet.knows(task) {
+        return Some(format!("no worker knows task {task}: it will fail when one takes it"));
+    }
+    Some("it waits for a free worker".to_owned())
+}
+
+/// A task or chunk as JSON.
+#[derive(Debug, Serialize)]
+struct TaskStatus {
+    id: TaskId,
+    /// `task` or `chunk`.
+    kind: &'static str,
+    state: State,
+    task: Option<String>,
+    queue: Option<String>,
+    priority: Option<u8>,
+    args: Option<Box<RawValue>>,
+    /// When it is due, if it is delayed.
+    due: Option<Timestamp>,
+    /// The attempt under way.
+    running: Option<RunningAttempt>,
+    /// Failed attempts, and those that lost their worker, so far.
+    failures: u32,
+    crashes: u32,
+    /// Earlier attempts that did not succeed.
+    attempts: Vec<Attempt>,
+    /// Why it does not run.
+    note: Option<String>,
+    /// How it ended.
+    outcome: Option<Outcome>,
+    /// For a chunk that failed for good: why.
+    failure: Option<TaskFailure>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunningAttempt {
+    attempt: u32,
+    worker: String,
+    claimed: Timestamp,
+}
+
+impl TaskStatus {
+    fn new(id: TaskId, state: State) -> Self {
+        let kind = if id.chunk().is_some() { "chunk" } else { "task" };
+        Self {
+            id,
+            kind,
+            state,
+            task: None,
+            queue: None,
+            priority: None,
+            args: None,
+            due: None,
+            running: None,
+            failures: 0,
+            crashes: 0,
+            attempts: Vec::new(),
+            note: None,
+            outcome: None,
+            failure: None,
+        }
+    }
+
+    fn ended(id: TaskId, outcome: Outcome) -> Self {
+        let (state, attempts) = (outcome.state, outcome.attempts.clone());
+        Self { attempts, outcome: Some(outcome), ..Self::new(id, state) }
+    }
+
+    fn under_way(
+        id: TaskId,
+        whereabouts: &Whereabouts,
+        record: Option<&Record<'_>>,
+        history: &str,
+    ) -> Self {
+        let mut status = Self::new(id, state_of(whereabouts));
+        match whereabouts {
+            Whereabouts::Delayed(due) => status.due = Some(Timestamp(*due)),
+            Whereabouts::Running { lease, attempt, claimed } => {
+                let (worker, claimed) = (lease.clone(), Timestamp(*claimed));
+                status.running = Some(RunningAttempt { attempt: *attempt, worker, claimed });
+            }
+            Whereabouts::Failed(failure) => status.failure = serde_json::from_str(failure).ok(),
+            _ => {}
+        }
+        if let Some(record) = record {
+            let options = record.options();
+            status.task = Some(record.task.to_string());
+            status.queue = Some(options.queue.as_str().to_owned());
+            status.priority = Some(options.priority.get());
+            status.args = Some(record.args.to_owned());
+        }
+        (status.failures, status.crashes) = counts_of(history);
+        status.attempts = attempts_of(history);
+        status
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let mut pairs = vec![(self.kind, self.id.to_string()), ("state", self.state.to_string())];
+        let mut add = |name: &'static str, value: Option<String>| {
+            pairs.extend(value.map(|value| (name, value)));
+        };
+        add("why", self.note.clone());
+        add("task", self.task.clone());
+        add("arguments", self.args.as_ref().map(|args| args.get().to_owned()));
+        let place = self.queue.as_ref().zip(self.priority);
+        add("queue", place.map(|(queue, priority)| format!("{queue}, priority {priority}")));
+        add("due", self.due.map(|due| time_and_distance(due, now)));
+        add("running", self.running.as_ref().map(|running| running.text(now)));
+        if let Some(outcome) = &self.outcome {
+            add("attempt", outcome.attempt.map(|attempt| attempt.to_string()));
+            add("worker", outcome.worker.clone());
+            add("started", outcome.started.map(|started| time_and_distance(started, now)));
+            add("ended", Some(time_and_distance(outcome.ended, now)));
+            add("result", outcome.result.as_ref().map(|result| result.get().to_owned()));
+            add("error", outcome.error.as_ref().map(ToString::to_string));
+            add("failed task", outcome.failed_task.clone());
+        }
+        add("error", self.failure.as_ref().map(ToString::to_string));
+        let mut text = output::facts(&pairs);
+        for attempt in &self.attempts {
+            text.push_str(&format!("\n{}", attempt_text(attempt, now)));
+        }
+        text
+    }
+}
+
+impl RunningAttempt {
+    fn text(&self, now: Timestamp) -> String {
+        let since = time_and_distance(self.claimed, now);
+        format!("attempt {} on worker {} since {since}", self.attempt, self.worker)
+    }
+}
+
+/// `  attempt 1 failed 2025-…Z (3.0 s ago) on worker …: no such file; next try 1.2 s later`
+fn attempt_text(attempt: &Attempt, now: Timestamp) -> String {
+    let ended = time_and_distance(attempt.ended, now);
+    let error = attempt.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    let next = attempt
+        .retry_in_ms
+        .map(|ms| format!("; tried again {} later", span(std::time::Duration::from_millis(ms))));
+    let Attempt { attempt: number, outcome, worker, .. } = attempt;
+    format!(
+        "  attempt {number} {outcome} {ended} on worker {worker}{error}{}",
+        next.unwrap_or_default()
+    )
+}
+
+#[derive(Serialize)]
+struct JobStatus {
+    kind: &'static str,
+    #[serde(flatten)]
+    job: JobLine,
+}
+
+impl JobStatus {
+    fn text(&self, now: Timestamp) -> String {
+        let job = &self.job;
+        let mut pairs = vec![("job", job.id.to_string()), ("state", job.state.clone())];
+        let mut add = |name: &'static str, value: Option<String>| {
+            pairs.extend(value.map(|value| (name, value)));
+        };
+        add("label", job.label.clone());
+        add("task", Some(job.task.clone()));
+        add("queue", Some(format!("{}, priority {}", job.queue, job.priority)));
+        add("chunks done", Some(job.progress()));
+        add("retried", (job.retried > 0).then(|| grouped(job.retried)));
+        add("reduced by", job.reduce.clone());
+        add("enqueued", Some(time_and_distance(job.created, now)));
+        add("started", job.started.map(|started| time_and_distance(started, now)));
+        add("ended", job.ended.map(|ended| time_and_distance(ended, now)));
+        add("failed task", job.failed_task.clone());
+        add("error", job.failure.as_deref().map(failure_text));
+        let numbers = job.accumulators.iter().map(|(name, number)| format!("{name} = {number}"));
+        let numbers = numbers.collect::<Vec<_>>().join(", ");
+        add("accumulated", (!numbers.is_empty()).then_some(numbers));
+        output::facts(&pairs)
+    }
+}
+
+fn failure_text(failure: &RawValue) -> String {
+    let parsed = serde_json::from_str::<TaskFailure>(failure.get());
+    parsed.map_or_else(|_| failure.get().to_owned(), |failure| failure.to_string())
+}

@@ -1,0 +1,73 @@
+//! `celeriac worker`: the stock worker, with the built-in tasks. `--check` asks Redis whether one
+//! is alive here, for the health check of a container.
+
+use celeriac_broker_schema::{Broker, InvalidInput, QueueName};
+use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin, signals};
+
+use crate::args::WorkerArgs;
+use crate::error::CliError;
+use crate::fleet::parent;
+use crate::fleet_view::{FleetView, this_host};
+use crate::format::{counted, grouped};
+use crate::globals::Globals;
+
+pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliError> {
+    if args.check {
+        return check(globals).await;
+    }
+    let config = config(&args)?;
+    let broker = Broker::new(globals.redis.clone())?;
+    let worker = Worker::new(broker, builtin::tasks(), config.clone())?;
+    let shutdown = Shutdown::new();
+    if args.exit_with_parent {
+        let shutdown = shutdown.clone();
+        parent::when_gone(move || shutdown.now());
+    }
+    let signals = tokio::spawn(signals::listen(shutdown.clone()));
+    let queues: Vec<&str> = config.queues.iter().map(QueueName::as_str).collect();
+    let running = worker.run_and_tell(shutdown, |lease| {
+        // `demo` and scripts wait for this line.
+        globals.talk(format_args!(
+            "ready: lease {lease} queues {} slots {}",
+            queues.join(","),
+            config.concurrency
+        ));
+    });
+    let summary = running.await?;
+    signals.abort();
+    let succeeded = counted(summary.succeeded, "attempt");
+    globals
+        .talk(format_args!("stopped: {succeeded} succeeded, {} failed", grouped(summary.failed)));
+    if summary.left_behind > 0 {
+        globals.talk(format_args!(
+            "warning: Redis is away: not handed back: {}; other workers get what is left when the lease has expired",
+            counted(summary.left_behind as u64, "task")
+        ));
+    }
+    Ok(())
+}
+
+fn config(args: &WorkerArgs) -> Result<WorkerConfig, InvalidInput> {
+    let default = WorkerConfig::default();
+    let queues: Result<Vec<QueueName>, _> = args.queues.iter().map(|name| name.parse()).collect();
+    Ok(WorkerConfig {
+        queues: queues?,
+        concurrency: args.concurrency.unwrap_or(default.concurrency),
+        visibility: args.visibility_timeout.unwrap_or(default.visibility),
+        drain_timeout: args.drain_timeout.unwrap_or(default.drain_timeout),
+        crash_limit: args.crash_limit.unwrap_or(default.crash_limit),
+    })
+}
+
+async fn check(globals: &Globals) -> Result<(), CliError> {
+    let fleet = FleetView::read(&globals.connect().await?).await?;
+    let host = this_host();
+    let namespace = &globals.redis.namespace;
+    let Some(worker) = fleet.workers.iter().find(|worker| worker.info.host == host) else {
+        return Err(CliError::Check(format!(
+            "no worker of {host} is alive in namespace {namespace}"
+        )));
+    };
+    globals.talk(format_args!("worker {} (pid {}) is alive", worker.lease, worker.info.pid));
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! `celeriac workers`: who works here, and on what.
+
+use std::time::Duration;
+
+use celeriac_broker_schema::Timestamp;
+
+use crate::error::CliError;
+use crate::fleet_view::{FleetView, WorkerLine};
+use crate::format::{grouped, mebibytes, span};
+use crate::globals::Globals;
+use crate::output::{self, Align, Table};
+
+pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
+    let fleet = FleetView::read(&globals.connect().await?).await?;
+    if globals.json {
+        return output::json(&fleet);
+    }
+    if fleet.workers.is_empty() {
+        output::line("no worker is alive; start one with `celeriac worker`")?;
+    } else {
+        output::line(table(&fleet).render())?;
+    }
+    match fleet.unreadable {
+        0 => Ok(()),
+        number => {
+            output::line(format_args!("\n{number} more, of a version that this one cannot read"))
+        }
+    }
+}
+
+fn table(fleet: &FleetView) -> Table {
+    let mut table = Table::new([
+        ("LEASE", Align::Left),
+        ("HOST", Align::Left),
+        ("PID", Align::Right),
+        ("QUEUES", Align::Left),
+        ("BUSY", Align::Right),
+        ("HELD", Align::Right),
+        ("SUCCEEDED", Align::Right),
+        ("FAILED", Align::Right),
+        ("UP", Align::Right),
+        ("MEMORY", Align::Right),
+        ("RUNS", Align::Left),
+    ]);
+    for worker in &fleet.workers {
+        table.row(row(worker, fleet.now));
+    }
+    table
+}
+
+fn row(worker: &WorkerLine, now: Timestamp) -> [String; 11] {
+    let info = &worker.info;
+    [
+        worker.lease.clone(),
+        info.host.clone(),
+        info.pid.to_string(),
+        info.queues.join(","),
+        format!("{}/{}", info.busy, info.slots),
+        grouped(u64::from(info.buffered)),
+        grouped(info.succeeded),
+        grouped(info.failed),
+        span(Duration::from_millis(now.since(info.started))),
+        info.rss_bytes.map_or_else(|| "?".to_owned(), mebibytes),
+        runs(worker, now),
+    ]
+}
+
+/// What it has been running for longest.
+fn runs(worker: &WorkerLine, now: Timestamp) -> String {
+    let info = &worker.info;
+    match info.running.first() {
+        _ if info.draining => "draining".to_owned(),
+        None => "-".to_owned(),
+        Some(task) => {
+            format!("{} for {}", task.task, span(Duration::from_millis(now.since(task.since))))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What holds for every command: which Redis, which namespace, how much to tell. Made once from
+//! the command line and the environment.
+
+use std::io::IsTerminal;
+
+use celeriac_broker_schema::{Broker, RedisConfig};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::args::GlobalArgs;
+use crate::error::CliError;
+use crate::output;
+
+/// The environment variable that overrides how much is logged, as `tracing` filters are written.
+const LOG: &str = "CELERIAC_LOG";
+
+/// What holds for every command.
+#[derive(Debug)]
+pub(crate) struct Globals {
+    /// The server that was asked for, or the one at the usual address.
+    pub(crate) redis: RedisConfig,
+    /// Whether a server was asked for, by `--redis` or by the environment.
+    pub(crate) redis_given: bool,
+    /// Whether it was asked for by `--redis`.
+    pub(crate) redis_on_command_line: bool,
+    /// Whether data is printed as JSON.
+    pub(crate) json: bool,
+    /// Whether nothing but errors is told.
+    pub(crate) quiet: bool,
+    /// How often `--verbose` was given.
+    pub(crate) verbose: u8,
+}
+
+impl Globals {
+    pub(crate) fn new(args: GlobalArgs) -> Result<Self, CliError> {
+        let namespace = args.namespace.parse()?;
+        // An empty variable in a compose file means: not set.
+        let url = args.redis.filter(|url| !url.is_empty());
+        let redis_given = url.is_some();
+        let redis = url.map_or_else(RedisConfig::default, RedisConfig::new);
+        Ok(Self {
+            redis: redis.namespace(namespace),
+            redis_given,
+            redis_on_command_line: args.redis_on_command_line,
+            json: args.json,
+            quiet: args.quiet,
+            verbose: args.verbose,
+        })
+    }
+
+    /// A broker that has seen its server: it is there, lets us in, and can hold a queue.
+    pub(crate) async fn connect(&self) -> Result<Broker, CliError> {
+        let broker = Broker::new(self.redis.clone())?;
+        let report = broker.check_server().await?;
+        // What it may lose is told by those who run the queue (worker, monitor, doctor).
+        tracing::debug!(?report, "connected");
+        Ok(broker)
+    }
+
+    /// Tells something, unless nothing is to be told.
+    pub(crate) fn talk(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            output::talk(text);
+        }
+    }
+
+    /// Starts logging to standard error: from `usual` on, unless the user wants more or less.
+    pub(crate) fn start_logging(&self, usual: LevelFilter) {
+        let level = match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (_, 0) => usual,
+            (_, 1) if usual < LevelFilter::INFO => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        };
+        let filter = EnvFilter::builder().with_default_directive(level.into()).with_env_var(LOG);
+        let stderr = std::io::stderr;
+        tracing_subscriber::fmt()
+            .with_env_filter(filter.from_env_lossy())
+            .with_writer(stderr)
+            .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+            .with_target(false)
+            .init();
+    }
+}

@@ -1,0 +1,42 @@
+//! The web monitor: one process that reads a namespace about once a second and shows it to any
+//! number of viewers, as pages, as JSON and as Prometheus metrics. It only looks: nothing here
+//! changes a task, and nothing here is needed for tasks to run.
+//!
+//! ```no_run
+//! use celeriac_broker_schema::{Broker, RedisConfig};
+//! use celeriac_monitor::{Monitor, MonitorConfig, serve};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = MonitorConfig::default(); // http://127.0.0.1:5555
+//! let broker = Broker::new(RedisConfig::default())?;
+//! let listener = config.bind().await?;
+//! let shutdown = CancellationToken::new();
+//! serve(listener, Monitor::new(broker, config), shutdown).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The way of a figure: [`poller`] reads Redis → [`model`] gives it the words of the glossary →
+//! [`observation`] holds one reading, published on a watch channel → [`views`] renders it into
+//! fragments → [`routes`] send them as a page, or over `/events` into a page that is open.
+//! The page and its updates come from the same functions, so they cannot differ.
+
+mod config;
+mod error;
+mod model;
+mod observation;
+mod poller;
+mod rates;
+mod read;
+mod routes;
+mod server;
+mod state;
+mod viewers;
+mod views;
+
+pub use config::MonitorConfig;
+pub use error::MonitorError;
+pub use routes::router;
+pub use server::serve;
+pub use state::Monitor;

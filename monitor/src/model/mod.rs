@@ -1,0 +1,25 @@
+//! What the monitor shows, in the words of the glossary: the same values for pages, JSON and
+//! metrics. Times are Redis time in milliseconds; `_ms` marks durations, `_per_s` rates.
+
+mod job;
+mod notice;
+mod queue;
+mod task;
+mod totals;
+mod worker;
+
+pub(crate) use job::{Job, JobDetail};
+pub(crate) use notice::{Notice, notices};
+pub(crate) use queue::{Queue, Ready};
+pub(crate) use task::Task;
+pub(crate) use totals::Totals;
+pub(crate) use worker::{Worker, running_of};
+
+use serde_json::value::RawValue;
+
+/// Text that should be JSON, as JSON: itself, or else a JSON string of it.
+pub(crate) fn raw_json(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned()).unwrap_or_else(|_| {
+        serde_json::value::to_raw_value(text).expect("a string can be written as JSON")
+    })
+}

@@ -1,0 +1,64 @@
+//! [`serve`]: the one place where tasks are spawned, and their ends noticed.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::MonitorError;
+use crate::poller::Poller;
+use crate::routes::router;
+use crate::state::Monitor;
+
+/// How long requests under way may take to end after `shutdown`: one that waits for Redis, or a
+/// client that does not read.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Serves the monitor until `shutdown`, then lets requests under way end, for 3 seconds at
+/// most. Live pages do not hold it up. Redis need not be there, neither at the start nor later.
+///
+/// # Errors
+/// [`MonitorError::Server`] or [`MonitorError::Poller`] if a part ended without being asked to.
+pub async fn serve(
+    listener: TcpListener,
+    monitor: Monitor,
+    shutdown: CancellationToken,
+) -> Result<(), MonitorError> {
+    warn_if_public(&listener);
+    let closing = monitor.closing().clone();
+    let mut poller = tokio::spawn(Poller::new(monitor.clone()).run(closing.clone()));
+    let serving = axum::serve(listener, router(monitor))
+        .with_graceful_shutdown(closing.clone().cancelled_owned());
+    let mut server = tokio::spawn(async move { serving.await });
+
+    let result = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        _ = &mut poller => Err(MonitorError::Poller),
+        ended = &mut server => {
+            closing.cancel();
+            return Err(server_ended(ended));
+        }
+    };
+    closing.cancel();
+    if timeout(GRACE, &mut server).await.is_err() {
+        tracing::warn!("requests that did not end within {GRACE:?} are cut off");
+        server.abort();
+    }
+    result
+}
+
+fn server_ended(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> MonitorError {
+    MonitorError::Server(match ended {
+        Ok(Ok(())) => std::io::Error::other("it ended without an error"),
+        Ok(Err(error)) => error,
+        Err(error) => std::io::Error::other(error),
+    })
+}
+
+fn warn_if_public(listener: &TcpListener) {
+    let address = listener.local_addr();
+    if let Some(address) = address.ok().filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(%address, "the monitor has no login: whoever reaches this address can read all names, arguments and results");
+    }
+}

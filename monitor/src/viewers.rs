@@ -1,0 +1,108 @@
+//! Who looks at what right now: the poller reads only what somebody looks at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use celeriac_broker_schema::{JobId, TaskId};
+
+/// What a page is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    Overview,
+    Job(JobId),
+    Task(TaskId),
+}
+
+/// The path of the page.
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overview => f.write_str("/"),
+            Self::Job(id) => write!(f, "/jobs/{id}"),
+            Self::Task(id) => write!(f, "/tasks/{id}"),
+        }
+    }
+}
+
+impl Topic {
+    /// The path of the page's live updates.
+    pub(crate) fn events_path(self) -> String {
+        match self {
+            Self::Overview => "/events".to_owned(),
+            other => format!("{other}/events"),
+        }
+    }
+}
+
+/// The live pages, counted by topic.
+#[derive(Debug, Default)]
+pub(crate) struct Viewers {
+    counts: Mutex<BTreeMap<Topic, usize>>,
+}
+
+impl Viewers {
+    /// Counts a viewer for as long as the answer lives; None if there are `most` already.
+    pub(crate) fn join(self: &Arc<Self>, topic: Topic, most: usize) -> Option<Viewer> {
+        let mut counts = self.counts();
+        if counts.values().sum::<usize>() >= most {
+            return None;
+        }
+        *counts.entry(topic).or_default() += 1;
+        Some(Viewer { viewers: Arc::clone(self), topic })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.counts().values().sum()
+    }
+
+    pub(crate) fn topics(&self) -> Vec<Topic> {
+        self.counts().keys().copied().collect()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<Topic, usize>> {
+        self.counts.lock().expect("no panic while the lock is held")
+    }
+}
+
+/// One live page.
+#[derive(Debug)]
+pub(crate) struct Viewer {
+    viewers: Arc<Viewers>,
+    topic: Topic,
+}
+
+impl Viewer {
+    pub(crate) fn topic(&self) -> Topic {
+        self.topic
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let mut counts = self.viewers.counts();
+        if let Some(count) = counts.get_mut(&self.topic) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.topic);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewer_counts_while_it_lives() {
+        let viewers = Arc::new(Viewers::default());
+        let first = viewers.join(Topic::Overview, 2).expect("the first");
+        let second = viewers.join(Topic::Overview, 2).expect("the second");
+        assert!(viewers.join(Topic::Overview, 2).is_none());
+        drop(first);
+        assert_eq!((viewers.count(), viewers.topics()), (1, vec![Topic::Overview]));
+        drop(second);
+        assert_eq!((viewers.count(), viewers.topics()), (0, vec![]));
+    }
+}

@@ -1,0 +1,126 @@
+//! What is around every page: head, header, footer, and where live updates come from.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::observation::Observation;
+use crate::routes::assets;
+use crate::state::Monitor;
+use crate::viewers::Topic;
+use crate::views::{Fragment, parts};
+
+/// A live page of these fragments.
+pub(crate) fn page(
+    monitor: &Monitor,
+    topic: Topic,
+    observation: &Observation,
+    fragments: &[Fragment],
+) -> Markup {
+    let raw = |fragment: &Fragment| PreEscaped(fragment.html.clone());
+    let [status, outage, content @ ..] = fragments else {
+        unreachable!("every page begins with the status and the outage");
+    };
+    let main = html! {
+        @if topic == Topic::Overview { h1.unseen { "Overview of " (monitor.namespace()) } }
+        @else if content.is_empty() { (not_read(topic)) }
+        @for fragment in content { (raw(fragment)) }
+    };
+    let parts =
+        Parts { status: raw(status), outage: raw(outage), main, footer: footer(observation) };
+    frame(monitor, Some(topic), &title(topic), &parts)
+}
+
+/// A page that shows something else, and is not live.
+pub(crate) fn still(monitor: &Monitor, title: &str, main: Markup) -> Markup {
+    let nothing = || html! {};
+    let parts = Parts { status: nothing(), outage: nothing(), main, footer: nothing() };
+    frame(monitor, None, title, &parts)
+}
+
+fn title(topic: Topic) -> String {
+    match topic {
+        Topic::Overview => "Overview".to_owned(),
+        Topic::Job(id) => format!("Job {id}"),
+        Topic::Task(id) => format!("Task {id}"),
+    }
+}
+
+/// The place of a detail while Redis is away.
+fn not_read(topic: Topic) -> Markup {
+    html! {
+        div #detail.stack {
+            h1 { (title(topic)) }
+            (parts::empty("Not read yet", &html! { "This page fills by itself as soon as Redis answers." }))
+        }
+    }
+}
+
+struct Parts {
+    status: Markup,
+    outage: Markup,
+    main: Markup,
+    footer: Markup,
+}
+
+fn frame(monitor: &Monitor, topic: Option<Topic>, title: &str, parts: &Parts) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · " (monitor.namespace()) " · Celeriac" }
+                link rel="icon" type="image/svg+xml" href=(assets::url("icon.svg"));
+                link rel="stylesheet" href=(assets::url("monitor.css"));
+                @if topic.is_some() {
+                    script src=(assets::url("monitor.js")) defer {}
+                    noscript { meta http-equiv="refresh" content="10"; }
+                }
+            }
+            body data-events=[topic.map(Topic::events_path)] data-build=(assets::build()) {
+                a.skip href="#main" { "Skip to content" }
+                (header(monitor, &parts.status))
+                (parts.outage)
+                p #stream.banner role="status" {}
+                main #main tabindex="-1" { (parts.main) }
+                footer.foot {
+                    (parts.footer)
+                    p {
+                        "Celeriac " (env!("CARGO_PKG_VERSION")) " · "
+                        a href="/api/v1/overview" { "JSON" } " · "
+                        a href="/metrics" { "Metrics" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn header(monitor: &Monitor, status: &Markup) -> Markup {
+    html! {
+        header.top {
+            a.brand href="/" {
+                img src=(assets::url("icon.svg")) alt="" width="24" height="24";
+                "Celeriac"
+            }
+            dl.where {
+                div { dt { "Namespace" } dd { (monitor.namespace()) } }
+                div { dt { "Redis" } dd title=(monitor.broker().server()) { (monitor.broker().server()) } }
+            }
+            form.find role="search" action="/find" method="get" {
+                label.unseen for="find" { "Id of a task or job" }
+                input #find name="id" type="search" placeholder="Task or job id" autocomplete="off" spellcheck="false" required;
+                button { "Find" }
+            }
+            (status)
+        }
+    }
+}
+
+fn footer(observation: &Observation) -> Markup {
+    html! {
+        @if let Some(reading) = &observation.reading {
+            p { (reading.server.product) " " (reading.server.version) }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! One task or chunk.
+
+use celeriac_broker_schema::{Attempt, State, Timestamp};
+use maud::{Markup, html};
+
+use crate::model::Task;
+use crate::views::format::{duration, number, setting};
+use crate::views::json::json;
+use crate::views::parts::{
+    chip, facts, failure, job_link, lease, maybe_duration, section, short_failure, task_link, time,
+    unknown,
+};
+use crate::views::table::{Column, Row, figures, table, text, wide};
+use crate::views::workers::task_progress;
+
+pub(crate) fn task(task: &Task) -> Markup {
+    html! {
+        div #detail.stack {
+            header.head {
+                h1 { (title(task)) " " (chip(task.state.map_or("unknown", State::as_str))) }
+                p.muted { @if task.chunk.is_some() { "Chunk " } @else { "Task " } code { (task.id) } }
+            }
+            (life(task))
+            @if let Some(error) = &task.unreadable { p.notice { (error) } }
+            @if let Some(error) = &task.error { (section("error", "Error", &failed_task(task), &failure(error))) }
+            @if let Some(result) = &task.result { (section("result", "Result", &html! {}, &json(result))) }
+            @if !task.attempts.is_empty() { (attempts(task)) }
+            (description(task))
+        }
+    }
+}
+
+fn title(task: &Task) -> String {
+    match (&task.task, task.chunk) {
+        (Some(name), Some(chunk)) => format!("{name} #{chunk}"),
+        (Some(name), None) => name.clone(),
+        (None, Some(chunk)) => format!("Chunk {chunk}"),
+        (None, None) => "Task".to_owned(),
+    }
+}
+
+fn life(task: &Task) -> Markup {
+    let at = |at: Option<Timestamp>| at.map(|at| time(at, task.now));
+    let ran = task.started.map(|started| task.ended.unwrap_or(task.now).since(started));
+    html! {
+        section.card aria-label="Life" {
+            @if let Some(progress) = &task.progress { p { (task_progress(progress)) } }
+            (facts(vec![
+                ("Job", task.job.map(|job| job_link(&job.to_string()))),
+                ("Attempt", task.attempt.map(|attempt| html! { (attempt) })),
+                ("Worker", task.worker.as_deref().map(lease)),
+                ("Due", at(task.due)),
+                ("Claimed", at(task.claimed)),
+                ("Begun", at(task.started)),
+                ("Ended", at(task.ended)),
+                ("Ran for", ran.map(|ms| html! { (duration(ms)) })),
+            ]))
+            @if let Some(sentence) = why(task) { p.muted { (sentence) } }
+        }
+    }
+}
+
+/// Why it does not run.
+fn why(task: &Task) -> Option<String> {
+    let queue = task.queue.as_deref().unwrap_or("its queue");
+    Some(match task.state? {
+        State::Waiting => "It waits for all chunks of its job.".to_owned(),
+        State::Delayed if task.failures > 0 => {
+            "The last attempt failed; the next one waits until it is due.".to_owned()
+        }
+        State::Delayed => "It waits until it is due.".to_owned(),
+        State::Ready => format!("It waits in {queue} for a worker."),
+        State::Cancelled => "Its job ended before it.".to_owned(),
+        State::Expired => "No worker began it in time.".to_owned(),
+        State::Running | State::Succeeded | State::Failed => return None,
+    })
+}
+
+fn failed_task(task: &Task) -> Markup {
+    html! { @if let Some(id) = &task.failed_task { "by " (task_link(id)) } }
+}
+
+fn attempts(task: &Task) -> Markup {
+    const COLUMNS: [Column; 6] = [
+        text("Attempt"),
+        wide("Outcome"),
+        text("Worker"),
+        figures("Ran for"),
+        text("Ended"),
+        figures("Next after"),
+    ];
+    let aside = html! {
+        (number(task.failures.into())) " failed, " (number(task.crashes.into())) " lost their worker"
+    };
+    let rows = task.attempts.iter().map(|attempt| Row {
+        key: attempt.attempt.to_string(),
+        cells: attempt_cells(attempt, task.now),
+    });
+    let content = table("Attempts that did not succeed", &COLUMNS, rows);
+    section("attempts", "Attempts that did not succeed", &aside, &content)
+}
+
+fn attempt_cells(attempt: &Attempt, now: Timestamp) -> [Markup; 6] {
+    let began = attempt.started.or(attempt.claimed);
+    [
+        html! { "#" (attempt.attempt) },
+        html! {
+            (chip(&attempt.outcome))
+            @if let Some(error) = &attempt.error { (short_failure(error)) }
+        },
+        lease(&attempt.worker),
+        maybe_duration(began.map(|began| attempt.ended.since(began))),
+        time(attempt.ended, now),
+        html! { @match attempt.retry_in_ms { Some(ms) => (duration(ms)), None => (unknown()) } },
+    ]
+}
+
+fn description(task: &Task) -> Markup {
+    let backoff = task.backoff.map(|backoff| {
+        html! { (setting(backoff.base_ms)) ", doubled up to " (setting(backoff.cap_ms)) }
+    });
+    let content = html! {
+        (facts(vec![
+            ("Queue", task.queue.as_ref().map(|queue| html! { (queue) })),
+            ("Priority", task.priority.map(|priority| html! { (priority) })),
+            ("Retries", task.retries.map(|retries| html! { (retries) })),
+            ("Backoff", backoff),
+            ("Time-out", task.timeout_ms.map(|ms| html! { (setting(ms)) })),
+            ("Kept for", task.keep_ms.map(|ms| html! { (setting(ms)) })),
+        ]))
+        @match &task.args {
+            Some(args) => { h3 { "Arguments" } (json(args)) }
+            None => p.muted { "Name and arguments are not kept once a task has ended." },
+        }
+    };
+    section("description", "Description", &html! {}, &content)
+}

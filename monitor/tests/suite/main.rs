@@ -1,0 +1,12 @@
+//! The monitor as its viewers meet it: over HTTP and in a browser, on a real Redis.
+
+mod api;
+mod browser;
+mod events;
+mod headers;
+mod hostile;
+mod metrics;
+mod outage;
+mod pages;
+mod style;
+mod support;
