@@ -18,7 +18,8 @@ local function due(member)
   return call('ZSCORE', DELAYED, member)
 end
 
--- The lease that holds `id` itself, or a run that contains chunk `index` of `job`.
+-- The lease that holds `id` itself, or a run that contains chunk `index` of `job` (and from which
+-- the chunk has not gone its own way).
 local function holder(job, index)
   for _, lease in ipairs(call('ZRANGE', LEASES, 0, 999)) do
     local value = call('HGET', inflight_key(lease), id)
@@ -26,7 +27,7 @@ local function holder(job, index)
     if job then
       for _, field in ipairs(call('HKEYS', inflight_key(lease))) do
         local of, lo, hi = range_of(field)
-        if of == job and lo <= index and index < hi then
+        if of == job and lo <= index and index < hi and call('GETBIT', out_key(job), index) == 0 then
           return lease .. ' ' .. call('HGET', inflight_key(lease), field)
         end
       end

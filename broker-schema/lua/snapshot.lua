@@ -23,6 +23,8 @@ end
 local FIELDS = { 'state', 'spec', 'total', 'done', 'failed', 'retried', 'created', 'started', 'ended',
   'failed_task', 'failure' }
 local function add_jobs(index)
+  -- An end of -1 would mean all of them.
+  if tonumber(ARGV[2]) == 0 then return end
   for _, job in ipairs(call('ZRANGE', index, 0, ARGV[2] - 1, 'REV')) do
     local values = call('HMGET', job_key(job), unpack(FIELDS))
     if values[1] then

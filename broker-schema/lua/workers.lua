@@ -4,8 +4,11 @@
 -- reply  <now ms> <number of workers> <for each: lease, description, time of expiry (ms)>
 -- cost   O(workers asked for)
 local t = call('TIME')
-local found = {}
-local page = call('ZRANGE', WORKERS, ARGV[1], ARGV[1] + ARGV[2] - 1, 'WITHSCORES')
+local found, page = {}, {}
+-- An end of -1 would mean all of them.
+if tonumber(ARGV[2]) > 0 then
+  page = call('ZRANGE', WORKERS, ARGV[1], ARGV[1] + ARGV[2] - 1, 'WITHSCORES')
+end
 for i = 1, #page, 2 do
   local description = call('GET', worker_key(page[i]))
   if description then

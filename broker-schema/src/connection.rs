@@ -98,7 +98,7 @@ impl Connections {
     async fn try_run(&self, command: &Cmd) -> Result<Value, RedisError> {
         let (number, mut connection) = self.shared().await?;
         let answer = command.query_async(&mut connection).await;
-        if answer.as_ref().is_err_and(|error| breaks_connection(error)) {
+        if answer.as_ref().is_err_and(breaks_connection) {
             self.discard(number);
         }
         answer

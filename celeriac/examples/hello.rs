@@ -1,7 +1,7 @@
 //! The smallest whole: two tasks, a producer and a worker, here in one process. Not how a service
 //! is laid out: there they are processes of their own, on any number of machines.
 //!
-//! `REDIS_URL=redis://127.0.0.1:6379/ cargo run -p celeriac --example hello`
+//! `CELERIAC_REDIS_URL=redis://127.0.0.1:6379/ cargo run -p celeriac --example hello`
 
 use std::error::Error;
 
@@ -33,8 +33,8 @@ fn count_primes(below: u64, ctx: Context) -> Result<u64, TaskError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379/".to_owned());
-    let config = RedisConfig::new(url);
+    let url = std::env::var("CELERIAC_REDIS_URL");
+    let config = url.map_or_else(|_| RedisConfig::default(), RedisConfig::new);
 
     let tasks = Registry::new("Hello".to_owned()).add::<greet>().add::<count_primes>().build();
     let worker = Worker::new(Broker::new(config.clone())?, tasks, WorkerConfig::default())?;

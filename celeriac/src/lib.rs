@@ -76,3 +76,8 @@ pub mod __private {
         Priority::new(number).expect("checked by the attribute")
     }
 }
+
+/// The guide to writing tasks: compiled and run as documentation tests, so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/tasks.md")]
+pub mod guide {}

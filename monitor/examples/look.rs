@@ -231,12 +231,16 @@ fn ending(
                 keep_ms: 86_400_000,
             }
         }
-        Held::Chunk(run, index) if index == 130 && run.hi > 10_000 => Ending::ChunkRetry {
-            run: run.field,
-            index,
-            delay_ms: 1_500,
-            attempt: json(&attempt(run.attempt)),
-        },
+        Held::Chunk(run, index)
+            if run.spec.contains("import") && index == 60 && run.attempt == 1 =>
+        {
+            Ending::ChunkRetry {
+                run: run.field,
+                index,
+                delay_ms: 1_500,
+                attempt: json(&attempt(run.attempt)),
+            }
+        }
         Held::Chunk(run, index) if run.spec.contains("thumbnail") && index == 150 => {
             *failed += 1;
             Ending::ChunkFailed {

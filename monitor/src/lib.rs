@@ -17,9 +17,9 @@
 //! # }
 //! ```
 //!
-//! The way of a figure: [`poller`] reads Redis → [`model`] gives it the words of the glossary →
-//! [`observation`] holds one reading, published on a watch channel → [`views`] renders it into
-//! fragments → [`routes`] send them as a page, or over `/events` into a page that is open.
+//! The way of a figure: `poller` reads Redis → `model` gives it the words of the glossary →
+//! `observation` holds one reading, published on a watch channel → `views` renders it into
+//! fragments → `routes` send them as a page, or over `/events` into a page that is open.
 //! The page and its updates come from the same functions, so they cannot differ.
 
 mod config;

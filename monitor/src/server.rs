@@ -13,9 +13,9 @@ use crate::state::Monitor;
 
 /// How long requests under way may take to end after `shutdown`: one that waits for Redis, or a
 /// client that does not read.
-const GRACE: Duration = Duration::from_secs(3);
+const GRACE: Duration = Duration::from_secs(5);
 
-/// Serves the monitor until `shutdown`, then lets requests under way end, for 3 seconds at
+/// Serves the monitor until `shutdown`, then lets requests under way end, for 5 seconds at
 /// most. Live pages do not hold it up. Redis need not be there, neither at the start nor later.
 ///
 /// # Errors

@@ -19,15 +19,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::attempt::release;
 use crate::bell::BellLine;
-use crate::merge::Merger;
+use crate::merge::{Merger, join_released};
 use crate::outbox::{Ended, FULL, How};
 use crate::pace::Pace;
 use crate::shared::Shared;
 use crate::task::{CancelReason, ErasedTask};
 use crate::unit::{ChunkRun, Epoch, JobPlan, Unit, Work};
 
-/// How long endings wait for more of them while the slots are busy.
-const LINGER: Duration = Duration::from_millis(1);
+/// How long endings wait for more of them while the slots have enough to do.
+const LINGER: Duration = Duration::from_millis(5);
+/// What is enough: a round trip takes a fraction of it, also on a busy machine.
+const ENOUGH: Duration = Duration::from_millis(4);
 /// How often it is looked whether buffered tasks move.
 const STALL: Duration = Duration::from_millis(100);
 /// An idle worker looks at least this often, whatever it heard.
@@ -120,7 +122,7 @@ impl Exchange {
                 Wake::Stall => {
                     let now = self.shared.lanes.begun();
                     if now == begun && self.shared.lanes.buffered() > 0 {
-                        self.hand_back_buffer();
+                        self.hand_back(usize::MAX);
                         self.pace.took(STALL * 3);
                     }
                     begun = now;
@@ -150,8 +152,9 @@ impl Exchange {
 
     /// Whether the slots may soon have nothing to do.
     fn is_low(&self) -> bool {
+        let slots = self.shared.config.concurrency;
         let buffered = self.shared.lanes.buffered();
-        buffered * 2 <= self.pace.ahead(self.shared.config.concurrency)
+        buffered * 2 <= self.pace.ahead(slots) && self.pace.time_for(buffered, slots) < ENOUGH
     }
 
     async fn wait(&mut self) -> Wake {
@@ -264,11 +267,14 @@ impl Exchange {
                 How::Chunk(Work::Task(_), _) => {}
                 How::Told(id, ending) => {
                     self.forget(id, &ending);
-                    endings.push(*ending);
+                    if !endings.last_mut().is_some_and(|last| join_released(last, &ending)) {
+                        endings.push(*ending);
+                    }
                 }
             }
         }
         endings.extend(merger.finish());
+        self.hand_back_surplus();
         (endings, freed)
     }
 
@@ -402,7 +408,7 @@ impl Exchange {
                     r#"{{"attempt":{},"outcome":"failed","worker":"{}","ended":{ended},"error":{json}}}"#,
                     run.attempt, self.lease
                 ),
-                failure: json.clone(),
+                failure: json,
             },
             Ending::ChunksReleased { run: run.field.clone(), lo: run.lo + 1, hi: run.hi },
         ];
@@ -420,14 +426,13 @@ impl Exchange {
         }
     }
 
-    /// Gives everything back that has not begun: the slots are busy with long tasks, or we leave.
-    fn hand_back_buffer(&mut self) {
-        let units = self.shared.lanes.take_all();
-        // The last one goes back first, so that the first one comes to be in front.
-        for unit in units.iter().rev() {
+    /// Gives back what has not begun, up to `most` of it, the last first: so the first of it comes to
+    /// be in front.
+    fn hand_back(&mut self, most: usize) {
+        for unit in self.shared.lanes.take_last(most) {
             let ended = Ended {
                 epoch: unit.epoch,
-                how: How::Told(unit.id(), Box::new(release(unit))),
+                how: How::Told(unit.id(), Box::new(release(&unit))),
                 took: Duration::ZERO,
                 frees: true,
                 suspect: unit.is_suspect(),
@@ -436,9 +441,19 @@ impl Exchange {
         }
     }
 
+    /// Gives back what was taken on a guess that turned out wrong: the tasks take longer than those
+    /// before them, and others may be free for them.
+    fn hand_back_surplus(&mut self) {
+        let fitting = 2 * self.pace.ahead(self.shared.config.concurrency) + 8;
+        let surplus = self.shared.lanes.buffered().saturating_sub(fitting);
+        if surplus > 0 {
+            self.hand_back(surplus + fitting / 2);
+        }
+    }
+
     /// Another lease, because this one is lost. What ran under it has been told to stop.
     async fn begin_new_lease(&mut self) -> Result<(), ()> {
-        self.occupied -= self.shared.lanes.take_all().len();
+        self.occupied -= self.shared.lanes.take_last(usize::MAX).len();
         self.tasks.clear();
         self.runs.clear();
         let lease = LeaseId::new();
@@ -477,7 +492,7 @@ impl Exchange {
             *self.leave_by.get_or_insert_with(|| Instant::now() + self.shared.config.drain_timeout);
         // A slot may have put something back into the lanes meanwhile.
         if self.shared.lanes.buffered() > 0 {
-            self.hand_back_buffer();
+            self.hand_back(usize::MAX);
         }
         if !self.handed_back && (Instant::now() >= by || self.shared.shutdown.is_now()) {
             self.handed_back = true;

@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
 
+/// How often a busy worker tells what it does.
+const BEAT: Duration = Duration::from_secs(2);
+
 /// The loop's handles and state.
 pub(crate) struct Keeper {
     shared: Arc<Shared>,
@@ -41,17 +44,34 @@ impl Keeper {
 
     async fn keep(&self) {
         let period = self.shared.config.visibility / 3;
-        // People like to see what runs; a short visibility time-out beats faster than that.
-        let beat = period.min(Duration::from_secs(2));
-        let mut renew_at = Instant::now() + period;
+        let beat = period.min(BEAT);
+        let (mut renew_at, mut tell_at) = (Instant::now() + period, Instant::now());
+        let mut told = None;
         loop {
-            self.tell().await;
+            // People like to see what runs; of an idle worker they know it already.
+            let activity = self.activity();
+            if told != Some(activity) || Instant::now() >= tell_at {
+                self.tell().await;
+                told = Some(activity);
+                tell_at = Instant::now() + period;
+            }
             let now = Instant::now();
             if now >= renew_at {
                 renew_at = now + if self.renew().await { period } else { period / 10 };
             }
             sleep(beat.min(renew_at.saturating_duration_since(Instant::now()))).await;
         }
+    }
+
+    /// What changes when the worker does something.
+    fn activity(&self) -> (u64, usize, bool) {
+        let totals = &self.shared.totals;
+        let ended =
+            totals.succeeded.load(Ordering::Relaxed) + totals.failed.load(Ordering::Relaxed);
+        let busy = self.shared.running().len();
+        // One that runs something has progress to tell.
+        let tick = if busy > 0 { self.shared.clock.now().0 } else { 0 };
+        (ended.wrapping_add(tick), busy, self.shared.shutdown.is_draining())
     }
 
     /// Renews the lease. False if that has to be tried again soon.
@@ -93,7 +113,7 @@ impl Keeper {
     async fn tell(&self) {
         let info = serde_json::to_string(&self.info()).expect("our own types are always JSON");
         let (lease, _) = self.shared.lease();
-        let live = self.shared.config.visibility.max(Duration::from_secs(6));
+        let live = self.shared.config.visibility.max(BEAT * 3);
         if let Err(error) = self.broker.beat(&lease, live, Some(&info)).await {
             tracing::debug!(%error, "nobody could be told who we are");
         }

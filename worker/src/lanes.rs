@@ -90,10 +90,16 @@ impl Lanes {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes everything out that has not begun.
-    pub(crate) fn take_all(&self) -> Vec<Unit> {
-        let mut units: Vec<Unit> = lock(&self.awaiting).drain(..).collect();
-        units.extend(lock(&self.computing).units.drain(..));
+    /// Takes up to `most` out that have not begun, those that would begin last first.
+    pub(crate) fn take_last(&self, most: usize) -> Vec<Unit> {
+        let mut units = Vec::new();
+        for lane in [&mut lock(&self.computing).units, &mut *lock(&self.awaiting)] {
+            while units.len() < most
+                && let Some(unit) = lane.pop_back()
+            {
+                units.push(unit);
+            }
+        }
         self.buffered.fetch_sub(units.len(), Ordering::Relaxed);
         units
     }

@@ -9,10 +9,14 @@ use celeriac_broker_schema::script::Ending;
 
 use crate::unit::ChunkRun;
 
+/// The index of a chunk and what it adds to the accumulators.
+type Chunk = (u64, Vec<Delta>);
+
 /// Collects chunks that succeeded and puts neighbours together.
 #[derive(Default)]
 pub(crate) struct Merger {
-    runs: HashMap<*const ChunkRun, (Arc<ChunkRun>, Vec<(u64, Vec<Delta>)>)>,
+    /// By the address of the run, which is shared by all its chunks.
+    runs: HashMap<*const ChunkRun, (Arc<ChunkRun>, Vec<Chunk>)>,
 }
 
 impl Merger {
@@ -52,6 +56,21 @@ impl Merger {
             }));
         }
         endings
+    }
+}
+
+/// Joins the release of a chunk to that of the one after it: a range that is handed back chunk by
+/// chunk, the last first, comes to be one element again. False if they are not neighbours.
+pub(crate) fn join_released(last: &mut Ending, next: &Ending) -> bool {
+    match (last, next) {
+        (
+            Ending::ChunksReleased { run, lo, .. },
+            Ending::ChunksReleased { run: before, lo: first, hi },
+        ) if run == before && hi == lo => {
+            *lo = *first;
+            true
+        }
+        _ => false,
     }
 }
 

@@ -12,8 +12,10 @@ const LONG: Duration = Duration::from_millis(200);
 const MOST: usize = 1_000;
 /// The most memory that buffered records may take.
 const MOST_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
-/// The weight of a new measurement.
+/// The weight of a new measurement that is below the mean, and of one above it: what is held was
+/// held on a guess, and hoarding is worse than waiting.
 const WEIGHT: f64 = 0.05;
+const WEIGHT_ABOVE: f64 = 0.5;
 
 /// Running means of what tasks took and weighed.
 #[derive(Debug, Default)]
@@ -23,20 +25,26 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Learns how long an attempt took. Long ones count at once, short ones slowly: hoarding is
-    /// worse than waiting.
+    /// Learns how long an attempt took. Long ones count at once, short ones slowly.
     pub(crate) fn took(&mut self, duration: Duration) {
         let new = duration.as_secs_f64();
-        self.seconds = Some(match self.seconds {
-            Some(old) if new > LONG.as_secs_f64() => (old + new) / 2.0,
-            Some(old) => old + (new - old) * WEIGHT,
-            None => new,
-        });
+        let Some(old) = self.seconds else {
+            self.seconds = Some(new);
+            return;
+        };
+        let weight = if new > old { WEIGHT_ABOVE } else { WEIGHT };
+        self.seconds = Some(old + (new - old) * weight);
     }
 
     /// Learns how large a record is.
     pub(crate) fn weighed(&mut self, bytes: usize) {
         self.bytes += (bytes as f64 - self.bytes) * WEIGHT;
+    }
+
+    /// How long so many slots have to do with so many tasks.
+    pub(crate) fn time_for(&self, tasks: usize, slots: usize) -> Duration {
+        let seconds = self.seconds.unwrap_or(0.0) * tasks as f64 / slots as f64;
+        Duration::from_secs_f64(seconds.min(3_600.0))
     }
 
     /// How many tasks to hold beyond `slots` running ones. None before anything was measured.

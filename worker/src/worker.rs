@@ -23,6 +23,9 @@ use crate::{bell, housekeeper, panics, slots};
 /// How long a worker that starts waits for Redis to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the exchange may take to be seen to have ended, once another loop has.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 /// A worker that has not started.
 ///
 /// ```no_run
@@ -208,10 +211,10 @@ async fn run_loops(shared: &Arc<Shared>) -> Result<usize, WorkerError> {
     let mut exchange = tokio::spawn(Exchange::new(Arc::clone(shared), line).run());
     tokio::select! {
         ended = &mut exchange => ended.map_err(|_| WorkerError::LoopEnded("exchange")),
-        // None of the others ends while the exchange runs.
-        ended = loops.join_next() => {
-            exchange.abort();
-            Err(WorkerError::LoopEnded(ended.and_then(|ended| ended.ok()).unwrap_or("loop")))
-        }
+        // None of the others ends while the exchange runs; the bell does when the exchange has.
+        ended = loops.join_next() => match tokio::time::timeout(LAST_MOMENT, exchange).await {
+            Ok(Ok(left_behind)) => Ok(left_behind),
+            _ => Err(WorkerError::LoopEnded(ended.and_then(Result::ok).unwrap_or("loop"))),
+        },
     }
 }

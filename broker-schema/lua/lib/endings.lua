@@ -93,12 +93,20 @@ local function apply_endings(at, inflight, now, stale, refused)
     for i = byte_hi * 8, hi - 1 do call('SETBIT', key, i, 1) end
   end
 
-  -- Redis adds 64-bit integers exactly and refuses to overflow, in mid-write; so ask before.
+  -- Redis adds 64-bit integers exactly, but fails in mid-write when they overflow or meet another
+  -- number; so look before. An integer that meets another number is added as one of those.
+  local EXACT = 4611686018427387904
   local function would_overflow(key, deltas)
     for i = 1, #deltas, 3 do
       if deltas[i] == 'sum' then
-        local old = tonumber(call('HGET', key, 'acc:' .. deltas[i + 1]) or 0)
-        if math.abs(old + tonumber(deltas[i + 2])) >= 4611686018427387904 then return true end
+        local text = call('HGET', key, 'acc:' .. deltas[i + 1]) or '0'
+        local old = tonumber(text)
+        -- No sum of integers is beyond the limit.
+        if string.find(text, '[^%-%d]') or math.abs(old) >= EXACT then
+          deltas[i] = 'sumf'
+        elseif math.abs(old + tonumber(deltas[i + 2])) >= EXACT then
+          return true
+        end
       end
     end
     return false

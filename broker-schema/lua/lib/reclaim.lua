@@ -26,8 +26,8 @@ local function ways_back()
       .. ',"ended":' .. now .. '}'
   end
 
-  local function put_back(queue, priority, element, crashes)
-    if crashes >= 2 then
+  local function put_back(queue, priority, element, suspect)
+    if suspect then
       call('LPUSH', suspects_key(queue), priority .. ':' .. element)
     else
       push_front(queue, priority, element)
@@ -51,7 +51,7 @@ local function ways_back()
     text = S.history_add(text, failures, crashes, lost_entry(attempt, lease, claimed, now))
     if crashes < limit then
       call('HSET', key, field, text)
-      put_back(queue, priority, id, crashes)
+      put_back(queue, priority, id, crashes >= 2)
     else
       local outcome = crash_outcome(crashes, lease, attempt, S.history_json(text), now)
       if job then
@@ -68,11 +68,13 @@ local function ways_back()
     local job, lo, hi = range_of(element)
     if call('HGET', job_key(job), 'state') ~= 'running' then return end
     local crashes = attempt
+    -- With a limit of one, the guilty chunk must be found at once.
+    local suspect = crashes >= math.min(2, limit)
     if hi - lo > 1 then
-      put_back(queue, priority, range_element(job, lo, hi, math.min(crashes, limit - 1)), crashes)
+      put_back(queue, priority, range_element(job, lo, hi, math.min(crashes, limit - 1)), suspect)
     elseif call('GETBIT', done_key(job), lo) == 0 and call('GETBIT', out_key(job), lo) == 0 then
       if crashes < limit then
-        put_back(queue, priority, range_element(job, lo, hi, crashes), crashes)
+        put_back(queue, priority, range_element(job, lo, hi, crashes), suspect)
       else
         local id = string.format('%s:%.0f', job, lo)
         local text = S.history_add(nil, 0, crashes, lost_entry(attempt, lease, claimed, now))
@@ -86,21 +88,29 @@ local function ways_back()
   return reclaim_one, reclaim_run
 end
 
--- Empties up to `limit` entries of the first expired lease that was set aside.
+-- What in-flight entries are sorted by: ids begin with their time, and chunks of one job go by
+-- their number, not by its digits.
+local function order_of(field)
+  local job, lo = string.match(field, '^(%x+):(%d+)')
+  return job and string.format('%s:%012.0f', job, lo) or field
+end
+
+-- Empties up to `limit` entries of the first expired lease that was set aside. Returns how many,
+-- and whether such a lease is left.
 local function reclaim_bite(now, limit, crash_limit)
   local orphans = prefix .. 'orphans'
   local lease = call('LINDEX', orphans, 0)
-  if not lease then return 0 end
+  if not lease then return 0, false end
   local reclaim_one, reclaim_run = ways_back()
   local key = prefix .. 'orphan:' .. lease
   local held = call('HRANDFIELD', key, limit, 'WITHVALUES')
   local entries, fields = {}, {}
   for i = 1, #held, 2 do
     fields[#fields + 1] = held[i]
-    if held[i] ~= '#' then entries[#entries + 1] = { held[i], held[i + 1] } end
+    if held[i] ~= '#' then entries[#entries + 1] = { held[i], held[i + 1], order_of(held[i]) } end
   end
-  -- Ids begin with their time: pushing the youngest first leaves the oldest in front.
-  table.sort(entries, function(a, b) return a[1] > b[1] end)
+  -- Pushing the youngest first leaves the oldest in front.
+  table.sort(entries, function(a, b) return a[3] > b[3] end)
   for _, entry in ipairs(entries) do
     local attempt, claimed, priority, queue = string.match(entry[2], '^(%d+):(%d+):(%d):([^:]+)')
     local back = range_of(entry[1]) and reclaim_run or reclaim_one
@@ -109,12 +119,12 @@ local function reclaim_bite(now, limit, crash_limit)
   each_bite('HDEL', key, fields)
   if call('EXISTS', key) == 0 then call('LPOP', orphans) end
   call('HINCRBY', STATS, 'reclaimed', #entries)
-  return #entries
+  return #entries, call('EXISTS', orphans) == 1
 end
 
 -- Sets aside at most one expired lease (never `own`) and puts back at most `limit` of what
 -- expired leases held. `heads`: the two earliest leases with their deadlines. Returns how many
--- were put back.
+-- were put back, and whether more is left of such leases.
 local function reclaim(now, own, heads, limit, crash_limit)
   for i = 1, #heads, 2 do
     local lease = heads[i]

@@ -7,7 +7,8 @@
 local function open_call(lease, number)
   local last = call('HGET', inflight_key(lease), '#')
   if not last then return 'lost' end
-  if last == number then return 'repeated' end
+  -- A call that was given up and sent again may still arrive after the calls that came later.
+  if tonumber(number) <= tonumber(last) then return 'repeated' end
   return 'ok'
 end
 

@@ -82,7 +82,8 @@ local function settle()
     local ttl = math.max(tonumber(keep), 1)
     call('HSET', key, 'state', state, 'ended', now)
     call('ZREM', JOBS_OPEN, job)
-    call('ZREMRANGEBYSCORE', JOBS_ENDED, '-inf', now)
+    local forgotten = call('ZRANGEBYSCORE', JOBS_ENDED, '-inf', now, 'LIMIT', 0, 10)
+    if #forgotten > 0 then call('ZREM', JOBS_ENDED, unpack(forgotten)) end
     call('ZADD', JOBS_ENDED, now + ttl, job)
     for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job) }) do
       call('PEXPIRE', each, ttl)

@@ -4,6 +4,8 @@
 local PROMOTE_BITE = 100
 local RECLAIM_BITE = 100
 local EXPIRE_BITE = 100
+-- So many chunks are given at once however few are left.
+local FAIR_LEAST = 4
 
 local function expire_task(id, now)
   call('ZREM', EXPIRY, id)
@@ -59,21 +61,33 @@ local function chunk_takers()
     return lo, last
   end
 
-  -- A range gives up to `want` chunks off its front and goes back to the front with the rest.
-  -- Returns how many were taken.
+  -- How many chunks of so many that are left one claim may take: half of an even share, so that the
+  -- last chunks are spread over all workers whatever they take (guided self-scheduling,
+  -- Polychronopoulos and Kuck 1987). The others are woken for the rest.
+  local function fair_share(left)
+    return math.max(math.ceil(left / (2 * call('ZCARD', LEASES))), FAIR_LEAST)
+  end
+
+  -- A range gives up to `want` chunks off its front. Returns how many were taken, and the element
+  -- that is left of it, if any.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
     local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
     if state ~= 'running' then return 0 end
-    local first, last = open_stretch(job, lo, hi, want)
+    local fair = fair_share(hi - lo)
+    if fair < want then catch.shared = true end
+    local first, last = open_stretch(job, lo, hi, math.min(want, fair))
     if not first then return 0 end
-    if last < hi then place.give_back(range_element(job, last, hi, crashes)) end
+    local rest
+    if last < hi then rest = range_element(job, last, hi, crashes) end
+    -- The search was given up in the midst of settled chunks; the next one begins there.
+    if last == first then return 0, rest end
     call('HSETNX', job_key(job), 'started', now)
     local field = range_element(job, first, last, 0)
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
     local runs = catch.runs
     runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec, '' }
-    return last - first
+    return last - first, rest
   end
 
   -- One chunk that goes its own way. Returns 1, or 0 if its job is over.
@@ -146,26 +160,29 @@ local function all_there(values)
   return true
 end
 
--- Takes what fits out of `popped`; what does not goes back to the front in its order. An id
--- without a record was cancelled and is dropped. Returns how many tasks and chunks were taken.
+-- Takes what fits out of `popped`; what does not goes back to the front in its order, the rest of
+-- a range included. An id without a record was cancelled and is dropped. Returns how many tasks
+-- and chunks were taken.
 local function take_elements(catch, place, popped, want, now)
   local found = call('HMGET', TASKS, unpack(popped))
   if all_there(found) then return hold_group(catch, place, popped, found, now) end
-  local ids, records, chunks = {}, {}, 0
+  local ids, records, back, chunks = {}, {}, {}, 0
   for i, element in ipairs(popped) do
     local room = want - chunks - #ids
     if room <= 0 then
-      for k = #popped, i, -1 do call('LPUSH', place.list, popped[k]) end
-      break
+      back[#back + 1] = element
     elseif found[i] then
       ids[#ids + 1], records[#records + 1] = element, found[i]
     elseif range_of(element) then
-      count_chunks(place.queue, place.priority, -extra_chunks(element))
-      chunks = chunks + chunk_takers().take_range(catch, place, element, room, now)
+      local taken, rest = chunk_takers().take_range(catch, place, element, room, now)
+      chunks = chunks + taken
+      back[#back + 1] = rest
+      count_chunks(place.queue, place.priority, (rest and extra_chunks(rest) or 0) - extra_chunks(element))
     else
       chunks = chunks + chunk_takers().take_chunk(catch, place, element)
     end
   end
+  for i = #back, 1, -1 do call('LPUSH', place.list, back[i]) end
   return chunks + hold_group(catch, place, ids, records, now)
 end
 
@@ -176,7 +193,6 @@ local function place_at(queue, priority, now)
     priority = priority,
     list = list,
     tail = ':' .. now .. ':' .. priority .. ':' .. queue,
-    give_back = function(element) push_front(queue, priority, element) end,
   }
 end
 
@@ -190,7 +206,7 @@ end
 -- only so much of it in one call.
 local function take_queue(catch, queue, lists, want, now)
   local taken, skips = 0, 1000
-  while taken < want and skips > 0 do
+  while taken < want and skips > 0 and not catch.shared do
     local popped = call('LMPOP', 10, lists[1], lists[2], lists[3], lists[4], lists[5], lists[6], lists[7], lists[8],
       lists[9], lists[10], 'LEFT', 'COUNT', math.min(want - taken, 1000))
     if not popped then break end
@@ -198,25 +214,37 @@ local function take_queue(catch, queue, lists, want, now)
     taken = taken + got
     skips = skips - math.max(#popped[2] - got, 0)
   end
+  -- Somebody must go on where this call gave up.
+  if taken < want and skips <= 0 then ring(queue) end
   return taken
 end
 
--- Takes one suspect (see reclaim) of a queue, alone and before everything else.
+-- Takes one suspect (see reclaim) of a queue, alone and before everything else. What is over by
+-- now is skipped, but only so much of it in one call.
 local function take_suspect(catch, queue, now)
-  local entry = call('LPOP', suspects_key(queue))
-  if not entry then return 0 end
-  local priority, element = string.match(entry, '^(%d):(.+)$')
-  local place = place_at(queue, priority, now)
-  place.give_back = function(rest) call('LPUSH', suspects_key(queue), priority .. ':' .. rest) end
-  if range_of(element) then return chunk_takers().take_range(catch, place, element, 1, now) end
-  local record = call('HGET', TASKS, element)
-  if not record then return chunk_takers().take_chunk(catch, place, element) end
-  return hold_group(catch, place, { element }, { record }, now)
+  for _ = 1, 100 do
+    local entry = call('LPOP', suspects_key(queue))
+    if not entry then return 0 end
+    local priority, element = string.match(entry, '^(%d):(.+)$')
+    local place, record = place_at(queue, priority, now), call('HGET', TASKS, element)
+    local taken, rest
+    if record then
+      taken = hold_group(catch, place, { element }, { record }, now)
+    elseif range_of(element) then
+      taken, rest = chunk_takers().take_range(catch, place, element, 1, now)
+      if rest then call('LPUSH', suspects_key(queue), priority .. ':' .. rest) end
+    else
+      taken = chunk_takers().take_chunk(catch, place, element)
+    end
+    if taken > 0 then return taken end
+  end
+  ring(queue)
+  return 0
 end
 
 -- When an idle worker must look again: the next due, expiring or reclaimable thing. One worker
 -- watches each moment; the others come a little later, in case that one is gone by then.
-local function next_event(lease, now, delayed, expiring, leases)
+local function next_event(lease, now, delayed, expiring, leases, unfinished)
   local at
   local function earlier(time)
     time = tonumber(time)
@@ -225,6 +253,8 @@ local function next_event(lease, now, delayed, expiring, leases)
   earlier(delayed[2])
   earlier(expiring[2])
   earlier(leases[1] ~= lease and leases[2] or leases[4])
+  -- An expired lease that is not empty yet.
+  if unfinished then earlier(now) end
   if not at then return 0, 0 end
   local watch = prefix .. 'watch'
   local watched, by = string.match(call('GET', watch) or '', '^(%d+):(.+)$')
@@ -244,7 +274,7 @@ local function take(args, now)
   local lease, want, queues = args.lease, args.want, args.queues
   local delayed, expiring, leases = first(DELAYED, 0), first(EXPIRY, 0), first(LEASES, 1)
   local promoted = promote(now, delayed, PROMOTE_BITE)
-  reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
+  local _, unfinished = reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
   expire(now, expiring, EXPIRE_BITE)
   local catch = { groups = {}, runs = {}, held = { '#', args.number }, may_expire = expiring[1] ~= nil }
   local taken = 0
@@ -261,12 +291,12 @@ local function take(args, now)
   for _, queue in ipairs(queues) do
     local lists = ready_keys(queue)
     if taken < want then taken = taken + take_queue(catch, queue, lists, want - taken, now) end
-    if taken >= want and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+    if (taken >= want or catch.shared) and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
   each_bite('HSET', inflight_key(lease), catch.held)
-  if taken >= want then return catch.groups, catch.runs, 0, 0, suspects end
+  if taken >= want or catch.shared then return catch.groups, catch.runs, 0, 0, suspects end
   -- What was due has been moved: look for what comes after it.
   if promoted > 0 then delayed = first(DELAYED, 0) end
-  local at, watching = next_event(lease, now, delayed, expiring, leases)
+  local at, watching = next_event(lease, now, delayed, expiring, leases, unfinished)
   return catch.groups, catch.runs, at, watching, suspects
 end

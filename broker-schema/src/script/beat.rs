@@ -4,7 +4,7 @@ use crate::connection::Connections;
 use crate::error::BrokerError;
 use crate::id::LeaseId;
 use crate::keys::Keys;
-use crate::script::script;
+use crate::script::{bounded, script};
 
 script!(BEAT, "beat", " flags=allow-oom", ["fleet"]);
 
@@ -17,6 +17,6 @@ pub(crate) async fn beat(
     description: Option<&str>,
 ) -> Result<(), BrokerError> {
     let mut command = BEAT.command(keys.fleet());
-    command.arg(lease.as_str()).arg(live_ms).arg(description.unwrap_or(""));
+    command.arg(lease.as_str()).arg(bounded(live_ms)).arg(description.unwrap_or(""));
     connections.run(&BEAT, &command).await.map(|_| ())
 }

@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::job::Delta;
 use crate::keys::Keys;
 use crate::script::claim::{Claim, Claimed, RunField, read_claimed, write_claim};
-use crate::script::script;
+use crate::script::{bounded, script};
 
 script!(
     COMPLETE,
@@ -132,7 +132,7 @@ fn write_successes(command: &mut Cmd, endings: &[Ending]) {
         command.arg(outcome);
     }
     for (.., keep_ms) in successes() {
-        command.arg(*keep_ms);
+        command.arg(bounded(*keep_ms));
     }
 }
 
@@ -140,10 +140,10 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
     match ending {
         Ending::Succeeded { .. } => {}
         Ending::Retry { id, delay_ms, attempt } => {
-            command.arg("R").arg(id.to_string()).arg(*delay_ms).arg(attempt);
+            command.arg("R").arg(id.to_string()).arg(bounded(*delay_ms)).arg(attempt);
         }
         Ending::Failed { id, outcome, keep_ms, failure } => {
-            command.arg("F").arg(id.to_string()).arg(outcome).arg(*keep_ms).arg(failure);
+            command.arg("F").arg(id.to_string()).arg(outcome).arg(bounded(*keep_ms)).arg(failure);
         }
         Ending::Released { id } => {
             command.arg("L").arg(id.to_string());
@@ -155,7 +155,7 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
             }
         }
         Ending::ChunkRetry { run, index, delay_ms, attempt } => {
-            command.arg("CR").arg(run.as_str()).arg(*index).arg(*delay_ms).arg(attempt);
+            command.arg("CR").arg(run.as_str()).arg(*index).arg(bounded(*delay_ms)).arg(attempt);
         }
         Ending::ChunkFailed { run, index, outcome, attempt, failure } => {
             command.arg("CF").arg(run.as_str()).arg(*index).arg(outcome).arg(attempt).arg(failure);

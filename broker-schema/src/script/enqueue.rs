@@ -8,7 +8,7 @@ use crate::id::{ClientId, TaskId};
 use crate::keys::Keys;
 use crate::name::{Priority, QueueName, UniqueKey};
 use crate::reply::Reply;
-use crate::script::script;
+use crate::script::{bounded, script};
 use crate::time::Timestamp;
 
 script!(ENQUEUE, "enqueue", "", ["base", "ready", "batch"]);
@@ -92,14 +92,16 @@ fn write_plain(command: &mut Cmd, entries: &[Entry]) {
 }
 
 fn write_single(command: &mut Cmd, entry: &Entry) {
-    let number = |n: Option<u64>| n.map(|n| n.to_string()).unwrap_or_default();
+    let number = |n: Option<u64>| n.map(|n| bounded(n).to_string()).unwrap_or_default();
     let start = entry.start;
     command.arg("X").arg(entry.queue.as_str()).arg(entry.priority.get());
     command.arg(entry.id.to_string()).arg(&entry.record);
     command.arg(number(start.delay_ms)).arg(number(start.at.map(|at| at.0)));
     command.arg(number(start.expires_at.map(|at| at.0))).arg(number(start.expires_after_ms));
     let unique = entry.unique.as_ref();
-    command.arg(unique.map_or("", |(key, _)| key.as_str())).arg(number(unique.map(|(_, ms)| *ms)));
+    command
+        .arg(unique.map_or("", |(key, _)| key.as_str()))
+        .arg(number(unique.map(|(_, ms)| (*ms).max(1))));
 }
 
 pub(crate) fn read_enqueued(

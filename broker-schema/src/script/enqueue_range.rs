@@ -6,7 +6,7 @@ use crate::id::{ClientId, JobId};
 use crate::keys::Keys;
 use crate::name::{Priority, QueueName, UniqueKey};
 use crate::script::enqueue::{Duplicate, read_enqueued};
-use crate::script::script;
+use crate::script::{bounded, script};
 use crate::time::Timestamp;
 
 script!(ENQUEUE_RANGE, "enqueue_range", "", ["base", "ready", "batch"]);
@@ -42,7 +42,7 @@ pub(crate) async fn enqueue_range(
     let mut command = ENQUEUE_RANGE.command(keys.prefix());
     command.arg(producer.as_str()).arg(number);
     command.arg(job.id.to_string()).arg(&job.spec).arg(job.chunks);
-    command.arg(job.queue.as_str()).arg(job.priority.get()).arg(job.keep_ms);
+    command.arg(job.queue.as_str()).arg(job.priority.get()).arg(bounded(job.keep_ms));
     match &job.reducer {
         Some((record, queue, priority)) => {
             command.arg(record).arg(queue.as_str()).arg(priority.get())
@@ -50,7 +50,7 @@ pub(crate) async fn enqueue_range(
         None => command.arg("").arg("").arg(""),
     };
     match &job.unique {
-        Some((key, ms)) => command.arg(key.as_str()).arg(*ms),
+        Some((key, ms)) => command.arg(key.as_str()).arg(bounded((*ms).max(1))),
         None => command.arg("").arg(""),
     };
     let value = connections.run(&ENQUEUE_RANGE, &command).await?;

@@ -68,6 +68,15 @@ impl Script {
     }
 }
 
+/// The longest time, and the latest point in time, that is sent to Redis, in milliseconds: 140,000
+/// years. What is longer means "for ever", and would fail in the midst of a script.
+const MAX_MS: u64 = 1 << 52;
+
+/// Milliseconds as they are sent to Redis.
+pub(crate) fn bounded(ms: u64) -> u64 {
+    ms.min(MAX_MS)
+}
+
 pub(crate) fn digest(source: &str) -> String {
     sha1_smol::Sha1::from(source).digest().to_string()
 }

@@ -5,7 +5,7 @@ use crate::error::BrokerError;
 use crate::id::LeaseId;
 use crate::keys::Keys;
 use crate::reply::Reply;
-use crate::script::script;
+use crate::script::{bounded, script};
 use crate::time::Timestamp;
 
 script!(OPEN, "open", " flags=allow-oom", ["base"]);
@@ -26,7 +26,7 @@ pub(crate) async fn open(
     visibility_ms: u64,
 ) -> Result<Opened, BrokerError> {
     let mut command = OPEN.command(keys.prefix());
-    command.arg(lease.as_str()).arg(visibility_ms);
+    command.arg(lease.as_str()).arg(bounded(visibility_ms));
     let mut reply = Reply::new(OPEN.name, connections.run(&OPEN, &command).await?)?;
     match reply.text("state")?.as_str() {
         "ok" => Ok(Opened::At(Timestamp(reply.number("now")?))),

@@ -5,7 +5,7 @@ use crate::error::BrokerError;
 use crate::id::{JobId, LeaseId};
 use crate::keys::Keys;
 use crate::reply::Reply;
-use crate::script::script;
+use crate::script::{bounded, script};
 use crate::time::Timestamp;
 
 script!(RENEW, "renew", " flags=allow-oom", ["base"]);
@@ -32,7 +32,7 @@ pub(crate) async fn renew(
     jobs: &[JobId],
 ) -> Result<Renewed, BrokerError> {
     let mut command = RENEW.command(keys.prefix());
-    command.arg(lease.as_str()).arg(visibility_ms);
+    command.arg(lease.as_str()).arg(bounded(visibility_ms));
     for job in jobs {
         command.arg(job.to_string());
     }

@@ -127,7 +127,11 @@ impl Task {
         self.state = Some(match whereabouts {
             Whereabouts::Waiting => State::Waiting,
             Whereabouts::Queued => State::Ready,
-            Whereabouts::Succeeded => State::Succeeded,
+            Whereabouts::Succeeded => {
+                // Of a chunk, the attempts that did not succeed are kept, and this one did.
+                self.attempt = None;
+                State::Succeeded
+            }
             Whereabouts::Cancelled => State::Cancelled,
             Whereabouts::Delayed(due) => {
                 self.due = Some(Timestamp(*due));

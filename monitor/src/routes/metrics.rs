@@ -1,5 +1,6 @@
 //! Metrics for Prometheus, in its text format. The help texts are the documentation. Nothing
-//! about Redis is told while there is no contact: old values would look like new ones.
+//! about Redis is told while there is no contact: old values would look like new ones. Queues
+//! are those that the poller reads, a hundred at most; no label has a task, job or worker in it.
 
 use std::fmt::Write;
 

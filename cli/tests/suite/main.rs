@@ -1,0 +1,18 @@
+//! The real binary, as people and scripts meet it: what it prints, its JSON, its exit codes, and
+//! what it leaves behind.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod common;
+mod demo;
+mod doctor;
+mod enqueue;
+mod faults;
+mod help;
+mod job;
+mod lines;
+mod monitor;
+mod processes;
+mod result;
+mod up;
+mod views;
+mod worker;

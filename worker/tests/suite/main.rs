@@ -1,0 +1,12 @@
+//! The worker, and the producer beside it, on a real Redis: how attempts end, what options mean,
+//! and what remains true when leases, connections and servers are lost. Tests of a guarantee have
+//! its id in their name. Faults of whole processes are the matter of the command's own tests.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod common;
+mod drain;
+mod endings;
+mod lease;
+mod options;
+mod road;
+mod stage;
