@@ -18,7 +18,7 @@ use crate::script::Script;
 /// Slack between the time-out of a blocking command and that of its connection.
 const BLOCK_MARGIN: Duration = Duration::from_secs(3);
 /// The longest time a command may block. Longer waits are made of several.
-pub(crate) const MAX_BLOCK: Duration = Duration::from_secs(10);
+pub(crate) const MAX_BLOCK: Duration = Duration::from_secs(30);
 
 pub(crate) struct Connections {
     server: String,

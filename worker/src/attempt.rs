@@ -92,12 +92,12 @@ impl Running {
     }
 
     fn settle(&self, shared: &Shared, result: Result) -> How {
-        // An attempt that was told to stop because the worker stops, or because its job is over,
-        // was interrupted and did not fail.
+        // An attempt that was told to stop because the worker stops, its job is over or its lease is
+        // lost, was interrupted and did not fail.
         if result.is_err()
             && matches!(
                 self.ctx.cancel_reason(),
-                Some(CancelReason::Stopping | CancelReason::Requested)
+                Some(CancelReason::Stopping | CancelReason::Requested | CancelReason::LeaseLost)
             )
         {
             return How::Told(self.unit.id(), Box::new(release(&self.unit)));
@@ -105,7 +105,7 @@ impl Running {
         let accumulated = result.and_then(|json| match &self.unit.work {
             Work::Chunk { run, .. } => match deltas(&run.job.accumulate, &json) {
                 Ok(deltas) => Ok((json, deltas)),
-                Err(reason) => Err(TaskError::bad_result(&self.task, reason)),
+                Err(reason) => Err(TaskError::bad_accumulator(&self.task, reason)),
             },
             Work::Task(_) => Ok((json, Vec::new())),
         });

@@ -13,7 +13,7 @@ use crate::shared::Shared;
 
 /// How long one blocking call lasts. Long, since a thousand idle workers must cost Redis little;
 /// not for ever, since a dead connection is only noticed at its end.
-const BLOCK: Duration = Duration::from_secs(10);
+const BLOCK: Duration = Duration::from_secs(25);
 
 /// The exchange's end of the line.
 pub(crate) struct BellLine {

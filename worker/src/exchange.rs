@@ -28,12 +28,14 @@ use crate::unit::{ChunkRun, Epoch, JobPlan, Unit, Work};
 
 /// How long endings wait for more of them while the slots have enough to do.
 const LINGER: Duration = Duration::from_millis(5);
+/// The same where nobody waits for one of them alone: chunks that succeeded.
+const LINGER_CHUNKS: Duration = Duration::from_millis(25);
 /// What is enough: a round trip takes a fraction of it, also on a busy machine.
 const ENOUGH: Duration = Duration::from_millis(4);
 /// How often it is looked whether buffered tasks move.
 const STALL: Duration = Duration::from_millis(100);
 /// An idle worker looks at least this often, whatever it heard.
-const LOOK_ANYWAY: Duration = Duration::from_secs(20);
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 /// Most tasks asked for in one call.
 const MOST: usize = 1_000;
 /// Plans of jobs that are remembered.
@@ -54,21 +56,29 @@ pub(crate) struct Exchange {
     tasks: HashSet<TaskId>,
     runs: HashMap<RunField, u64>,
     plans: HashMap<JobId, Arc<JobPlan>>,
+    /// The runs whose chunks succeed with the call under way.
+    told: Vec<Arc<ChunkRun>>,
     /// Units in the process that have not freed their place, of whatever epoch.
     occupied: usize,
     suspects: usize,
     /// Whether to ask for work although nothing has ended.
     look: bool,
+    /// Whether to tell what has ended although the slots have enough to do.
+    tell: bool,
     /// When to look again without being called.
     look_at: Instant,
     handed_back: bool,
     leave_by: Option<Instant>,
 }
 
+/// The worker leaves with so many tasks that it could not tell of or give back.
+struct LeftBehind(usize);
+
 /// What made the exchange stop waiting.
 enum Wake {
     Again,
     Look,
+    Tell,
     Bell,
     Stall,
 }
@@ -86,17 +96,19 @@ impl Exchange {
             tasks: HashSet::new(),
             runs: HashMap::new(),
             plans: HashMap::new(),
+            told: Vec::new(),
             occupied: 0,
             suspects: 0,
             look: true,
+            tell: false,
             look_at: Instant::now() + LOOK_ANYWAY,
             handed_back: false,
             leave_by: None,
         }
     }
 
-    /// Runs until the worker has left in good order. Returns how many tasks it could not give
-    /// back: Redis was away, and they will be reclaimed when the lease ends.
+    /// Runs until the worker has left in good order. Returns how many tasks it could not tell of or
+    /// give back: Redis was away, and they will be reclaimed when the lease ends.
     pub(crate) async fn run(mut self) -> usize {
         let mut begun = self.shared.lanes.begun();
         loop {
@@ -110,14 +122,15 @@ impl Exchange {
                 }
             }
             if self.must_call() {
-                if !self.call().await {
-                    return self.occupied;
+                if let Err(LeftBehind(tasks)) = self.call().await {
+                    return tasks;
                 }
                 continue;
             }
             match self.wait().await {
                 Wake::Again => {}
                 Wake::Look => self.look = true,
+                Wake::Tell => self.tell = true,
                 Wake::Bell => self.hear_bell().await,
                 Wake::Stall => {
                     let now = self.shared.lanes.begun();
@@ -144,7 +157,7 @@ impl Exchange {
 
     fn must_call(&self) -> bool {
         let ended = self.shared.outbox.len();
-        if ended >= FULL || (ended > 0 && self.is_low()) {
+        if ended >= FULL || (ended > 0 && (self.tell || self.is_low())) {
             return true;
         }
         self.look && self.want() > 0
@@ -162,7 +175,9 @@ impl Exchange {
         let endings_wait = shared.outbox.len() > 0;
         let buffered = shared.lanes.buffered() > 0;
         let idle = self.want() > 0;
-        self.bell.listen(idle);
+        let linger = if shared.outbox.is_awaited() { LINGER } else { LINGER_CHUNKS };
+        // A token is of use to those who have not enough to do.
+        self.bell.listen(idle && self.is_low());
         let leave_by = self.leave_by;
         tokio::select! {
             () = shared.outbox.arrived() => Wake::Again,
@@ -170,7 +185,7 @@ impl Exchange {
             () = shared.lease_news.notified() => Wake::Again,
             () = shared.shutdown.draining(), if !shared.shutdown.is_draining() => Wake::Again,
             () = shared.shutdown.told_now(), if !shared.shutdown.is_now() => Wake::Again,
-            () = sleep(LINGER), if endings_wait => Wake::Look,
+            () = sleep(linger), if endings_wait => Wake::Tell,
             () = sleep(STALL), if buffered && !endings_wait => Wake::Stall,
             () = sleep_until(self.look_at), if idle => Wake::Look,
             () = sleep_until(leave_by.unwrap_or(self.look_at)), if leave_by.is_some() => Wake::Again,
@@ -187,13 +202,16 @@ impl Exchange {
     }
 
     /// One round trip: endings out, tasks in. It is repeated under its number until it is
-    /// answered. False if the worker leaves before that.
-    async fn call(&mut self) -> bool {
+    /// answered, or the lease is known to be lost.
+    ///
+    /// # Errors
+    /// The worker leaves before that.
+    async fn call(&mut self) -> Result<(), LeftBehind> {
         let (endings, freed) = self.collect();
         self.occupied -= freed;
         self.number += 1;
         let want = self.want();
-        self.look = false;
+        (self.look, self.tell) = (false, false);
         let shared = Arc::clone(&self.shared);
         let claim = Claim {
             lease: &self.lease.clone(),
@@ -211,31 +229,41 @@ impl Exchange {
                 shared.broker.complete(&claim, &endings).await
             };
             match answer {
-                Ok(Claimed::Granted(grant)) => self.take_in(grant, want),
+                Ok(Claimed::Granted(grant)) => {
+                    self.fail_refused(&grant.refused, &endings);
+                    self.take_in(grant, want);
+                }
                 Ok(Claimed::Repeated { now, tasks, runs }) => self.take_in_again(now, tasks, runs),
                 Ok(Claimed::Lost) => shared.lease_lost(self.epoch),
                 Err(error) => {
                     if !self.wait_out(&error, &mut pause).await {
-                        return false;
+                        return Err(LeftBehind(self.occupied + endings.len()));
                     }
-                    continue;
+                    // Then there is nobody left to tell of it.
+                    if !shared.is_lost(self.epoch) {
+                        continue;
+                    }
                 }
             }
-            return true;
+            shared.count_call();
+            return Ok(());
         }
     }
 
     /// Waits a little before a call is repeated. False if there is no time left for it.
-    async fn wait_out(&self, error: &BrokerError, pause: &mut Duration) -> bool {
+    async fn wait_out(&mut self, error: &BrokerError, pause: &mut Duration) -> bool {
         if error.is_temporary() {
             tracing::debug!(%error, "Redis is away; what runs goes on");
         } else {
             tracing::error!(%error, "Redis refuses a call; it is repeated");
             *pause = Duration::from_secs(1);
         }
-        let over = self.leave_by.is_some_and(|by| Instant::now() > by + LAST_WORDS);
-        if over || (self.shared.is_lost(self.epoch)) {
-            return !over;
+        // The word to leave may come while Redis is away.
+        if self.shared.shutdown.is_draining() {
+            self.drain();
+        }
+        if self.leave_by.is_some_and(|by| Instant::now() > by + LAST_WORDS) {
+            return false;
         }
         sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
         *pause = (*pause * 2).min(Duration::from_secs(1));
@@ -273,6 +301,7 @@ impl Exchange {
                 }
             }
         }
+        self.told = merger.runs();
         endings.extend(merger.finish());
         self.hand_back_surplus();
         (endings, freed)
@@ -305,12 +334,6 @@ impl Exchange {
             tracing::warn!(
                 id,
                 "an ending was not accepted: the task was given to somebody else, or its job is over"
-            );
-        }
-        for run in &grant.refused {
-            tracing::error!(
-                run,
-                "the numbers of a chunk would leave the range of exact sums; its job cannot go on"
             );
         }
         self.shared.clock.set(grant.now);
@@ -389,20 +412,35 @@ impl Exchange {
                 Some(Arc::new(ChunkRun { job, run }))
             }
             Err(error) => {
-                self.fail_unreadable(&run, &error.to_string());
+                let failure = TaskFailure::new(ErrorKind::BadRecord, error.to_string());
+                self.fail_chunks(&run, run.lo, run.hi, &failure);
                 None
             }
         }
     }
 
-    fn fail_unreadable(&self, run: &Run, reason: &str) {
-        let failure = TaskFailure::new(ErrorKind::BadRecord, reason);
-        let json = serde_json::to_string(&failure).expect("our own types are always JSON");
+    /// Fails the jobs of chunks that succeeded and yet cannot be counted.
+    fn fail_refused(&self, refused: &[String], endings: &[Ending]) {
+        for ending in endings {
+            if let Ending::ChunksSucceeded { run, lo, hi, .. } = ending
+                && refused.iter().any(|refused| refused == run.as_str())
+                && let Some(told) = self.told.iter().find(|told| told.run.field == *run)
+            {
+                let reason = "its numbers leave the range in which sums are exact, up to 2^62";
+                let failure = TaskFailure::new(ErrorKind::BadAccumulator, reason);
+                self.fail_chunks(&told.run, *lo, *hi, &failure);
+            }
+        }
+    }
+
+    /// Fails chunk `lo` of a run, and with it its job, and gives up those up to `hi`.
+    fn fail_chunks(&self, run: &Run, lo: u64, hi: u64, failure: &TaskFailure) {
+        let json = serde_json::to_string(failure).expect("our own types are always JSON");
         let ended = self.shared.clock.now();
         let endings = [
             Ending::ChunkFailed {
                 run: run.field.clone(),
-                index: run.lo,
+                index: lo,
                 outcome: format!(r#"{{"v":1,"state":"failed","error":{json},"ended":{ended}}}"#),
                 attempt: format!(
                     r#"{{"attempt":{},"outcome":"failed","worker":"{}","ended":{ended},"error":{json}}}"#,
@@ -410,11 +448,11 @@ impl Exchange {
                 ),
                 failure: json,
             },
-            Ending::ChunksReleased { run: run.field.clone(), lo: run.lo + 1, hi: run.hi },
+            Ending::ChunksReleased { run: run.field.clone(), lo: lo + 1, hi },
         ];
-        let real = if run.hi - run.lo > 1 { 2 } else { 1 };
+        let real = if hi - lo > 1 { 2 } else { 1 };
         for ending in endings.into_iter().take(real) {
-            let how = How::Told(TaskId::of_chunk(run.job, run.lo), Box::new(ending));
+            let how = How::Told(TaskId::of_chunk(run.job, lo), Box::new(ending));
             let ended = Ended {
                 epoch: self.epoch,
                 how,
@@ -453,7 +491,9 @@ impl Exchange {
 
     /// Another lease, because this one is lost. What ran under it has been told to stop.
     async fn begin_new_lease(&mut self) -> Result<(), ()> {
-        self.occupied -= self.shared.lanes.take_last(usize::MAX).len();
+        let dropped = self.shared.lanes.take_last(usize::MAX);
+        self.occupied -= dropped.len();
+        self.suspects -= dropped.iter().filter(|unit| unit.is_suspect()).count();
         self.tasks.clear();
         self.runs.clear();
         let lease = LeaseId::new();
@@ -466,10 +506,9 @@ impl Exchange {
                 }
                 Ok(Opened::Taken) => break,
                 Err(error) => {
-                    if !self.wait_out(&error, &mut pause).await || self.is_over() {
+                    if !self.wait_out(&error, &mut pause).await {
                         return Err(());
                     }
-                    sleep(pause).await;
                 }
             }
         }
@@ -479,10 +518,6 @@ impl Exchange {
         self.look = true;
         tracing::info!(lease = %self.lease, "a new lease is open");
         Ok(())
-    }
-
-    fn is_over(&self) -> bool {
-        self.leave_by.is_some_and(|by| Instant::now() > by + LAST_WORDS)
     }
 
     /// Moves on with leaving: first what has not begun goes back, then what runs may finish until
@@ -521,8 +556,10 @@ impl Exchange {
                 self.shared.outbox.push(ended, true);
             }
         }
-        if self.shared.outbox.len() > 0 && !self.call().await {
-            return self.occupied;
+        if self.shared.outbox.len() > 0
+            && let Err(LeftBehind(tasks)) = self.call().await
+        {
+            return tasks;
         }
         match self.shared.broker.close(&self.lease).await {
             Ok(_) => 0,

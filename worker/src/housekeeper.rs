@@ -2,7 +2,6 @@
 //! to claim: return what expired leases held, promote what is due, end what expired.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::sleep;
 
@@ -10,16 +9,17 @@ use crate::shared::Shared;
 
 /// Most of each kind in one call: about a millisecond of Redis time.
 const BITE: u32 = 500;
-/// The longest time between two rounds. Expired leases are also noticed by every claim.
-const PERIOD: Duration = Duration::from_secs(5);
 
-/// Runs until it is dropped.
+/// Runs until it is dropped. A worker that has called lately has done the same on its way.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let period = PERIOD.min(shared.config.visibility / 3);
+    let period = shared.config.visibility / 3;
     loop {
+        let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
         sleep(period.mul_f64(0.5 + rand::random::<f64>())).await;
-        if let Err(error) = round(&shared).await {
+        if shared.calls() == calls
+            && let Err(error) = round(&shared).await
+        {
             tracing::debug!(%error, "housekeeping waits for Redis");
         }
     }

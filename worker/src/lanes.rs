@@ -1,16 +1,20 @@
 //! Units that were claimed and have not begun, in two lanes: one for tasks that await, one for
-//! tasks that compute. Slots take from the front; what is handed back is taken from here, too.
+//! tasks that compute. Slots take from the front, each unit with a permit: both lanes together run
+//! no more at once than the worker may. What is handed back is taken from here, too.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::unit::Unit;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Lanes {
+    /// One permit for each unit that may run at once.
+    free: Semaphore,
     awaiting: Mutex<VecDeque<Unit>>,
     arrived: Notify,
     computing: Mutex<Computing>,
@@ -32,6 +36,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Lanes {
+    pub(crate) fn new(concurrency: usize) -> Self {
+        Self {
+            free: Semaphore::new(concurrency),
+            awaiting: Mutex::default(),
+            arrived: Notify::new(),
+            computing: Mutex::default(),
+            arrived_to_compute: Condvar::new(),
+            buffered: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+        }
+    }
+
     pub(crate) fn buffered(&self) -> usize {
         self.buffered.load(Ordering::Relaxed)
     }
@@ -57,32 +73,44 @@ impl Lanes {
         self.arrived_to_compute.notify_all();
     }
 
-    /// The next unit that awaits; never returns without one.
-    pub(crate) async fn next_to_await(&self) -> Unit {
+    /// The next unit that awaits, with the permit to run it; never returns without one.
+    pub(crate) async fn next_to_await(&self) -> (Unit, SemaphorePermit<'_>) {
         loop {
             let arrived = self.arrived.notified();
-            if let Some(unit) = lock(&self.awaiting).pop_front() {
+            let Ok(permit) = self.free.acquire().await else { std::future::pending().await };
+            let next = lock(&self.awaiting).pop_front();
+            if let Some(unit) = next {
                 self.count_begun();
-                return unit;
+                return (unit, permit);
             }
+            drop(permit);
             arrived.await;
         }
     }
 
-    /// The next unit that computes; None when the lanes are closed. Blocks the thread.
-    pub(crate) fn next_to_compute(&self) -> Option<Unit> {
-        let mut computing = lock(&self.computing);
+    /// The next unit that computes, with the permit to run it; None when the lanes are closed. Blocks
+    /// the thread.
+    pub(crate) fn next_to_compute(&self, runtime: &Handle) -> Option<(Unit, SemaphorePermit<'_>)> {
         loop {
-            if let Some(unit) = computing.units.pop_front() {
+            self.wait_to_compute()?;
+            let permit = runtime.block_on(self.free.acquire()).ok()?;
+            let next = lock(&self.computing).units.pop_front();
+            if let Some(unit) = next {
                 self.count_begun();
-                return Some(unit);
+                return Some((unit, permit));
             }
-            if computing.closed {
-                return None;
-            }
-            computing =
-                self.arrived_to_compute.wait(computing).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Waits until there is a unit that computes; None when the lanes are closed.
+    fn wait_to_compute(&self) -> Option<()> {
+        let wait = |computing: &mut Computing| computing.units.is_empty() && !computing.closed;
+        let computing = lock(&self.computing);
+        let computing = self
+            .arrived_to_compute
+            .wait_while(computing, wait)
+            .unwrap_or_else(PoisonError::into_inner);
+        (!computing.closed).then_some(())
     }
 
     fn count_begun(&self) {
@@ -104,8 +132,9 @@ impl Lanes {
         units
     }
 
-    /// Lets the computing threads end once nothing is left.
+    /// Begins nothing any more, and lets the computing threads end.
     pub(crate) fn close(&self) {
+        self.free.close();
         lock(&self.computing).closed = true;
         self.arrived_to_compute.notify_all();
     }

@@ -25,6 +25,11 @@ impl Merger {
         chunks.push((index, deltas));
     }
 
+    /// The runs whose chunks are in here.
+    pub(crate) fn runs(&self) -> Vec<Arc<ChunkRun>> {
+        self.runs.values().map(|(run, _)| Arc::clone(run)).collect()
+    }
+
     pub(crate) fn finish(self) -> Vec<Ending> {
         let mut endings = Vec::new();
         for (run, mut chunks) in self.runs.into_values() {

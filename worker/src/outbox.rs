@@ -1,6 +1,6 @@
 //! Endings on their way to Redis: slots put them in, the exchange takes them out in batches.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,12 +40,17 @@ pub(crate) enum How {
 pub(crate) struct Outbox {
     ended: Mutex<Vec<Ended>>,
     count: AtomicUsize,
+    /// Whether one of them is of a task that somebody may wait for.
+    awaited: AtomicBool,
     arrived: Notify,
 }
 
 impl Outbox {
     /// Puts an ending in. `hurry`: nothing else is left to do here.
     pub(crate) fn push(&self, ended: Ended, hurry: bool) {
+        if !matches!(ended.how, How::Chunk(..)) {
+            self.awaited.store(true, Ordering::Relaxed);
+        }
         let count = {
             let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             all.push(ended);
@@ -61,9 +66,16 @@ impl Outbox {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// Whether somebody may wait for one of them. A chunk that succeeded is only one of many: the
+    /// last one of a job leaves nothing to do and is told at once.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn take(&self) -> Vec<Ended> {
         let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         self.count.store(0, Ordering::Relaxed);
+        self.awaited.store(false, Ordering::Relaxed);
         std::mem::take(&mut *all)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The work that the buffer should hold, as time of one slot. A round trip takes a fraction of a
 /// millisecond, a stall of a busy machine some milliseconds.
-const AHEAD: Duration = Duration::from_millis(20);
+const AHEAD: Duration = Duration::from_millis(40);
 /// Tasks that take longer are not buffered at all: another worker may be free for them.
 const LONG: Duration = Duration::from_millis(200);
 /// The most that is held beyond the slots: one claim's worth.
@@ -77,7 +77,7 @@ mod tests {
     fn short_tasks_are_buffered_and_long_ones_are_not() {
         assert_eq!(Pace::default().ahead(8), 0);
         assert_eq!(after(Duration::from_micros(5)).ahead(2), MOST);
-        assert_eq!(after(Duration::from_millis(10)).ahead(2), 4);
+        assert_eq!(after(Duration::from_millis(10)).ahead(2), 8);
         assert_eq!(after(Duration::from_secs(1)).ahead(8), 0);
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     lease: Mutex<(LeaseId, Epoch)>,
     /// Rung when the lease changes or is found lost.
     pub(crate) lease_news: Notify,
+    /// Calls of the exchange that were answered.
+    calls: AtomicU64,
     /// The newest epoch whose lease is known to be lost.
     lost: AtomicU64,
     /// What each slot runs: first those that await, then those that compute.
@@ -53,14 +55,15 @@ impl Shared {
         Self {
             broker,
             tasks,
+            lanes: Lanes::new(config.concurrency),
             config,
             clock,
-            lanes: Lanes::default(),
             outbox: Outbox::default(),
             totals: Totals::default(),
             shutdown,
             lease: Mutex::new((lease, 1)),
             lease_news: Notify::new(),
+            calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             slots,
         }
@@ -79,6 +82,15 @@ impl Shared {
         let mut current = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         *current = (lease, current.1 + 1);
         current.1
+    }
+
+    /// How many calls of the exchange were answered.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that a lease is lost: what runs under it is to stop, and nothing of it will be taken.

@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Runs units that await, one after the other, until it is dropped.
 pub(crate) async fn awaiting_slot(shared: Arc<Shared>, slot: usize) {
     loop {
-        let unit = shared.lanes.next_to_await().await;
+        let (unit, _permit) = shared.lanes.next_to_await().await;
         run_awaiting(&shared, slot, unit).await;
     }
 }
@@ -84,7 +84,7 @@ async fn drive(running: &Running, future: impl Future<Output = RunResult>) -> Ru
 
 /// Runs units that compute, one after the other, until the lanes are closed. Blocks its thread.
 pub(crate) fn computing_slot(shared: &Arc<Shared>, slot: usize, runtime: &tokio::runtime::Handle) {
-    while let Some(unit) = shared.lanes.next_to_compute() {
+    while let Some((unit, _permit)) = shared.lanes.next_to_compute(runtime) {
         run_computing(shared, slot, unit, runtime);
     }
 }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::RedisClock;
 use crate::config::{ConfigError, WorkerConfig};
@@ -17,7 +18,7 @@ use crate::exchange::Exchange;
 use crate::keeper::Keeper;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
-use crate::task::Tasks;
+use crate::task::{CancelReason, Tasks};
 use crate::{bell, housekeeper, panics, slots};
 
 /// How long a worker that starts waits for Redis to come up.
@@ -106,11 +107,11 @@ impl Worker {
         let clock = RedisClock::new(now);
         let shared = Arc::new(Shared::new(broker, tasks, config, clock, lease.clone(), shutdown));
         let stop = CancellationToken::new();
+        let end = EndOnDrop { shared: Arc::clone(&shared), stop: stop.clone() };
         let threads = start_threads(&shared, own, &stop)?;
         ready(&lease);
         let ended = run_loops(&shared).await;
-        shared.lanes.close();
-        stop.cancel();
+        drop(end);
         // The keeper says good-bye; computing threads are not waited for: what they run was given
         // up, and cannot be interrupted.
         let _ = tokio::task::spawn_blocking(move || threads.join()).await;
@@ -119,6 +120,21 @@ impl Worker {
             failed: shared.totals.failed.load(Ordering::Relaxed),
             left_behind: ended?,
         })
+    }
+}
+
+/// Ends what goes on outside the loops, also when the future of the worker is dropped: a lease that
+/// is renewed would keep tasks that nobody runs.
+struct EndOnDrop {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.shared.cancel(CancelReason::Stopping, |_| true);
+        self.shared.lanes.close();
+        self.stop.cancel();
     }
 }
 
@@ -208,7 +224,8 @@ async fn run_loops(shared: &Arc<Shared>) -> Result<usize, WorkerError> {
             "slot"
         });
     }
-    let mut exchange = tokio::spawn(Exchange::new(Arc::clone(shared), line).run());
+    let exchange = Exchange::new(Arc::clone(shared), line).run();
+    let mut exchange = AbortOnDropHandle::new(tokio::spawn(exchange));
     tokio::select! {
         ended = &mut exchange => ended.map_err(|_| WorkerError::LoopEnded("exchange")),
         // None of the others ends while the exchange runs; the bell does when the exchange has.

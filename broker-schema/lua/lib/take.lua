@@ -75,7 +75,7 @@ local function chunk_takers()
     local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
     if state ~= 'running' then return 0 end
     local fair = fair_share(hi - lo)
-    if fair < want then catch.shared = true end
+    if fair < math.min(want, hi - lo) then catch.shared = true end
     local first, last = open_stretch(job, lo, hi, math.min(want, fair))
     if not first then return 0 end
     local rest
@@ -168,7 +168,8 @@ local function take_elements(catch, place, popped, want, now)
   if all_there(found) then return hold_group(catch, place, popped, found, now) end
   local ids, records, back, chunks = {}, {}, {}, 0
   for i, element in ipairs(popped) do
-    local room = want - chunks - #ids
+    -- What stands behind a range that is shared must not overtake its rest.
+    local room = catch.shared and 0 or want - chunks - #ids
     if room <= 0 then
       back[#back + 1] = element
     elseif found[i] then

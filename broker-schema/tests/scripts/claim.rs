@@ -21,6 +21,7 @@ on_both_servers![
     more_cancelled_tasks_than_one_call_skips,
     nine_thousand_tasks_in_one_claim,
     a_range_gives_chunks_off_its_front,
+    a_large_range_is_shared,
     the_rest_of_a_range_stays_in_front,
     ranges_and_tasks_in_one_claim,
     chunks_of_an_ended_job_are_dropped,
@@ -147,25 +148,26 @@ async fn a_lost_lease_gets_nothing(world: World) {
 
 async fn a_repeated_claim_gets_all_it_holds(world: World) {
     world.enqueue(&["a", "b", "c"]).await;
-    world.enqueue_job(&job("J", 10)).await;
     world.enqueue_job(&job_to_reduce("K", 1)).await;
+    world.enqueue_job(&job("J", 4)).await;
     world.open("w1").await;
-    // Held in the end: a after a failure, b, chunks 0-4 of J, its chunk 1 alone, and the reducer of K.
-    let grant = world.claim("w1", 15).await;
-    let [j, k] = &grant.runs[..] else { panic!("{grant:?}") };
+    let grant = world.claim("w1", 8).await;
+    let [k, j] = &grant.runs[..] else { panic!("{grant:?}") };
     let endings = [
         retry("a", 0),
         done("c"),
-        chunks_released(j, 5, 10),
+        chunks_released(j, 3, 4),
         chunk_retry(j, 1, 0),
         run_succeeded(k),
     ];
     world.complete("w1", &endings).await;
-    world.claim("w1", 3 + 5).await;
+    world.claim("w1", 4).await;
     let before = world.state().await;
 
     let claimed = world.call("w1", 3, &Ask::want(9), None).await;
 
+    // A task that had failed, one that had not, the reducer of K; chunks of J in a run, alone after
+    // a failure, and alone after they had been handed back.
     let Claimed::Repeated { tasks, runs: held, .. } = claimed else { panic!("{claimed:?}") };
     let mut held_tasks = names(&tasks);
     held_tasks.sort();
@@ -176,10 +178,10 @@ async fn a_repeated_claim_gets_all_it_holds(world: World) {
     assert_eq!(task("b").record, record("b").into_bytes());
     let mut held_runs = runs(&held);
     held_runs.sort();
-    assert_eq!(held_runs, ["J:0-10 #1", "J:1 #2", "J:5-10 #1"]);
+    assert_eq!(held_runs, ["J:0-4 #1", "J:1 #2", "J:3-4 #1"]);
     let alone = held.iter().find(|run| run.hi == 2).expect("held");
     assert_eq!(alone.history, format!("1 0\n{ATTEMPT}"));
-    assert_eq!(&*alone.spec, spec(10));
+    assert_eq!(&*alone.spec, spec(4));
     assert_changes!(world, before, {});
 }
 
@@ -272,14 +274,57 @@ async fn a_range_gives_chunks_off_its_front(world: World) {
     });
     let before = world.state().await;
 
-    let grant = world.claim("w1", 20).await;
+    assert_eq!(runs(&world.claim("w1", 3).await.runs), ["J:3-6 #1"]);
+    assert_eq!(runs(&world.claim("w1", 20).await.runs), ["J:6-10 #1"]);
 
-    assert_eq!(runs(&grant.runs), ["J:3-10 #1"]);
     assert_changes!(world, before, {
         "ready:default:5": null,
         "chunks": { "default:5": "0" },
-        "inflight:w1": { "#": "2", "J:3-10": "1:now:5:default:7" },
+        "inflight:w1": {
+            "#": "3", "J:3-6": "1:now:5:default:3", "J:6-10": "1:now:5:default:4",
+        },
     });
+}
+
+/// Half of an even share, so that the last chunks are spread over all workers.
+async fn a_large_range_is_shared(world: World) {
+    world.open("w1").await;
+    world.open("w2").await;
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 100)).await;
+    world.enqueue(&["b"]).await;
+    world.enqueue_all(&[entry_in("c", QUEUE, 0), entry_in("d", "x", 5)]).await;
+    hush(&world).await;
+    let before = world.state().await;
+
+    let grant = world.claim_as("w1", Ask::want(99).from(&["default", "x"])).await;
+
+    assert_eq!(
+        (names(&grant.tasks), runs(&grant.runs)),
+        (vec!["a".to_owned()], vec!["J:0-25 #1".to_owned()])
+    );
+    // Nothing overtakes the rest, for which somebody is woken.
+    assert_changes!(world, before, {
+        "ready:default:5": ["J:25-100", "b"],
+        "chunks": { "default:5": "74" },
+        "job:J": { "started": "now" },
+        "inflight:w1": { "#": "1", "a": "1:now:5:default", "J:0-25": "1:now:5:default:25" },
+        "bell:default": ["1"],
+        "bell:x": ["1"],
+    });
+    // Some are given at once however few are left, and the last ones with what comes behind.
+    let mut left = 75;
+    let last = loop {
+        let grant = world.claim("w2", 99).await;
+        let given = grant.runs[0].hi - grant.runs[0].lo;
+        assert!(given >= left.min(4) && given <= left.div_ceil(4).max(4), "{given} of {left}");
+        left -= given;
+        if left == 0 {
+            break grant;
+        }
+        assert!(grant.tasks.is_empty(), "{grant:?}");
+    };
+    assert_eq!(names(&last.tasks), ["b", "c"]);
 }
 
 async fn the_rest_of_a_range_stays_in_front(world: World) {
@@ -344,7 +389,7 @@ async fn chunks_of_an_ended_job_are_dropped(world: World) {
 
 /// Of a run of ten chunks, 0, 3 and 4 succeed, 6 is retried; then its worker is lost.
 async fn settled_chunks_of_a_range_are_skipped(world: World) {
-    world.enqueue_job(&job("J", 12)).await;
+    world.enqueue_job(&job("J", 24)).await;
     world.open_doomed("w1").await;
     let run = world.claim("w1", 10).await.runs.remove(0);
     let endings = [
@@ -355,13 +400,19 @@ async fn settled_chunks_of_a_range_are_skipped(world: World) {
     world.complete("w1", &endings).await;
     world.reclaim_lost(3).await;
     world.open("w2").await;
-    assert_eq!(world.state().await["ready:default:5"], json!(["J:0-10+1", "J:10-12"]));
+    assert_eq!(world.state().await["ready:default:5"], json!(["J:0-10+1", "J:10-24"]));
 
-    assert_eq!(runs(&world.claim("w2", 1).await.runs), ["J:1-2 #2"]);
-    let mut rest = runs(&world.claim("w2", 12).await.runs);
+    let mut given = Vec::new();
+    for want in [1, 9, 9, 9, 9, 9, 9, 9] {
+        for run in world.claim("w2", want).await.runs {
+            given.extend((run.lo..run.hi).map(|index| (index, run.attempt)));
+        }
+    }
 
-    rest.sort();
-    assert_eq!(rest, ["J:10-12 #1", "J:2-3 #2", "J:5-6 #2", "J:7-10 #2"]);
+    given.sort();
+    let again = [1, 2, 5, 7, 8, 9].map(|index| (index, 2));
+    let first = (10..24).map(|index| (index, 1));
+    assert_eq!(given, again.into_iter().chain(first).collect::<Vec<_>>());
     let state = world.state().await;
     assert_eq!(state["chunks"], json!({ "default:5": "0" }));
     assert!(!state.contains_key("ready:default:5"));
@@ -369,7 +420,7 @@ async fn settled_chunks_of_a_range_are_skipped(world: World) {
 
 /// Every chunk but the last one is settled or goes its own way, by turns.
 async fn many_settled_chunks_are_skipped_in_bites(world: World) {
-    world.enqueue_job(&job("J", 501)).await;
+    world.enqueue_job(&job("J", 1_010)).await;
     world.open_doomed("w1").await;
     let run = world.claim("w1", 501).await.runs.remove(0);
     let endings: Vec<_> = (0..500)

@@ -119,7 +119,7 @@ async fn ones_own_lease_is_left_alone(world: World) {
 }
 
 async fn runs_of_a_lost_worker_go_back_in_order(world: World) {
-    world.enqueue_job(&job("J", 30)).await;
+    world.enqueue_job(&job("J", 60)).await;
     world.open_doomed("w1").await;
     for want in [9, 6, 10] {
         world.claim("w1", want).await;
@@ -132,12 +132,12 @@ async fn runs_of_a_lost_worker_go_back_in_order(world: World) {
     assert_changes!(world, before, {
         "leases": null,
         "inflight:w1": null,
-        "ready:default:5": ["J:0-9+1", "J:9-15+1", "J:15-25+1", "J:25-30"],
-        "chunks": { "default:5": "26" },
+        "ready:default:5": ["J:0-9+1", "J:9-15+1", "J:15-25+1", "J:25-60"],
+        "chunks": { "default:5": "56" },
         "stats": { "reclaimed": "3" },
     });
     world.open("w2").await;
-    assert_eq!(runs(&world.claim("w2", 10).await.runs), ["J:0-9 #2", "J:9-10 #2"]);
+    assert_eq!(runs(&world.claim("w2", 3).await.runs), ["J:0-3 #2"]);
 }
 
 async fn a_retried_chunk_of_a_lost_worker_goes_back(world: World) {

@@ -74,7 +74,11 @@ impl Job {
         let spec = JobSpec::decode(&view.spec).ok();
         let elapsed_ms = view.started.map(|started| view.ended.unwrap_or(now).since(started));
         let average = elapsed_ms.and_then(|ms| per_second(view.done, ms));
-        let done_per_s = if view.ended.is_some() { average } else { rate.filter(|_| view.started.is_some()).or(average) };
+        let done_per_s = if view.ended.is_some() {
+            average
+        } else {
+            rate.filter(|_| view.started.is_some()).or(average)
+        };
         Self {
             id: view.id,
             label: spec.as_ref().and_then(|spec| spec.label.as_deref().map(str::to_owned)),

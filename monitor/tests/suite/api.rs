@@ -4,9 +4,7 @@ use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
 use serde_json::json;
 
 use crate::support::http::{json_when, request};
-use crate::support::seed::{
-    Producer, Worker, chunk_failed, chunks_succeeded, failed, retried, running, succeeded,
-};
+use crate::support::seed::{Producer, Worker, failed, retried, running, succeeded};
 use crate::support::site::{Site, broker_at, fresh_broker};
 
 #[tokio::test]
@@ -37,8 +35,7 @@ async fn rates_come_with_the_second_look() {
     Producer::new(&broker).job("a job", 50, None).await;
     let site = Site::start(broker).await;
     json_when(site.address, "/api/v1/overview", |_| true).await;
-    let run = &worker.claim(50).await.runs[0];
-    worker.complete(&[chunks_succeeded(run, 0, 40)], 0).await;
+    worker.succeed_chunks(40).await;
     let rate = |json: &serde_json::Value| json["rates"]["succeeded_per_s"].as_f64();
     json_when(site.address, "/api/v1/overview", |json| rate(json) > Some(0.0)).await;
     let jobs = json_when(site.address, "/api/v1/jobs", |json| json["jobs"][0]["done"] == 40).await;
@@ -67,8 +64,7 @@ async fn a_job_is_listed_and_told_in_full() {
     let broker = fresh_broker().await;
     let id = Producer::new(&broker).job("A job", 10, Some("pi-reduce")).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let run = &worker.claim(10).await.runs[0];
-    worker.complete(&[chunks_succeeded(run, 0, 4)], 0).await;
+    worker.succeed_chunks(4).await;
     let site = Site::start(broker).await;
 
     let jobs = json_when(site.address, "/api/v1/jobs", |_| true).await;
@@ -94,12 +90,9 @@ async fn an_ended_job_tells_its_result_or_what_failed() {
     let mut producer = Producer::new(&broker);
     let good = producer.job("good", 2, None).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(2).await;
-    worker.complete(&[chunks_succeeded(&grant.runs[0], 0, 2)], 0).await;
+    worker.succeed_chunks(2).await;
     let bad = producer.job("bad", 3, None).await;
-    let grant = worker.claim(3).await;
-    let failed = chunk_failed(&grant.runs[0], 1, "row 17 is missing", grant.now);
-    worker.complete(&[failed], 0).await;
+    worker.fail_chunk(bad, 1, "row 17 is missing").await;
     let site = Site::start(broker).await;
 
     let job = json_when(site.address, &format!("/api/v1/jobs/{good}"), |_| true).await;
@@ -134,7 +127,7 @@ async fn a_task_is_told_in_every_state() {
     let ready = producer.task("mail", None).await;
     let waiting = producer.job("a job", 5, Some("pi-reduce")).await;
     let mut worker = Worker::open(&broker, "mail").await;
-    let now = worker.claim(4).await.now;
+    let now = worker.hold(4).await;
     worker.beat("host-1", vec![running(&held[3], now)]).await;
     let endings = [
         succeeded(held[0], "{\"sent\":18446744073709551615}", now),

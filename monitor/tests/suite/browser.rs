@@ -4,7 +4,7 @@ use celeriac_broker_schema::TaskId;
 
 use crate::support::chromium::Browser;
 use crate::support::http::json_when;
-use crate::support::seed::{Producer, Worker, chunk_failed, chunks_succeeded, running};
+use crate::support::seed::{Producer, Worker, running};
 use crate::support::site::{Site, fresh_broker};
 
 #[tokio::test]
@@ -12,10 +12,9 @@ async fn an_open_page_follows_without_a_reload() {
     let Some(mut browser) = Browser::open(1280).await else { return };
     let broker = fresh_broker().await;
     let mut producer = Producer::new(&broker);
-    producer.job("Pi", 100, None).await;
+    let job = producer.job("Pi", 100, None).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let run = worker.claim(100).await.runs.remove(0);
-    let many = (0..6).map(|i| running(&TaskId::of_chunk(run.job, i), worker_time(&run)));
+    let many = (0..6).map(|i| running(&TaskId::of_chunk(job, i), job.task().time()));
     worker.beat("host-1", many.collect()).await;
     let site = Site::start(broker).await;
     browser.visit(&site.url("/")).await;
@@ -25,7 +24,7 @@ async fn an_open_page_follows_without_a_reload() {
     browser.value("window.stays = 1; window.box = document.querySelector('#find'); box.focus(); box.value = 'half an id'").await;
     browser.value("document.querySelector('details').open = true").await;
     browser.value("window.row = document.querySelector('#jobs tbody tr')").await;
-    worker.complete(&[chunks_succeeded(&run, 0, 40)], 0).await;
+    worker.succeed_chunks(40).await;
     browser.until("document.querySelector('progress').value === 40").await;
     browser.until("document.querySelector('[data-stat=succeeded]').innerText === '40'").await;
     let kept = "window.stays === 1 && document.activeElement === box && box.value === 'half an id' \
@@ -36,11 +35,6 @@ async fn an_open_page_follows_without_a_reload() {
     browser.until(&format!("!!document.querySelector('[data-key=\"{new}\"]')")).await;
     assert_eq!(browser.value("window.row.isConnected && window.stays === 1").await, true);
     assert_eq!(browser.complaints().await, Vec::<String>::new());
-}
-
-/// A time that is certainly past.
-fn worker_time(run: &celeriac_broker_schema::script::Run) -> celeriac_broker_schema::Timestamp {
-    run.job.task().time()
 }
 
 #[tokio::test]
@@ -73,13 +67,12 @@ async fn nothing_scrolls_sideways_on_a_phone() {
     producer.task(&"queue-".repeat(16), None).await;
     let task = producer.task("mail", Some(600_000)).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(3).await;
-    let mut task_that_runs = running(&TaskId::of_chunk(job, 0), grant.now);
+    let now = worker.hold(3).await;
+    let mut task_that_runs = running(&TaskId::of_chunk(job, 0), now);
     task_that_runs.task = "task/".repeat(30);
     worker.beat(&"host.".repeat(30), vec![task_that_runs]).await;
     let failed = producer.job("bad", 3, None).await;
-    worker.complete(&[chunks_succeeded(&grant.runs[0], 0, 3)], 0).await;
-    fail_a_chunk(&mut worker, failed, &long).await;
+    worker.fail_chunk(failed, 0, &long).await;
     let site = Site::start(broker).await;
     json_when(site.address, "/api/v1/workers", |json| json["total"] == 1).await;
 
@@ -98,19 +91,6 @@ async fn nothing_scrolls_sideways_on_a_phone() {
         assert_eq!(width, 360, "{page}");
     }
     assert_eq!(browser.complaints().await, Vec::<String>::new());
-}
-
-/// Claims until chunks of this job come, and fails the first of them.
-async fn fail_a_chunk(worker: &mut Worker, job: celeriac_broker_schema::JobId, message: &str) {
-    loop {
-        let grant = worker.claim(1000).await;
-        if let Some(run) = grant.runs.iter().find(|run| run.job == job) {
-            let ending = chunk_failed(run, run.lo, message, grant.now);
-            worker.complete(&[ending], 0).await;
-            return;
-        }
-        assert!(!grant.runs.is_empty(), "the job is gone");
-    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::support::SOON;
 use crate::support::http::json_when;
-use crate::support::seed::{Producer, Worker, chunks_succeeded};
+use crate::support::seed::{Producer, Worker};
 use crate::support::site::{Site, broker_at, fresh_broker};
 
 #[tokio::test]
@@ -47,13 +47,12 @@ async fn the_page_of_a_job_is_live() {
     let broker = fresh_broker().await;
     let id = Producer::new(&broker).job("Pi", 4, None).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let run = worker.claim(4).await.runs.remove(0);
     let site = Site::start(broker).await;
     let mut events = site.events(&format!("/jobs/{id}/events")).await;
     events.fragment_when("detail", |html| html.contains("0 / 4")).await;
-    worker.complete(&[chunks_succeeded(&run, 0, 3)], 0).await;
+    worker.succeed_chunks(3).await;
     events.fragment_when("detail", |html| html.contains("3 / 4")).await;
-    worker.complete(&[chunks_succeeded(&run, 3, 4)], 0).await;
+    worker.succeed_chunks(1).await;
     events.fragment_when("detail", |html| html.contains("s-succeeded")).await;
 }
 
@@ -65,7 +64,7 @@ async fn the_page_of_a_task_is_live_even_before_there_is_one() {
     let site = Site::start(broker.clone()).await;
     let mut events = site.events(&format!("/tasks/{id}:2/events")).await;
     events.fragment_when("detail", |html| html.contains("s-ready")).await;
-    Worker::open(&broker, "default").await.claim(4).await;
+    Worker::open(&broker, "default").await.hold(4).await;
     events.fragment_when("detail", |html| html.contains("s-running")).await;
     let mut events = site.events("/tasks/0193a7c2b5e07d4e8a1f3c5d7e9b1a00/events").await;
     events.fragment_when("detail", |html| html.contains("Unknown task")).await;
@@ -126,7 +125,7 @@ async fn however_many_look_redis_sees_one_reader() {
     let broker = broker_at(redis.url());
     // A job that runs: its page changes with every look.
     let id = Producer::new(&broker).job("Pi", 4, None).await;
-    Worker::open(&broker, "default").await.claim(1).await;
+    Worker::open(&broker, "default").await.hold(1).await;
     let site = Site::start(broker.clone()).await;
     let mut viewers = Vec::new();
     for _ in 0..20 {

@@ -4,7 +4,7 @@ use celeriac_broker_schema::{LeaseId, TaskId, Timestamp};
 use std::time::Duration;
 
 use crate::support::http::json_when;
-use crate::support::seed::{Producer, Worker, chunk_failed, failed, running};
+use crate::support::seed::{Producer, Worker, failed, running};
 use crate::support::site::{Site, fresh_broker};
 
 const EVIL: &str =
@@ -16,8 +16,8 @@ async fn texts_from_outside_are_only_ever_text() {
     let mut producer = Producer::new(&broker);
     let job = producer.job(EVIL, 5, None).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(2).await;
-    let mut task = running(&EVIL, grant.now);
+    let now = worker.hold(2).await;
+    let mut task = running(&EVIL, now);
     task.task = EVIL.to_owned();
     worker.beat(EVIL, vec![task]).await;
     let text = serde_json::to_string(EVIL).unwrap();
@@ -25,8 +25,8 @@ async fn texts_from_outside_are_only_ever_text() {
     let task = producer.record(record, "mail", None).await;
     let mut mail = Worker::open(&broker, "mail").await;
     let bad = producer.task("mail", None).await;
-    mail.claim(2).await;
-    mail.complete(&[failed(bad, EVIL, grant.now)], 0).await;
+    mail.hold(2).await;
+    mail.complete(&[failed(bad, EVIL, now)], 0).await;
     let broken = LeaseId::new();
     broker.beat(&broken, Duration::from_secs(60), Some(EVIL)).await.unwrap();
 
@@ -48,7 +48,7 @@ async fn texts_from_outside_are_only_ever_text() {
             "{path} does not show the text: {page}"
         );
     }
-    worker.complete(&[chunk_failed(&grant.runs[0], 1, EVIL, grant.now)], 0).await;
+    worker.fail_chunk(job, 3, EVIL).await;
     paths.push("/find?id=%22%3E%3Cscript%3Ealert(1)%3C/script%3E".to_owned());
     paths.push("/%22%3E%3Cscript%3Ealert(1)%3C/script%3E".to_owned());
     for path in &paths {

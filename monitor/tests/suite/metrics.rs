@@ -3,7 +3,7 @@
 use celeriac_testkit::eventually;
 
 use crate::support::SOON;
-use crate::support::seed::{Producer, Worker, chunks_succeeded};
+use crate::support::seed::{Producer, Worker};
 use crate::support::site::{Site, fresh_broker};
 
 #[tokio::test]
@@ -13,8 +13,7 @@ async fn metrics_tell_what_the_pages_tell() {
     producer.job("a job", 100, Some("pi-reduce")).await;
     producer.task("mail", Some(600_000)).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(10).await;
-    worker.complete(&[chunks_succeeded(&grant.runs[0], 0, 10)], 0).await;
+    worker.succeed_chunks(10).await;
     worker.beat("host-1", Vec::new()).await;
     let site = Site::start(broker).await;
     let expected = [

@@ -7,9 +7,7 @@ use tokio::net::TcpListener;
 
 use crate::support::SOON;
 use crate::support::http::get;
-use crate::support::seed::{
-    Producer, Worker, chunk_failed, chunks_succeeded, failed, running, succeeded,
-};
+use crate::support::seed::{Producer, Worker, failed, running, succeeded};
 use crate::support::site::{Site, fresh_broker};
 
 const UNKNOWN: &str = "0193a7c2b5e07d4e8a1f3c5d7e9b1a00";
@@ -31,10 +29,10 @@ async fn the_overview_shows_jobs_queues_and_workers() {
     let broker = fresh_broker().await;
     let id = Producer::new(&broker).job("Nightly score", 200, None).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(4).await;
-    worker.complete(&[chunks_succeeded(&grant.runs[0], 0, 2)], 0).await;
+    worker.succeed_chunks(2).await;
+    let now = worker.hold(2).await;
     let chunk = TaskId::of_chunk(id, 2);
-    worker.beat("host-1", vec![running(&chunk, grant.now)]).await;
+    worker.beat("host-1", vec![running(&chunk, now)]).await;
     let site = Site::start(broker.clone()).await;
     let texts = [
         broker.config().namespace.as_str(),
@@ -79,19 +77,18 @@ async fn a_job_is_shown_in_full() {
     let broker = fresh_broker().await;
     let id = Producer::new(&broker).job("Pi", 3, Some("pi-reduce")).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(3).await;
-    worker.complete(&[chunks_succeeded(&grant.runs[0], 0, 2)], 0).await;
-    worker.beat("host-1", vec![running(&TaskId::of_chunk(id, 2), grant.now)]).await;
+    worker.succeed_chunks(2).await;
+    worker.beat("host-1", vec![running(&TaskId::of_chunk(id, 2), id.task().time())]).await;
     let site = Site::start(broker).await;
     let path = format!("/jobs/{id}");
     let texts =
         ["<h1>Pi ", "66.6\u{202f}%", "hits", ">20</code>", "ana@web-3", "pi-reduce", "host-1:4242"];
     page_with(&site, &path, &texts).await;
 
-    worker.complete(&[chunks_succeeded(&grant.runs[0], 2, 3)], 0).await;
+    worker.succeed_chunks(1).await;
     page_with(&site, &path, &["100\u{202f}%", "s-reducing", "pi-reduce makes the result"]).await;
-    let reducer = worker.claim(1).await;
-    worker.complete(&[succeeded(id.task(), "{\"pi\":3.5}", reducer.now)], 0).await;
+    let now = worker.hold(1).await;
+    worker.complete(&[succeeded(id.task(), "{\"pi\":3.5}", now)], 0).await;
     page_with(&site, &path, &["s-succeeded", "&quot;pi&quot;: 3.5", "on average"]).await;
 }
 
@@ -100,9 +97,7 @@ async fn a_failed_job_leads_to_the_chunk_that_failed() {
     let broker = fresh_broker().await;
     let id: JobId = Producer::new(&broker).job("Import", 5, None).await;
     let mut worker = Worker::open(&broker, "default").await;
-    let grant = worker.claim(5).await;
-    let ending = chunk_failed(&grant.runs[0], 3, "row 17 is missing", grant.now);
-    worker.complete(&[ending], 0).await;
+    worker.fail_chunk(id, 3, "row 17 is missing").await;
     let site = Site::start(broker).await;
     let link = format!("href=\"/tasks/{id}:3\"");
     page_with(&site, &format!("/jobs/{id}"), &["s-failed", "row 17 is missing", &link]).await;
@@ -119,7 +114,7 @@ async fn a_task_is_shown_with_its_attempts() {
     let (delayed, bad) =
         (producer.task("mail", Some(600_000)).await, producer.task("mail", None).await);
     let mut worker = Worker::open(&broker, "mail").await;
-    let now = worker.claim(1).await.now;
+    let now = worker.hold(1).await;
     worker.complete(&[failed(bad, "no such address", now)], 0).await;
     let site = Site::start(broker).await;
     let texts = ["s-delayed", "mail/send", "It waits until it is due.", "&quot;order&quot;: 4711"];

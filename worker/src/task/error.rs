@@ -95,6 +95,12 @@ impl TaskError {
         Self::of(ErrorKind::BadResult, Wish::Fatal, message)
     }
 
+    /// A result that does not fit the accumulators of its job. Fatal for the same reason.
+    pub(crate) fn bad_accumulator(task: &str, reason: impl fmt::Display) -> Self {
+        let message = format!("the result of task `{task}` cannot be accumulated: {reason}");
+        Self::of(ErrorKind::BadAccumulator, Wish::Fatal, message)
+    }
+
     pub(super) fn oversized_result(task: &str, bytes: usize) -> Self {
         let reason = format!(
             "it has {bytes} bytes and {MAX_RESULT_BYTES} are allowed; put large data elsewhere and return its address"

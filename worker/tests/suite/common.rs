@@ -169,9 +169,10 @@ pub(crate) fn until(
     broker: &Broker,
     condition: impl Fn(&Snapshot) -> bool,
 ) -> impl Future<Output = Snapshot> {
-    eventually(LONG, async move || match snapshot(broker).await {
-        snapshot if condition(&snapshot) => Ok(snapshot),
-        snapshot => Err(format!("{snapshot:?}")),
+    // An error is what a server that has just come back is good for.
+    eventually(LONG, async move || match broker.snapshot(100, 100).await {
+        Ok(snapshot) if condition(&snapshot) => Ok(snapshot),
+        other => Err(format!("{other:?}")),
     })
 }
 

@@ -178,6 +178,7 @@ async fn g8_a_worker_can_leave_while_redis_is_away() {
 
     assert_eq!(summary.left_behind, 2);
     redis.restart().await;
+    until(&broker, |_| true).await;
     let [lease] = &leases(&broker).await[..] else { panic!("the lease is still open") };
     crate::common::lose(&broker, lease).await;
     stage.open("running");

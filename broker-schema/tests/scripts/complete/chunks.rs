@@ -35,8 +35,9 @@ on_both_servers![
 async fn given_run(world: &World, job: RangeJob, held: usize) -> Run {
     world.enqueue_job(&job).await;
     world.open("w1").await;
-    let grant = world.claim("w1", held).await;
-    grant.runs.into_iter().next().expect("a run")
+    let run = world.claim("w1", held).await.runs.remove(0);
+    assert_eq!((run.hi - run.lo) as usize, held.min(job.chunks as usize));
+    run
 }
 
 async fn chunks_of_a_run_are_settled_one_by_one(world: World) {
@@ -71,14 +72,14 @@ async fn bits_are_set_at_any_boundary(world: World) {
     let spans = edges.iter().flat_map(|lo| edges.iter().map(move |hi| (*lo, *hi)));
     for (n, (lo, hi)) in spans.filter(|(lo, hi)| lo < hi).enumerate() {
         let name = format!("J{n}");
-        world.enqueue_job(&job(&name, 41)).await;
+        world.enqueue_job(&job(&name, 90)).await;
         let run = world.claim("w1", 41).await.runs.remove(0);
 
         world.complete("w1", &[chunks_succeeded(&run, lo, hi, &[])]).await;
 
         let bits = world.bits(&world.key(&format!("job:{}:done", job_id(&name)))).await;
         let expected: String =
-            (0..48).map(|bit| if (lo..hi).contains(&bit) { '1' } else { '0' }).collect();
+            (0..96).map(|bit| if (lo..hi).contains(&bit) { '1' } else { '0' }).collect();
         assert_eq!(bits, expected, "{lo}..{hi}");
     }
 }
@@ -331,7 +332,7 @@ async fn released_chunks_come_back_to_the_front(world: World) {
         "chunks": { "default:5": "15" },
     });
     // No attempt was counted.
-    assert_eq!(runs(&world.claim("w1", 6).await.runs), ["J:1-7 #1"]);
+    assert_eq!(runs(&world.claim("w1", 2).await.runs), ["J:1-3 #1"]);
 }
 
 async fn a_released_chunk_that_goes_its_own_way_stays_alone(world: World) {

@@ -17,11 +17,13 @@ on_both_servers![
     the_totals_are_json,
 ];
 
-/// A job of which w1 holds all chunks in one run.
-async fn given_run(world: &World, chunks: u64) -> Run {
+/// A job of which w1 holds the first `held` chunks in one run.
+async fn given_run(world: &World, chunks: u64, held: u64) -> Run {
     world.enqueue_job(&job_to_reduce("J", chunks)).await;
     world.open("w1").await;
-    world.claim("w1", chunks as usize).await.runs.remove(0)
+    let run = world.claim("w1", held as usize).await.runs.remove(0);
+    assert_eq!((run.lo, run.hi), (0, held));
+    run
 }
 
 /// Chunk after chunk adds one of these.
@@ -34,7 +36,7 @@ async fn add(world: &World, run: &Run, deltas: &[Delta]) {
 }
 
 async fn integers_are_added_exactly(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
 
     let numbers =
         ["9007199254740991", "9007199254740992", "-1", "4580000000000000001", "-9007199254740993"];
@@ -45,12 +47,12 @@ async fn integers_are_added_exactly(world: World) {
 }
 
 async fn the_smallest_and_the_largest_are_kept(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
     let numbers = ["3", "-2.5e3", "7", "1e2", "-7", "9007199254740992", "9007199254740991"];
 
     for op in ["min", "max"] {
         for (index, number) in (0..).zip(numbers) {
-            let index = index + if op == "min" { 0 } else { 50 };
+            let index = index + if op == "min" { 0 } else { 10 };
             world
                 .complete(
                     "w1",
@@ -65,7 +67,7 @@ async fn the_smallest_and_the_largest_are_kept(world: World) {
 }
 
 async fn other_numbers_are_added(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
 
     add(&world, &run, &["0.5", "-1.25", "1e3", "0.25"].map(|number| delta("sumf", "x", number)))
         .await;
@@ -75,7 +77,7 @@ async fn other_numbers_are_added(world: World) {
 
 /// Whether `1` or `1.0` is written for a whole number is up to the language of the task.
 async fn integers_and_other_numbers_are_added_in_any_order(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
     let before = world.state().await;
 
     let deltas = [
@@ -88,15 +90,15 @@ async fn integers_and_other_numbers_are_added_in_any_order(world: World) {
     add(&world, &run, &deltas).await;
 
     assert_changes!(world, before, {
-        "inflight:w1": { "#": "6", "J:0-100": "1:now:5:default:95" },
+        "inflight:w1": { "#": "6", "J:0-20": "1:now:5:default:15" },
         "job:J": { "done": "5", "acc:x": "7" },
-        "job:J:done": format!("11111{}", "0".repeat(99)),
+        "job:J:done": format!("11111{}", "0".repeat(35)),
         "stats": { "succeeded": "5" },
     });
 }
 
 async fn an_exact_sum_stays_within_its_range(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
     let large = (1_i64 << 62) - 1024;
 
     // Up to its edge and back down to the other one.
@@ -107,7 +109,7 @@ async fn an_exact_sum_stays_within_its_range(world: World) {
 }
 
 async fn a_refused_sum_changes_nothing(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
     let large = (1_i64 << 62) - 1024;
     add(&world, &run, &[delta("sum", "n", &large.to_string())]).await;
     let before = world.state().await;
@@ -120,7 +122,7 @@ async fn a_refused_sum_changes_nothing(world: World) {
             delta("sumf", "p", "1"),
         ];
         let grant = world.complete("w1", &[chunks_succeeded(&run, 1, 2, &deltas)]).await;
-        assert_eq!(named(&grant.refused), ["J:0-100"]);
+        assert_eq!(named(&grant.refused), ["J:0-20"]);
         assert!(grant.stale.is_empty());
     }
 
@@ -131,7 +133,7 @@ async fn a_refused_sum_changes_nothing(world: World) {
 }
 
 async fn a_float_sum_may_leave_that_range(world: World) {
-    let run = given_run(&world, 100).await;
+    let run = given_run(&world, 40, 20).await;
 
     let deltas = [delta("sumf", "x", "1e19"), delta("sum", "x", "5"), delta("sumf", "x", "-1e19")];
     add(&world, &run, &deltas).await;
@@ -140,7 +142,7 @@ async fn a_float_sum_may_leave_that_range(world: World) {
 }
 
 async fn the_totals_are_json(world: World) {
-    let run = given_run(&world, 4).await;
+    let run = given_run(&world, 4, 4).await;
     let deltas = [
         delta("sum", "hits", "-5"),
         delta("sumf", "area", "1e-3"),

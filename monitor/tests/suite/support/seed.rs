@@ -123,8 +123,45 @@ impl Worker {
         Self { broker: broker.clone(), lease, number: 0, queues }
     }
 
-    pub(crate) async fn claim(&mut self, want: usize) -> Grant {
-        self.complete(&[], want).await
+    /// Claims so many tasks and chunks, in as many calls as it takes. Returns the Redis time.
+    pub(crate) async fn hold(&mut self, mut n: usize) -> Timestamp {
+        loop {
+            let grant = self.claim(n).await;
+            let chunks: u64 = grant.runs.iter().map(|run| run.hi - run.lo).sum();
+            n -= grant.tasks.len() + chunks as usize;
+            if n == 0 {
+                return grant.now;
+            }
+        }
+    }
+
+    /// Claims the next `n` chunks and reports that they succeeded, with 10 hits each.
+    pub(crate) async fn succeed_chunks(&mut self, mut n: u64) {
+        while n > 0 {
+            let runs = self.claim(n as usize).await.runs;
+            n -= runs.iter().map(|run| run.hi - run.lo).sum::<u64>();
+            let endings: Vec<Ending> = runs.iter().map(chunks_succeeded).collect();
+            self.complete(&endings, 0).await;
+        }
+    }
+
+    /// Claims until it has this chunk, and reports that it failed for good.
+    pub(crate) async fn fail_chunk(&mut self, job: JobId, index: u64, message: &str) {
+        loop {
+            let Grant { runs, now, .. } = self.claim(1_000).await;
+            let has_it = |run: &&Run| run.job == job && (run.lo..run.hi).contains(&index);
+            if let Some(run) = runs.iter().find(has_it) {
+                self.complete(&[chunk_failed(run, index, message, now)], 0).await;
+                return;
+            }
+        }
+    }
+
+    /// Claims something: nothing is left when a test asks for more than there is.
+    async fn claim(&mut self, want: usize) -> Grant {
+        let grant = self.complete(&[], want).await;
+        assert!(!grant.tasks.is_empty() || !grant.runs.is_empty(), "there is nothing to claim");
+        grant
     }
 
     pub(crate) async fn complete(&mut self, endings: &[Ending], want: usize) -> Grant {
@@ -178,13 +215,13 @@ pub(crate) fn running(id: &impl ToString, since: Timestamp) -> RunningTask {
     }
 }
 
-/// Chunks of a run that succeeded, with 10 hits each.
-pub(crate) fn chunks_succeeded(run: &Run, lo: u64, hi: u64) -> Ending {
+fn chunks_succeeded(run: &Run) -> Ending {
+    let (lo, hi) = (run.lo, run.hi);
     let hits = Delta { op: "sum", name: "hits".to_owned(), number: (10 * (hi - lo)).to_string() };
     Ending::ChunksSucceeded { run: run.field.clone(), lo, hi, deltas: vec![hits] }
 }
 
-pub(crate) fn chunk_failed(run: &Run, index: u64, message: &str, now: Timestamp) -> Ending {
+fn chunk_failed(run: &Run, index: u64, message: &str, now: Timestamp) -> Ending {
     let failure = failure(message);
     Ending::ChunkFailed {
         run: run.field.clone(),
