@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::config::{RedisConfig, ServerReport};
-use crate::connection::{Connections, MAX_BLOCK};
+use crate::connection::{Connections, Failure, MAX_BLOCK};
 use crate::error::BrokerError;
 use crate::id::{ClientId, JobId, LeaseId, TaskId};
 use crate::keys::Keys;
@@ -232,7 +232,7 @@ impl Broker {
                 bell.connection = Some(connection);
                 Ok(value != Value::Nil)
             }
-            Err(error) => Err(connections.explain("BLPOP", error)),
+            Err(error) => Err(connections.explain("BLPOP", Failure::after_sending(error))),
         }
     }
 
@@ -256,7 +256,10 @@ impl Broker {
         let connections = &self.inner.connections;
         let mut pubsub = connections.pubsub().await?;
         let channel = self.inner.keys.ended(client);
-        pubsub.subscribe(channel).await.map_err(|error| connections.explain("SUBSCRIBE", error))?;
+        pubsub
+            .subscribe(channel)
+            .await
+            .map_err(|error| connections.explain("SUBSCRIBE", Failure::after_sending(error)))?;
         Ok(Subscription::new(pubsub))
     }
 

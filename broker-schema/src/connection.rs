@@ -72,18 +72,18 @@ impl Connections {
         command: &Cmd,
     ) -> Result<Value, BrokerError> {
         match self.try_run(command).await {
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            Err(failure) if failure.is_missing_script() => {
                 self.load(script).await?;
-                self.try_run(command).await.map_err(|error| self.explain(script.name, error))
+                self.command(script.name, command).await
             }
-            other => other.map_err(|error| self.explain(script.name, error)),
+            other => other.map_err(|failure| self.explain(script.name, failure)),
         }
     }
 
     async fn load(&self, script: &'static Script) -> Result<(), BrokerError> {
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg(script.source);
-        self.try_run(&load).await.map(|_| ()).map_err(|error| self.explain(script.name, error))
+        self.command(script.name, &load).await.map(|_| ())
     }
 
     /// Runs any command on the shared connection.
@@ -92,24 +92,24 @@ impl Connections {
         what: &'static str,
         command: &Cmd,
     ) -> Result<Value, BrokerError> {
-        self.try_run(command).await.map_err(|error| self.explain(what, error))
+        self.try_run(command).await.map_err(|failure| self.explain(what, failure))
     }
 
-    async fn try_run(&self, command: &Cmd) -> Result<Value, RedisError> {
+    async fn try_run(&self, command: &Cmd) -> Result<Value, Failure> {
         let (number, mut connection) = self.shared().await?;
         let answer = command.query_async(&mut connection).await;
         if answer.as_ref().is_err_and(breaks_connection) {
             self.discard(number);
         }
-        answer
+        answer.map_err(Failure::after_sending)
     }
 
-    async fn shared(&self) -> Result<(u64, MultiplexedConnection), RedisError> {
+    async fn shared(&self) -> Result<(u64, MultiplexedConnection), Failure> {
         let lock = || self.shared.lock().expect("no panic while the lock is held");
         if let (number, Some(connection)) = &*lock() {
             return Ok((*number, connection.clone()));
         }
-        let fresh = self.calls.get().await.map_err(pool_error)?;
+        let fresh = self.calls.get().await.map_err(Failure::of_pool)?;
         let mut shared = lock();
         // Somebody else may have been quicker; then theirs is used by all.
         if shared.1.is_none() {
@@ -127,21 +127,21 @@ impl Connections {
 
     /// A connection for blocking commands. Whoever leaves a command unfinished must drop it.
     pub(crate) async fn blocking(&self) -> Result<MultiplexedConnection, BrokerError> {
-        let connection = self
-            .blocking
-            .get()
-            .await
-            .map_err(|error| self.explain("connect", pool_error(error)))?;
+        let connection = self.blocking.get().await;
+        let connection =
+            connection.map_err(|error| self.explain("connect", Failure::of_pool(error)))?;
         Ok(deadpool_redis::Connection::take(connection))
     }
 
     /// A connection that receives published messages.
     pub(crate) async fn pubsub(&self) -> Result<redis::aio::PubSub, BrokerError> {
-        self.client.get_async_pubsub().await.map_err(|error| self.explain("subscribe", error))
+        let pubsub = self.client.get_async_pubsub().await;
+        pubsub.map_err(|source| self.explain("subscribe", Failure { source, sent: false }))
     }
 
     /// Says what an error of the client means to our callers.
-    pub(crate) fn explain(&self, script: &'static str, source: RedisError) -> BrokerError {
+    pub(crate) fn explain(&self, script: &'static str, failure: Failure) -> BrokerError {
+        let Failure { source, sent } = failure;
         let server = self.server.clone();
         match source.kind() {
             ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
@@ -162,8 +162,7 @@ impl Connections {
                 Some("UNBLOCKED" | "BUSY" | "MISCONF" | "NOREPLICAS") => {
                     BrokerError::NotReady { server, source }
                 }
-                _ if source.is_io_error() || source.is_timeout() || breaks_connection(&source) => {
-                    let sent = !source.is_connection_refusal() && !is_never_sent(&source);
+                _ if breaks_connection(&source) => {
                     BrokerError::Unavailable { server, sent, source }
                 }
                 _ => BrokerError::Script { script, source },
@@ -172,18 +171,31 @@ impl Connections {
     }
 }
 
-/// Marks errors that came up before a command was written.
-const NOT_CONNECTED: &str = "no connection";
-
-fn pool_error(error: PoolError) -> RedisError {
-    match error {
-        PoolError::Backend(error) if !error.is_io_error() && !error.is_timeout() => error,
-        other => RedisError::from((ErrorKind::Io, NOT_CONNECTED, other.to_string())),
-    }
+/// An error of the client, and whether the command may have reached the server.
+pub(crate) struct Failure {
+    source: RedisError,
+    sent: bool,
 }
 
-fn is_never_sent(error: &RedisError) -> bool {
-    error.to_string().starts_with(NOT_CONNECTED)
+impl Failure {
+    /// The command was given to a connection.
+    pub(crate) fn after_sending(source: RedisError) -> Self {
+        let sent = !source.is_connection_refusal();
+        Self { source, sent }
+    }
+
+    /// There is no connection.
+    fn of_pool(error: PoolError) -> Self {
+        let source = match error {
+            PoolError::Backend(source) => source,
+            other => RedisError::from((ErrorKind::Io, "no connection", other.to_string())),
+        };
+        Self { source, sent: false }
+    }
+
+    fn is_missing_script(&self) -> bool {
+        self.source.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+    }
 }
 
 /// Whether the connection must not be used again. A demoted master and a server that is loading
