@@ -18,8 +18,17 @@ local function due(member)
   return call('ZSCORE', DELAYED, member)
 end
 
+-- Whether a chunk was handed back out of a run in flight.
+local function is_handed_back(value, index)
+  local spans = string.match(value, '^%d+:%d+:%d:[^:]+:%d+(.*)$')
+  for lo, hi in string.gmatch(spans or '', '(%d+)%-(%d+)') do
+    if tonumber(lo) <= index and index < tonumber(hi) then return true end
+  end
+  return false
+end
+
 -- The lease that holds `id` itself, or a run that contains chunk `index` of `job` (and from which
--- the chunk has not gone its own way).
+-- the chunk has not gone).
 local function holder(job, index)
   for _, lease in ipairs(call('ZRANGE', LEASES, 0, 999)) do
     local value = call('HGET', inflight_key(lease), id)
@@ -28,7 +37,8 @@ local function holder(job, index)
       for _, field in ipairs(call('HKEYS', inflight_key(lease))) do
         local of, lo, hi = range_of(field)
         if of == job and lo <= index and index < hi and call('GETBIT', out_key(job), index) == 0 then
-          return lease .. ' ' .. call('HGET', inflight_key(lease), field)
+          local run = call('HGET', inflight_key(lease), field)
+          if not is_handed_back(run, index) then return lease .. ' ' .. run end
         end
       end
     end

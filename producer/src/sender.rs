@@ -151,13 +151,14 @@ where
         });
         let source = match answer {
             Ok(value) => return Ok(value),
-            Err(error) if !error.is_temporary() => {
-                return Err(EnqueueError::Refused(Arc::new(error)));
-            }
             Err(error) => Arc::new(error),
         };
+        if !source.is_temporary() && !may_exist {
+            return Err(EnqueueError::Refused(source));
+        }
         may_exist |= source.may_have_happened();
-        if patience.left(begin.elapsed()) <= pause {
+        // A refusal says nothing about a call before it whose answer was lost.
+        if !source.is_temporary() || patience.left(begin.elapsed()) <= pause {
             return Err(EnqueueError::Unavailable { waited: begin.elapsed(), may_exist, source });
         }
         tracing::debug!(error = %source, "enqueue is repeated");

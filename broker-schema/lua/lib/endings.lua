@@ -53,7 +53,8 @@ local function apply_endings(at, inflight, now, stale, refused)
     local value = call('HGET', inflight, field)
     local run
     if value then
-      local attempt, claimed, priority, queue, left = string.match(value, '^(%d+):(%d+):(%d):([^:]+):(%d+)$')
+      local attempt, claimed, priority, queue, left, back =
+        string.match(value, '^(%d+):(%d+):(%d):([^:]+):(%d+)(.*)$')
       local job, first, last = range_of(field)
       if not job then
         job, first = string.match(field, '^(%x+):(%d+)$')
@@ -62,7 +63,7 @@ local function apply_endings(at, inflight, now, stale, refused)
       end
       if lo >= first and hi <= last and lo < hi and tonumber(left) >= hi - lo then
         run = { field = field, job = job, priority = priority, queue = queue, left = tonumber(left) - (hi - lo),
-          crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil,
+          crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil, back = back,
           head = attempt .. ':' .. claimed .. ':' .. priority .. ':' .. queue .. ':' }
       end
     end
@@ -78,7 +79,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     if run.left == 0 then
       call('HDEL', inflight, run.field)
     else
-      call('HSET', inflight, run.field, run.head .. run.left)
+      call('HSET', inflight, run.field, run.head .. run.left .. run.back)
     end
   end
 
@@ -181,9 +182,18 @@ local function apply_endings(at, inflight, now, stale, refused)
     settle().fail_chunk(run.job, index, run.job .. ':' .. number, outcome, failure, now)
   end
 
+  -- Notes with a run which of its chunks were handed back: they must not come back once more if the
+  -- worker is lost. Neighbours are noted as one; a worker hands back from the last one on.
+  local function note_back(run, lo, hi)
+    local rest, from, to = string.match(run.back, '^(.*):(%d+)%-(%d+)$')
+    if tonumber(from) ~= hi then rest, to = run.back, hi end
+    run.back = string.format('%s:%.0f-%.0f', rest, lo, to)
+  end
+
   local function chunks_released(field, lo, hi)
     local run = run_of(field, lo, hi)
     if not run then return end
+    note_back(run, lo, hi)
     let_go(run)
     push_front(run.queue, run.priority, run.whole and range_element(run.job, lo, hi, run.crashes) or field)
     ring(run.queue)

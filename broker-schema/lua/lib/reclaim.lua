@@ -7,8 +7,8 @@
 -- suspect at a time, so that a poisonous task kills only its own worker and is known by it, and
 -- those that merely ran beside it are cleared. At the limit it is dead.
 
--- The ways back of what a lost worker held; made only when there is something to reclaim.
-local function ways_back()
+-- The way back of what a lost worker held; made only when there is something to reclaim.
+local function way_back()
   local S = settle()
 
   local function crash_failure(crashes, lease)
@@ -85,7 +85,37 @@ local function ways_back()
     end
   end
 
-  return reclaim_one, reclaim_run
+  -- What a lost worker had left of a run: without the chunks that it had handed back. The last
+  -- piece comes first, as all that goes to the front.
+  local function pieces_of(element, handed_back)
+    if handed_back == '' then return { element } end
+    local job, lo, hi = range_of(element)
+    local spans, pieces = {}, {}
+    for from, to in string.gmatch(handed_back, '(%d+)%-(%d+)') do
+      spans[#spans + 1] = { tonumber(from), tonumber(to) }
+    end
+    table.sort(spans, function(a, b) return a[1] > b[1] end)
+    for _, span in ipairs(spans) do
+      if span[2] < hi then pieces[#pieces + 1] = range_element(job, span[2], hi, 0) end
+      hi = span[1]
+    end
+    if lo < hi then pieces[#pieces + 1] = range_element(job, lo, hi, 0) end
+    return pieces
+  end
+
+  -- An entry of an in-flight hash.
+  return function(field, value, lease, limit, now)
+    local attempt, claimed, priority, queue, handed_back =
+      string.match(value, '^(%d+):(%d+):(%d):([^:]+):?%d*(.*)$')
+    attempt = tonumber(attempt)
+    if range_of(field) then
+      for _, piece in ipairs(pieces_of(field, handed_back)) do
+        reclaim_run(piece, attempt, claimed, priority, queue, lease, limit, now)
+      end
+    else
+      reclaim_one(field, attempt, claimed, priority, queue, lease, limit, now)
+    end
+  end
 end
 
 -- What in-flight entries are sorted by: ids begin with their time, and chunks of one job go by
@@ -101,7 +131,7 @@ local function reclaim_bite(now, limit, crash_limit)
   local orphans = prefix .. 'orphans'
   local lease = call('LINDEX', orphans, 0)
   if not lease then return 0, false end
-  local reclaim_one, reclaim_run = ways_back()
+  local take_back = way_back()
   local key = prefix .. 'orphan:' .. lease
   local held = call('HRANDFIELD', key, limit, 'WITHVALUES')
   local entries, fields = {}, {}
@@ -112,9 +142,7 @@ local function reclaim_bite(now, limit, crash_limit)
   -- Pushing the youngest first leaves the oldest in front.
   table.sort(entries, function(a, b) return a[3] > b[3] end)
   for _, entry in ipairs(entries) do
-    local attempt, claimed, priority, queue = string.match(entry[2], '^(%d+):(%d+):(%d):([^:]+)')
-    local back = range_of(entry[1]) and reclaim_run or reclaim_one
-    back(entry[1], tonumber(attempt), claimed, priority, queue, lease, crash_limit, now)
+    take_back(entry[1], entry[2], lease, crash_limit, now)
   end
   each_bite('HDEL', key, fields)
   if call('EXISTS', key) == 0 then call('LPOP', orphans) end

@@ -63,10 +63,13 @@ fn expected(reference: &Reference) -> Shape {
             .map(|(name, held)| {
                 let (queue, priority) = held.place;
                 let place = format!("{}:now:{priority}:{queue}", held.attempt);
-                let value = match held.chunks.len() {
+                let mut value = match held.chunks.len() {
                     0 => place,
                     left => format!("{place}:{left}"),
                 };
+                for (lo, hi) in &held.handed_back {
+                    value.push_str(&format!(":{lo}-{hi}"));
+                }
                 (name.clone(), value.into())
             })
             .collect();

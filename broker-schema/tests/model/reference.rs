@@ -59,6 +59,8 @@ pub(crate) struct Held {
     pub(crate) place: Place,
     /// The chunks of it that have not ended; none for a task.
     pub(crate) chunks: BTreeSet<u64>,
+    /// Those that were handed back, in the order in which they were.
+    pub(crate) handed_back: Vec<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
@@ -204,7 +206,16 @@ impl Reference {
         held.sort_by_key(|held| std::cmp::Reverse(held.element.order()));
         for held in held {
             match held.element.clone() {
-                Element::Range { job, lo, hi, .. } => self.take_back_run(&held, job, lo, hi),
+                Element::Range { job, lo, hi, .. } => {
+                    let mut hi = hi;
+                    let mut gone = held.handed_back.clone();
+                    gone.sort();
+                    for (from, to) in gone.into_iter().rev() {
+                        self.take_back_run(&held, &job, to, hi);
+                        hi = from;
+                    }
+                    self.take_back_run(&held, &job, lo, hi);
+                }
                 one => self.take_back(held.place, one),
             }
         }
@@ -227,18 +238,19 @@ impl Reference {
         }
     }
 
-    fn take_back_run(&mut self, held: &Held, job: String, lo: u64, hi: u64) {
-        if self.jobs[&job].state != "running" {
+    fn take_back_run(&mut self, held: &Held, job: &str, lo: u64, hi: u64) {
+        let one_settled = hi == lo + 1 && !self.jobs[job].is_open(lo);
+        if self.jobs[job].state != "running" || lo == hi || one_settled {
             return;
         }
         let crashes = held.attempt;
         if hi - lo > 1 || crashes < CRASH_LIMIT {
             let crashes = crashes.min(CRASH_LIMIT - 1);
-            let range = Element::Range { job, lo, hi, crashes };
+            let range = Element::Range { job: job.to_owned(), lo, hi, crashes };
             self.put_back(held.place, range, held.attempt >= 2);
         } else {
             self.history.insert(format!("{job}:{lo}"), (0, crashes));
-            self.fail_chunk(&job, lo);
+            self.fail_chunk(job, lo);
         }
     }
 
@@ -342,7 +354,8 @@ impl Reference {
                 Element::Chunk(_, index) => BTreeSet::from([*index]),
                 _ => BTreeSet::new(),
             };
-            taken.push(Held { element, attempt: failures + crashes + 1, place, chunks });
+            let attempt = failures + crashes + 1;
+            taken.push(Held { element, attempt, place, chunks, handed_back: Vec::new() });
             return None;
         };
         // Half of an even share of what is left.
@@ -355,7 +368,8 @@ impl Reference {
             (first..hi).take(room.min(fair)).take_while(open).last().expect("the first one is") + 1;
         let run = Element::Range { job: job.clone(), lo: first, hi: last, crashes: 0 };
         let chunks = (first..last).collect();
-        taken.push(Held { element: run, attempt: crashes + 1, place, chunks });
+        let attempt = crashes + 1;
+        taken.push(Held { element: run, attempt, place, chunks, handed_back: Vec::new() });
         (last < hi).then_some(Element::Range { job, lo: last, hi, crashes })
     }
 
@@ -421,9 +435,15 @@ impl Reference {
             End::ChunkRetry { index, .. } | End::ChunkFailed { index, .. } => (*index, index + 1),
             _ => unreachable!("the others are of tasks"),
         };
-        let chunks = &mut self.held(lease).get_mut(run).expect("it was there").chunks;
-        chunks.retain(|index| !(lo..hi).contains(index));
-        if chunks.is_empty() {
+        let left = self.held(lease).get_mut(run).expect("it was there");
+        left.chunks.retain(|index| !(lo..hi).contains(index));
+        if matches!(end, End::ChunksReleased { .. }) {
+            match left.handed_back.last_mut() {
+                Some((from, _)) if *from == hi => *from = lo,
+                _ => left.handed_back.push((lo, hi)),
+            }
+        }
+        if left.chunks.is_empty() {
             self.held(lease).remove(run);
         }
         self.settle_chunks(&job, &held, lo, hi, end);

@@ -5,8 +5,8 @@
 mod chunks;
 mod sums;
 
-use celeriac_broker_schema::Outcome;
-use celeriac_broker_schema::script::{Claimed, Ending};
+use celeriac_broker_schema::script::{Claim, Claimed, Ending};
+use celeriac_broker_schema::{BrokerError, Outcome};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -29,6 +29,7 @@ on_both_servers![
     a_lost_lease_completes_nothing,
     a_repeated_completion_counts_once,
     a_completion_that_comes_late_changes_nothing,
+    a_lost_reply_is_made_good,
 ];
 
 async fn given_in_flight(world: &World, names: &[&str]) {
@@ -340,6 +341,32 @@ async fn a_repeated_completion_counts_once(world: World) {
     let mut held = names(&tasks);
     held.sort();
     assert_eq!(held, ["d", "e"]);
+    assert_changes!(world, before, {});
+}
+
+/// The network loses the reply of a call that was carried out.
+async fn a_lost_reply_is_made_good(world: World) {
+    given_in_flight(&world, &["a", "b"]).await;
+    world.enqueue(&["c"]).await;
+    world.complete("w1", &[]).await;
+    let (proxy, broker) = world.behind_a_proxy().await;
+    broker.ping().await.expect("connected");
+    let (lease, queues, number) = (lease("w1"), [queue(QUEUE)], world.next_call("w1"));
+    let claim =
+        Claim { lease: &lease, number, want: 1, suspect: true, crash_limit: 3, queues: &queues };
+    let endings = [succeeded("a")];
+    proxy.drop_next_reply_to("EVALSHA");
+
+    let lost = broker.complete(&claim, &endings).await;
+
+    assert!(matches!(lost, Err(BrokerError::Unavailable { sent: true, .. })), "{lost:?}");
+    let before = world.state().await;
+    assert_eq!(before["result:a"], json!(outcome("a")), "it was carried out");
+    let again = broker.complete(&claim, &endings).await.expect("an answer");
+    let Claimed::Repeated { tasks, .. } = again else { panic!("{again:?}") };
+    let mut held = names(&tasks);
+    held.sort();
+    assert_eq!(held, ["b", "c"]);
     assert_changes!(world, before, {});
 }
 

@@ -9,7 +9,7 @@ on_both_servers![
     a_task_in_every_place,
     a_delayed_task_of_any_place,
     a_chunk_in_every_place,
-    a_retried_chunk_is_not_where_its_run_is,
+    a_chunk_that_left_its_run_is_not_there,
     chunks_of_an_ended_job,
     chunks_that_never_were,
 ];
@@ -103,14 +103,20 @@ async fn a_chunk_in_every_place(world: World) {
     assert_eq!((stored, history), (spec(12), format!("1 0\n{ATTEMPT}")));
 }
 
-/// The rest of its run is still held, but it waits for its own next attempt.
-async fn a_retried_chunk_is_not_where_its_run_is(world: World) {
+/// The rest of its run is still held, but it was handed back, or waits for its own next attempt.
+async fn a_chunk_that_left_its_run_is_not_there(world: World) {
     world.enqueue_job(&job("J", 9)).await;
     world.open("w1").await;
     let run = world.claim("w1", 6).await.runs.remove(0);
-    world.complete("w1", &[chunk_retry(&run, 1, 0), chunk_retry(&run, 2, HOUR_MS)]).await;
+    world
+        .complete(
+            "w1",
+            &[chunk_retry(&run, 1, 0), chunk_retry(&run, 2, HOUR_MS), chunks_released(&run, 4, 5)],
+        )
+        .await;
 
     assert_eq!(chunk(&world, "J", 1).await, Whereabouts::Queued);
+    assert_eq!(chunk(&world, "J", 4).await, Whereabouts::Queued);
     let delayed = chunk(&world, "J", 2).await;
     assert!(matches!(delayed, Whereabouts::Delayed(_)), "{delayed:?}");
     assert!(running(&chunk(&world, "J", 3).await, "w1", 1));

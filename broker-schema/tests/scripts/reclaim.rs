@@ -16,6 +16,7 @@ on_both_servers![
     a_lease_that_held_nothing_is_removed,
     ones_own_lease_is_left_alone,
     runs_of_a_lost_worker_go_back_in_order,
+    chunks_that_were_handed_back_do_not_come_back_twice,
     a_retried_chunk_of_a_lost_worker_goes_back,
     what_had_ended_stays_ended,
     what_is_over_is_dropped,
@@ -138,6 +139,38 @@ async fn runs_of_a_lost_worker_go_back_in_order(world: World) {
     });
     world.open("w2").await;
     assert_eq!(runs(&world.claim("w2", 3).await.runs), ["J:0-3 #2"]);
+}
+
+async fn chunks_that_were_handed_back_do_not_come_back_twice(world: World) {
+    world.enqueue_job(&job("J", 20)).await;
+    world.open_doomed("w1").await;
+    let run = world.claim("w1", 10).await.runs.remove(0);
+    let endings = [
+        chunks_released(&run, 7, 10),
+        chunks_released(&run, 2, 4),
+        chunks_succeeded(&run, 4, 5, &[]),
+    ];
+    world.complete("w1", &endings).await;
+    let before = world.state().await;
+
+    world.reclaim_lost(3).await;
+
+    assert_changes!(world, before, {
+        "leases": null,
+        "inflight:w1": null,
+        "ready:default:5": ["J:0-2+1", "J:4-7+1", "J:2-4", "J:7-10", "J:10-20"],
+        "chunks": { "default:5": "15" },
+        "stats": { "reclaimed": "1" },
+    });
+    world.open("w2").await;
+    let mut given = Vec::new();
+    for _ in 0..10 {
+        for run in world.claim("w2", 4).await.runs {
+            given.extend(run.lo..run.hi);
+        }
+    }
+    given.sort();
+    assert_eq!(given, (0..20).filter(|index| *index != 4).collect::<Vec<_>>());
 }
 
 async fn a_retried_chunk_of_a_lost_worker_goes_back(world: World) {

@@ -16,9 +16,9 @@ use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
     TaskId, TaskOptions, Timestamp,
 };
-use celeriac_testkit::TestRedis;
 use celeriac_testkit::dump::dump;
 use celeriac_testkit::redis::fresh_namespace;
+use celeriac_testkit::{Proxy, TestRedis};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue};
 use serde_json::value::{RawValue, to_raw_value};
@@ -122,6 +122,14 @@ impl World {
         world
     }
 
+    /// Another broker of the same namespace, on a network that has faults.
+    pub(crate) async fn behind_a_proxy(&self) -> (Proxy, Broker) {
+        let proxy = Proxy::start(self.url).await;
+        let namespace = self.namespace.parse().expect("a name");
+        let config = RedisConfig::new(proxy.url()).namespace(namespace);
+        (proxy, Broker::new(config).expect("a URL"))
+    }
+
     /// Redis time.
     pub(crate) async fn now(&self) -> Timestamp {
         let (seconds, micros): (u64, u64) = self.redis(&redis::cmd("TIME")).await;
@@ -144,7 +152,7 @@ impl World {
     pub(crate) async fn state(&self) -> State {
         let mut state = State::new();
         let mut expiring = Map::new();
-        for (key, dumped) in dump(self.url, &format!("{{{}*", self.namespace)).await {
+        for (key, dumped) in self.dump().await {
             let name = self.readable(self.short(&key));
             let value = if name.ends_with(":done") || name.ends_with(":out") {
                 self.bits(&key).await.into()
@@ -162,6 +170,11 @@ impl World {
         }
         state.insert("expires".to_owned(), expiring.into());
         state
+    }
+
+    /// All keys of the namespace as they are.
+    pub(crate) async fn dump(&self) -> State {
+        dump(self.url, &format!("{{{}*", self.namespace)).await
     }
 
     /// What changed since then.

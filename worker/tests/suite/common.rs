@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use celeriac_broker_schema::script::{Snapshot, WorkerView};
-use celeriac_broker_schema::{Backoff, Broker, RedisConfig, TaskFailure, WorkerInfo};
-use celeriac_producer::{NewTask, Producer, ResultError};
+use celeriac_broker_schema::{Backoff, Broker, RedisConfig, WorkerInfo};
+use celeriac_producer::{NewTask, Producer};
 use celeriac_testkit::dump::dump;
 use celeriac_testkit::redis::{connect, fresh_namespace};
 use celeriac_testkit::{TestRedis, eventually};
@@ -209,12 +209,4 @@ pub(crate) async fn workers(broker: &Broker) -> Vec<(WorkerView, WorkerInfo)> {
         (view, info)
     };
     page.into_iter().map(read).collect()
-}
-
-/// The failure of a task that is known to have failed for good.
-pub(crate) fn failure<T: std::fmt::Debug>(result: Result<T, ResultError>) -> TaskFailure {
-    match result {
-        Err(ResultError::Failed { failure, .. }) => *failure,
-        other => panic!("expected a failed task, got {other:?}"),
-    }
 }

@@ -82,7 +82,9 @@ async fn what_does_not_finish_in_time_goes_back_uncounted() {
     assert!(!given_back.keys().any(|key| key.starts_with("inflight")), "{given_back:#?}");
 
     let next = Running::start(&broker, stage.tasks(), at_once(3));
-    ["awaits", "computes", "stubborn 1"].map(|gate| stage.open(gate));
+    for gate in ["awaits", "computes", "stubborn 1"] {
+        stage.open(gate);
+    }
     for handle in handles {
         let outcome = handle.outcome_within(LONG).await.unwrap();
         assert_eq!((outcome.state, outcome.attempt), (State::Succeeded, Some(1)));

@@ -43,7 +43,7 @@ async fn an_idle_worker_starts_a_delayed_task_when_it_is_due() {
     let (broker, stage) = (broker().await, Stage::new());
     let producer = producer(&broker);
     let worker = Running::start(&broker, stage.tasks(), one_slot());
-    // One after the other: if each waited for the next round of upkeep, which comes every five
+    // One after the other: if each waited for the next round of upkeep, which comes about every ten
     // seconds, all would take more than a minute.
     for number in 0..15 {
         let delayed = note_task(number.to_string()).delay(Duration::from_millis(20));
@@ -194,11 +194,11 @@ async fn a_worker_runs_no_more_at_once_than_it_has_slots() {
     until(&broker, |snapshot| snapshot.tasks == 0).await;
     producer.enqueue_many([spin_task("one"), hold_task("two")]).await.unwrap();
     // Once the worker tells of itself, the second one would have begun.
-    eventually(LONG, async || match workers(&broker).await.remove(0).1.busy {
+    let busy = eventually(LONG, async || match workers(&broker).await.remove(0).1.busy {
         0 => Err("it has not told of itself".to_owned()),
-        busy => Ok(assert_eq!(busy, 1)),
-    })
-    .await;
+        busy => Ok(busy),
+    });
+    assert_eq!(busy.await, 1);
     stage.open("one");
     stage.open("two");
     until(&broker, |snapshot| snapshot.tasks == 0).await;

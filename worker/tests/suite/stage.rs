@@ -68,6 +68,28 @@ impl Stage {
         }
     }
 
+    /// Waits until so much was said.
+    #[track_caller]
+    pub(crate) fn heard_much(&self, much: usize) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let mut log = self.log.subscribe();
+            let said = log.wait_for(|log| log.len() >= much);
+            if tokio::time::timeout(LONG, said).await.is_err() {
+                panic!("at {caller}, {} of {much} things were said", self.log.borrow().len());
+            }
+        }
+    }
+
+    /// Asserts that each of these was said exactly once, and nothing else.
+    #[track_caller]
+    pub(crate) fn assert_once(&self, mut expected: Vec<String>) {
+        let mut said = self.log();
+        said.sort();
+        expected.sort();
+        assert!(said == expected, "{}", difference(&said, &expected));
+    }
+
     /// Lets everything pass that waits at this gate, now or later.
     pub(crate) fn open(&self, gate: impl Into<String>) {
         self.open.send_modify(|open| {
@@ -79,10 +101,18 @@ impl Stage {
         self.open.borrow().contains(gate)
     }
 
-    async fn passed(&self, gate: &str) {
+    pub(crate) async fn passed(&self, gate: &str) {
         let mut open = self.open.subscribe();
         open.wait_for(|open| open.contains(gate)).await.expect("the stage outlives its tasks");
     }
+}
+
+fn difference(said: &[String], expected: &[String]) -> String {
+    let count = |all: &[String], what: &String| all.iter().filter(|each| *each == what).count();
+    let all: BTreeSet<&String> = said.iter().chain(expected).collect();
+    let differ = all.into_iter().filter(|what| count(said, what) != count(expected, what));
+    let differ = differ.map(|what| format!("{what:?} {} times", count(said, what)));
+    format!("said: {}", differ.collect::<Vec<_>>().join(", "))
 }
 
 /// Says its name.

@@ -22,6 +22,7 @@ on_both_servers![
     a_failed_chunk_ends_the_reducer,
     a_job_that_is_not_kept_leaves_nothing,
     released_chunks_come_back_to_the_front,
+    released_neighbours_are_noted_as_one,
     a_released_chunk_that_goes_its_own_way_stays_alone,
     chunk_endings_of_what_is_not_held_are_stale,
     chunk_endings_out_of_bounds_are_stale,
@@ -72,8 +73,8 @@ async fn bits_are_set_at_any_boundary(world: World) {
     let spans = edges.iter().flat_map(|lo| edges.iter().map(move |hi| (*lo, *hi)));
     for (n, (lo, hi)) in spans.filter(|(lo, hi)| lo < hi).enumerate() {
         let name = format!("J{n}");
-        world.enqueue_job(&job(&name, 90)).await;
-        let run = world.claim("w1", 41).await.runs.remove(0);
+        world.enqueue_job(&RangeJob { queue: queue(&name), ..job(&name, 90) }).await;
+        let run = world.claim_as("w1", Ask::want(41).from(&[&name])).await.runs.remove(0);
 
         world.complete("w1", &[chunks_succeeded(&run, lo, hi, &[])]).await;
 
@@ -327,12 +328,29 @@ async fn released_chunks_come_back_to_the_front(world: World) {
     world.complete("w1", &[chunks_released(&run, 8, 10), chunks_released(&run, 1, 7)]).await;
 
     assert_changes!(world, before, {
-        "inflight:w1": { "#": "2", "J:0-10": "1:now:5:default:2" },
+        "inflight:w1": { "#": "2", "J:0-10": "1:now:5:default:2:8-10:1-7" },
         "ready:default:5": ["J:1-7", "J:8-10", "J:10-20"],
         "chunks": { "default:5": "15" },
     });
     // No attempt was counted.
     assert_eq!(runs(&world.claim("w1", 2).await.runs), ["J:1-3 #1"]);
+}
+
+async fn released_neighbours_are_noted_as_one(world: World) {
+    let run = given_run(&world, job("J", 20), 10).await;
+    let before = world.state().await;
+
+    let one_by_one = [9, 8, 7, 3, 2].map(|index| chunks_released(&run, index, index + 1));
+    world.complete("w1", &one_by_one).await;
+    world.complete("w1", &[chunks_succeeded(&run, 4, 5, &[])]).await;
+
+    assert_changes!(world, before, {
+        "inflight:w1": { "#": "3", "J:0-10": "1:now:5:default:4:7-10:2-4" },
+        "ready:default:5": ["J:2-3", "J:3-4", "J:7-8", "J:8-9", "J:9-10", "J:10-20"],
+        "job:J": { "done": "1" },
+        "job:J:done": "000010000000000000000000",
+        "stats": { "succeeded": "1" },
+    });
 }
 
 async fn a_released_chunk_that_goes_its_own_way_stays_alone(world: World) {
@@ -368,9 +386,9 @@ async fn chunk_endings_of_what_is_not_held_are_stale(world: World) {
 }
 
 async fn chunk_endings_out_of_bounds_are_stale(world: World) {
-    world.enqueue_job(&job("I", 2)).await;
-    let run = given_run(&world, job("J", 20), 12).await;
-    assert_eq!(field(&run.field), "I:0-2");
+    let run = given_run(&world, job("I", 2), 2).await;
+    world.enqueue_job(&job("J", 20)).await;
+    world.claim("w1", 10).await;
     let before = world.state().await;
 
     let endings = [
@@ -384,7 +402,7 @@ async fn chunk_endings_out_of_bounds_are_stale(world: World) {
     let grant = world.complete("w1", &endings).await;
 
     assert_eq!(named(&grant.stale), ["I:0-2"; 6]);
-    assert_changes!(world, before, { "inflight:w1": { "#": "2" } });
+    assert_changes!(world, before, { "inflight:w1": { "#": "3" } });
 }
 
 async fn a_chunk_that_succeeds_twice_counts_once(world: World) {

@@ -1,0 +1,362 @@
+//! The table of transitions and the table of keys tell the truth: every row of the one is visited by
+//! a real call, and a busy namespace holds keys of the other and nothing else.
+#![cfg(feature = "client")]
+
+#[path = "scripts/support.rs"]
+#[allow(dead_code, unused_macros, reason = "the tests of the scripts use the rest of it")]
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use celeriac_broker_schema::keys::{KeyRow, TABLE};
+use celeriac_broker_schema::script::{Entry, Found, Run, Start, Whereabouts};
+use celeriac_broker_schema::state::{TRANSITIONS, Transition};
+use celeriac_broker_schema::{Outcome, State, TaskId, UniqueKey};
+
+use crate::support::*;
+
+/// The state of a task or chunk as `inspect` tells it.
+async fn state_of(world: &World, id: TaskId) -> Option<State> {
+    let whereabouts = match world.broker.inspect(id).await.expect("an answer") {
+        Found::Unknown => return None,
+        Found::Ended(outcome) => {
+            return Some(serde_json::from_str::<Outcome>(&outcome).expect("an outcome").state);
+        }
+        Found::Task { whereabouts, .. } | Found::Chunk { whereabouts, .. } => whereabouts,
+    };
+    Some(match whereabouts {
+        Whereabouts::Waiting => State::Waiting,
+        Whereabouts::Delayed(_) => State::Delayed,
+        Whereabouts::Queued => State::Ready,
+        Whereabouts::Running { .. } => State::Running,
+        Whereabouts::Succeeded => State::Succeeded,
+        Whereabouts::Failed(_) => State::Failed,
+        Whereabouts::Cancelled => State::Cancelled,
+    })
+}
+
+/// One row that is being visited.
+struct Visit {
+    row: Transition,
+    world: World,
+}
+
+impl Visit {
+    /// Runs what makes the transition, and looks before and after.
+    async fn check(&self, id: TaskId, act: impl Future<Output = ()>) {
+        let Transition { from, event, to, script } = self.row;
+        assert_eq!(state_of(&self.world, id).await, from, "before `{event}` ({script})");
+        act.await;
+        assert_eq!(state_of(&self.world, id).await, Some(to), "after `{event}` ({script})");
+    }
+
+    /// The chunks 0 to 2 of a job of ten with a reducer are held by w1; 9 is ready.
+    async fn given_run(&self) -> Run {
+        self.world.enqueue_job(&job_to_reduce("J", 10)).await;
+        self.world.open("w1").await;
+        self.world.claim("w1", 3).await.runs.remove(0)
+    }
+
+    async fn given_running(&self) {
+        self.world.enqueue(&["a"]).await;
+        self.world.open("w1").await;
+        self.world.claim("w1", 1).await;
+    }
+
+    async fn given_delayed_chunk(&self) -> Run {
+        let run = self.given_run().await;
+        self.world.complete("w1", &[chunk_retry(&run, 1, HOUR_MS)]).await;
+        run
+    }
+
+    /// A task, and a job of one chunk, each of which has cost two workers.
+    async fn given_suspects(&self) {
+        self.world.enqueue(&["a"]).await;
+        self.world.enqueue_job(&job_to_reduce("J", 1)).await;
+        for worker in ["w1", "w2"] {
+            self.world.lose_worker(worker, 9).await;
+        }
+    }
+
+    async fn end(&self, ending: celeriac_broker_schema::script::Ending) {
+        self.world.complete("w1", &[ending]).await;
+    }
+}
+
+#[tokio::test]
+async fn every_row_is_visited() {
+    for row in TRANSITIONS {
+        let visit = Visit { row: *row, world: World::on_a_single_server().await };
+        match row.script {
+            "enqueue" | "enqueue_range" => visit_enqueue(&visit).await,
+            "claim" => visit_claim(&visit).await,
+            "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
+            "complete" => visit_complete(&visit).await,
+            "reclaim" => visit_reclaim(&visit).await,
+            other => panic!("no test visits the rows of {other}"),
+        }
+    }
+}
+
+fn unknown(row: &Transition) -> ! {
+    panic!("no test visits {:?} -> {}: {} ({})", row.from, row.to, row.event, row.script)
+}
+
+async fn visit_enqueue(visit: &Visit) {
+    let world = &visit.world;
+    let chunk = TaskId::of_chunk(job_id("J"), 3);
+    let enqueue_job = async || {
+        world.enqueue_job(&job_to_reduce("J", 10)).await;
+    };
+    match visit.row.event {
+        "enqueue" => visit.check(id("a"), world.enqueue(&["a"])).await,
+        "enqueue later" => {
+            let later = [delayed("a", HOUR_MS)];
+            let enqueue = async || drop(world.enqueue_all(&later).await);
+            visit.check(id("a"), enqueue()).await;
+        }
+        "enqueue a job" => visit.check(chunk, enqueue_job()).await,
+        "enqueue a job's reducer" => visit.check(id("J"), enqueue_job()).await,
+        _ => unknown(&visit.row),
+    }
+}
+
+async fn visit_claim(visit: &Visit) {
+    let world = &visit.world;
+    world.open("w1").await;
+    let claim = async |want| drop(world.claim("w1", want).await);
+    let expires = Start { expires_after_ms: Some(0), ..Start::default() };
+    match (visit.row.from, visit.row.event) {
+        (Some(State::Delayed), "promote") => {
+            world.enqueue_all(&[delayed("a", HOUR_MS)]).await;
+            world.delays_pass().await;
+            visit.check(id("a"), claim(0)).await;
+        }
+        (Some(State::Delayed), "expire") => {
+            let start = Start { delay_ms: Some(HOUR_MS), ..expires };
+            world.enqueue_all(&[Entry { start, ..entry("a") }]).await;
+            visit.check(id("a"), claim(0)).await;
+        }
+        (Some(State::Ready), "expire") => {
+            world.enqueue_all(&[Entry { start: expires, ..entry("a") }]).await;
+            visit.check(id("a"), claim(0)).await;
+        }
+        (Some(State::Ready), "claim") => {
+            world.enqueue(&["a"]).await;
+            visit.check(id("a"), claim(1)).await;
+        }
+        _ => unknown(&visit.row),
+    }
+}
+
+async fn visit_complete(visit: &Visit) {
+    if visit.row.from == Some(State::Waiting) {
+        return visit_barrier(visit).await;
+    }
+    visit.given_running().await;
+    let ending = match visit.row.event {
+        "succeed" => succeeded("a"),
+        "retry later" => retry("a", HOUR_MS),
+        "retry now" => retry("a", 0),
+        "fail" => failed("a"),
+        "release" => released("a"),
+        _ => unknown(&visit.row),
+    };
+    visit.check(id("a"), visit.end(ending)).await;
+}
+
+async fn visit_barrier(visit: &Visit) {
+    visit.world.enqueue_job(&job_to_reduce("J", 1)).await;
+    visit.world.open("w1").await;
+    let run = visit.world.claim("w1", 1).await.runs.remove(0);
+    let ending = match visit.row.event {
+        "last chunk settles" => run_succeeded(&run),
+        "a chunk fails" => chunk_failed(&run, 0),
+        _ => unknown(&visit.row),
+    };
+    visit.check(id("J"), visit.end(ending)).await;
+}
+
+async fn visit_cancel(visit: &Visit) {
+    let (run, index) = match visit.row.from {
+        Some(State::Ready) => (visit.given_run().await, 9),
+        Some(State::Running) => (visit.given_run().await, 2),
+        Some(State::Delayed) => (visit.given_delayed_chunk().await, 1),
+        _ => unknown(&visit.row),
+    };
+    visit.check(TaskId::of_chunk(job_id("J"), index), visit.end(chunk_failed(&run, 0))).await;
+}
+
+async fn visit_reclaim(visit: &Visit) {
+    let world = &visit.world;
+    let lost = match visit.row.event {
+        "worker lost" => {
+            world.enqueue(&["a"]).await;
+            id("a")
+        }
+        "worker lost too often" => {
+            visit.given_suspects().await;
+            // One suspect at a time, and the job stands before the task.
+            world.lose_worker("w3", 1).await;
+            id("a")
+        }
+        "a chunk is lost too often" => {
+            visit.given_suspects().await;
+            id("J")
+        }
+        "its job fails" => given_crashing_job(visit).await,
+        _ => unknown(&visit.row),
+    };
+    world.open_doomed("w9").await;
+    world.claim("w9", 1).await;
+    let reclaim = async || {
+        world.reclaim_lost(3).await;
+    };
+    visit.check(lost, reclaim()).await;
+}
+
+/// A job that ends with the next lost worker; returns a chunk of it in the state of the row.
+async fn given_crashing_job(visit: &Visit) -> TaskId {
+    let world = &visit.world;
+    world.enqueue_job(&job_to_reduce("J", 4)).await;
+    for worker in ["w1", "w2"] {
+        world.lose_worker(worker, 4).await;
+    }
+    world.open("w0").await;
+    let run = world.claim("w0", 1).await.runs.remove(0);
+    let index = match visit.row.from {
+        Some(State::Ready) => 3,
+        Some(State::Running) => 0,
+        Some(State::Delayed) => {
+            world.complete("w0", &[chunk_retry(&run, 0, HOUR_MS)]).await;
+            0
+        }
+        _ => unknown(&visit.row),
+    };
+    TaskId::of_chunk(job_id("J"), index)
+}
+
+/// A namespace in which everything has happened.
+async fn given_a_busy_namespace(world: &World) {
+    let key = Some((UniqueKey::new("k").expect("a key"), HOUR_MS));
+    let expires = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
+    let entries = [
+        entry("a"),
+        Entry { unique: key, ..entry("b") },
+        delayed("c", HOUR_MS),
+        Entry { start: expires, ..entry_in("d", "other", 5) },
+    ];
+    // s1 to s3 have cost two workers.
+    world.enqueue(&["s1", "s2", "s3"]).await;
+    for worker in ["w1", "w2"] {
+        world.lose_worker(worker, 9).await;
+    }
+    world.enqueue_all(&entries).await;
+    world.open("w3").await;
+    world.claim_as("w3", Ask::want(2).without_suspects()).await;
+    world.complete("w3", &[failed("a"), retry("b", HOUR_MS)]).await;
+    given_jobs_in_every_state(world).await;
+    // Somebody waits for something, and watches a moment.
+    world.broker.watch(&client("c1"), &[id("c")]).await.expect("watched");
+    world.claim_as("w3", Ask::want(1).from(&["nothing"])).await;
+    // A lost worker is being emptied.
+    world.enqueue(&["x1", "x2", "x3", "x4"]).await;
+    world.open_doomed("w4").await;
+    world.claim_as("w4", Ask::want(4).without_suspects()).await;
+    world.overdue("w4").await;
+    world.reclaim(1).await;
+    let description = Some("{}");
+    let live = Duration::from_secs(60);
+    world.broker.beat(&lease("w3"), live, description).await.expect("told");
+}
+
+async fn given_jobs_in_every_state(world: &World) {
+    let without_suspects = |want| Ask::want(want).without_suspects();
+    // Waiting for its first chunk, in the midst of its chunks, being reduced, failed, succeeded.
+    for name in ["F", "E", "D"] {
+        world.enqueue_job(&job_to_reduce(name, 2)).await;
+        let run = world.claim_as("w3", without_suspects(2)).await.runs.remove(0);
+        let ending = match name {
+            "F" => vec![chunk_retry(&run, 0, HOUR_MS), chunk_failed(&run, 1)],
+            _ => vec![run_succeeded(&run)],
+        };
+        world.complete("w3", &ending).await;
+        if name == "E" {
+            world.claim_as("w3", without_suspects(1)).await;
+            world.complete("w3", &[succeeded("E")]).await;
+        }
+    }
+    world.enqueue_job(&job_to_reduce("C", 40)).await;
+    let grant = world.claim_as("w3", without_suspects(11)).await;
+    let run = grant.runs.first().expect("chunks of C");
+    let endings = [chunk_retry(run, 0, HOUR_MS), chunks_succeeded(run, 1, 2, &[])];
+    world.complete("w3", &endings).await;
+    world.enqueue_job(&job_to_reduce("B", 40)).await;
+}
+
+#[tokio::test]
+async fn a_busy_namespace_holds_what_the_table_says() {
+    let world = World::on_a_single_server().await;
+    given_a_busy_namespace(&world).await;
+
+    let mut seen = BTreeSet::new();
+    for (key, dumped) in world.dump().await {
+        let rows: Vec<&KeyRow> = TABLE.iter().filter(|row| is_of(row, &world, &key)).collect();
+        let [row] = rows[..] else { panic!("{key} fits {} rows of the table", rows.len()) };
+        assert_eq!(dumped["type"], row.kind, "the type of {key}");
+        let expires = dumped["expires"].as_bool().expect("true or false");
+        assert_eq!(expires, may_expire(row, &world, &key).await, "{key} expires: {}", row.expiry);
+        seen.insert(row.pattern);
+    }
+
+    let unseen: Vec<&str> =
+        TABLE.iter().map(|row| row.pattern).filter(|pattern| !seen.contains(pattern)).collect();
+    assert!(unseen.is_empty(), "the namespace holds none of {unseen:?}");
+}
+
+/// Whether a key is of the kind that a row describes.
+fn is_of(row: &KeyRow, world: &World, key: &str) -> bool {
+    let keys = world.broker.keys();
+    let prefix = if row.holds.starts_with("(fleet)") { keys.fleet() } else { keys.prefix() };
+    let Some(name) = key.strip_prefix(prefix) else { return false };
+    let (mut name, mut pattern) = (name.split(':'), row.pattern.split(':'));
+    loop {
+        match (pattern.next(), name.next()) {
+            (None, None) => return true,
+            (Some(part), Some(_)) if part.starts_with('<') => {}
+            (Some(part), Some(text)) if part == text => {}
+            _ => return false,
+        }
+    }
+}
+
+/// Whether a key of this row expires now.
+async fn may_expire(row: &KeyRow, world: &World, key: &str) -> bool {
+    match row.expiry {
+        "never" => false,
+        "as the job" | "when the job has ended: its retention" => {
+            let id = key.split(':').nth(3).and_then(|id| id.parse().ok()).expect("a job");
+            let (_, job) = world.broker.job(id).await.expect("an answer");
+            job.expect("it is kept").ended.is_some()
+        }
+        _ => true,
+    }
+}
+
+/// The table names scripts that exist, and people or workers where there is none.
+#[test]
+fn the_table_of_keys_names_real_scripts() {
+    let lua = concat!(env!("CARGO_MANIFEST_DIR"), "/lua");
+    for row in TABLE {
+        for named in row.writers.split(", ").chain(row.readers.split(", ")) {
+            let script = named.split(' ').next().unwrap_or_default();
+            let exists = std::path::Path::new(&format!("{lua}/{script}.lua")).exists();
+            assert!(
+                exists || ["people", "workers"].contains(&script),
+                "{}: there is no script {script:?}",
+                row.pattern
+            );
+        }
+    }
+}

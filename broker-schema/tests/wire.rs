@@ -1,0 +1,261 @@
+//! The stored forms of format version 1, as files: what this build writes, and what every later build
+//! must still read. A file here never changes; a new form is a new version.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use celeriac_broker_schema::{
+    Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Outcome, Priority, Record, RetryPolicy,
+    Split, State, TaskFailure, TaskOptions, Timestamp,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The text of a golden file.
+macro_rules! golden {
+    ($name:literal) => {
+        include_str!(concat!("golden/v1/", $name, ".json")).trim_end()
+    };
+}
+
+fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).expect("JSON")
+}
+
+fn encode(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("our own types are JSON")
+}
+
+/// What is read and written again stays the same to the byte.
+fn assert_kept<T: Serialize + DeserializeOwned>(stored: &str) -> T {
+    let read: T = serde_json::from_str(stored).expect("it is readable");
+    assert_eq!(encode(&read), stored);
+    read
+}
+
+/// Arguments that no number of JavaScript or Lua can hold.
+const ARGS: &str = r#"{"to":"ä@example.org","n":18446744073709551615,"x":1.0000000000000000001}"#;
+
+fn full_options() -> TaskOptions {
+    TaskOptions {
+        queue: "mail".parse().expect("a queue"),
+        priority: Priority::HIGHEST,
+        retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
+        timeout_ms: Some(1_500),
+        keep_ms: 0,
+    }
+}
+
+#[test]
+fn a_record_without_options() {
+    let stored = golden!("record_plain");
+    let (name, args) = ("echo".parse().expect("a name"), raw(r#"["hello"]"#));
+    let written = Record::new(&name, &args, &TaskOptions::default()).encode();
+
+    assert_eq!(written.as_deref(), Ok(stored));
+    let read = Record::decode(stored).expect("a record");
+    assert_eq!((&*read.task, read.args.get()), ("echo", r#"["hello"]"#));
+    assert_eq!(read.options(), TaskOptions::default());
+}
+
+#[test]
+fn a_record_with_all_options() {
+    let stored = golden!("record_full");
+    let (name, args) = ("mail/send.v2".parse().expect("a name"), raw(ARGS));
+    let written = Record::new(&name, &args, &full_options()).encode();
+
+    assert_eq!(written.as_deref(), Ok(stored));
+    let read = Record::decode(stored).expect("a record");
+    assert_eq!((&*read.task, read.args.get()), ("mail/send.v2", ARGS));
+    assert_eq!(read.options(), full_options());
+}
+
+#[test]
+fn a_job_without_options() {
+    let stored = golden!("job_plain");
+    let (name, args) = ("score".parse().expect("a name"), raw("{}"));
+    let options = TaskOptions::default();
+    let spec = JobSpec {
+        v: 1,
+        chunk: Record::new(&name, &args, &options),
+        chunks: 10,
+        split: None,
+        accumulate: BTreeMap::new(),
+        reduce: None,
+        label: None,
+        submitted_by: None,
+    };
+
+    assert_eq!(spec.encode().as_deref(), Ok(stored));
+    let read = JobSpec::decode(stored).expect("a job");
+    assert_eq!((read.chunks, &*read.chunk.task), (10, "score"));
+    assert_eq!(encode(&read), stored);
+}
+
+#[test]
+fn a_job_with_all_options() {
+    let stored = golden!("job_full");
+    let (name, args) = ("pi".parse().expect("a name"), raw(r#"{"seed":7,"samples":0}"#));
+    let options = full_options();
+    let accumulate = [
+        ("hits".to_owned(), Accumulate::Sum),
+        ("slowest".to_owned(), Accumulate::Max),
+        ("fastest".to_owned(), Accumulate::Min),
+    ];
+    let spec = JobSpec {
+        v: 1,
+        chunk: Record::new(&name, &args, &options),
+        chunks: 100_000_000,
+        split: Some(Split { field: "samples".to_owned(), total: 1_000_000_000_000 }),
+        accumulate: BTreeMap::from(accumulate),
+        reduce: Some(Cow::Borrowed("estimate")),
+        label: Some(Cow::Borrowed("π, the long way")),
+        submitted_by: Some(Cow::Borrowed("nightly")),
+    };
+
+    assert_eq!(spec.encode().as_deref(), Ok(stored));
+    let read = JobSpec::decode(stored).expect("a job");
+    assert_eq!(encode(&read), stored);
+    assert_eq!(read.split, spec.split);
+    assert_eq!(read.accumulate, spec.accumulate);
+}
+
+fn failure() -> TaskFailure {
+    TaskFailure::new(ErrorKind::Timeout, "it ran longer than 1.5 s").with_trace("main\n  pi")
+}
+
+fn failed_attempt() -> Attempt {
+    Attempt {
+        attempt: 1,
+        outcome: Cow::Borrowed("failed"),
+        worker: "00c0ffee00c0ffee".to_owned(),
+        claimed: None,
+        started: Some(Timestamp(1_732_190_000_123)),
+        ended: Timestamp(1_732_190_001_623),
+        error: Some(failure()),
+        retry_in_ms: Some(750),
+    }
+}
+
+/// As scripts write it.
+fn lost_attempt() -> Attempt {
+    Attempt {
+        attempt: 2,
+        outcome: Cow::Borrowed("lost"),
+        worker: "00c0ffee00c0ffef".to_owned(),
+        claimed: Some(Timestamp(1_732_190_002_373)),
+        started: None,
+        ended: Timestamp(1_732_190_032_373),
+        error: None,
+        retry_in_ms: None,
+    }
+}
+
+#[test]
+fn attempts() {
+    for (stored, built) in
+        [(golden!("attempt_failed"), failed_attempt()), (golden!("attempt_lost"), lost_attempt())]
+    {
+        assert_eq!(encode(&built), stored);
+        assert_eq!(assert_kept::<Attempt>(stored), built);
+    }
+}
+
+#[test]
+fn an_outcome_of_a_success() {
+    let stored = golden!("outcome_succeeded");
+    let built = Outcome {
+        v: 1,
+        state: State::Succeeded,
+        result: Some(raw(r#"{"pi":3.14159265358979323846264338327950288}"#)),
+        error: None,
+        failed_task: None,
+        attempt: Some(3),
+        worker: Some("00c0ffee00c0fff0".to_owned()),
+        started: Some(Timestamp(1_732_190_040_000)),
+        ended: Timestamp(1_732_190_041_000),
+        attempts: vec![failed_attempt(), lost_attempt()],
+    };
+
+    assert_eq!(encode(&built), stored);
+    assert_eq!(assert_kept::<Outcome>(stored).attempts, built.attempts);
+}
+
+#[test]
+fn an_outcome_of_a_failure() {
+    let stored = golden!("outcome_failed");
+    let built = Outcome {
+        v: 1,
+        state: State::Failed,
+        result: None,
+        error: Some(failure()),
+        failed_task: None,
+        attempt: Some(1),
+        worker: Some("00c0ffee00c0ffee".to_owned()),
+        started: Some(Timestamp(1_732_190_000_123)),
+        ended: Timestamp(1_732_190_001_623),
+        attempts: vec![Attempt { retry_in_ms: None, ..failed_attempt() }],
+    };
+
+    assert_eq!(encode(&built), stored);
+    assert_eq!(assert_kept::<Outcome>(stored).error, built.error);
+}
+
+/// These are put together by scripts; that they write them so is tested there.
+#[test]
+fn outcomes_that_scripts_write() {
+    let read = |stored: &str| {
+        let outcome: Outcome = serde_json::from_str(stored).expect("an outcome");
+        // Nothing of it is lost, whatever its order.
+        let kept: Value = serde_json::from_str(&encode(&outcome)).expect("JSON");
+        assert_eq!(kept, serde_json::from_str::<Value>(stored).expect("JSON"));
+        outcome
+    };
+
+    let failed = read(golden!("outcome_job_failed"));
+    assert_eq!(failed.state, State::Failed);
+    assert_eq!(failed.failed_task.as_deref(), Some("0193a7c2b5e07d4e8a1f3c5d7e9b1a00:17"));
+    let crashed = read(golden!("outcome_crashed"));
+    assert_eq!(crashed.error.map(|error| error.kind), Some(ErrorKind::Crashed));
+    assert_eq!(crashed.attempts, [lost_attempt()]);
+    let done = read(golden!("outcome_job_succeeded"));
+    assert_eq!(done.result.as_deref().map(RawValue::get), Some(r#"{"area":0.5,"hits":-7}"#));
+    assert_eq!(read(golden!("outcome_expired")).state, State::Expired);
+}
+
+/// Within one version fields may be added: who does not know them ignores them.
+#[test]
+fn unknown_fields_are_ignored() {
+    let with_more = |stored: &str| stored.replacen('{', r#"{"new":[1],"#, 1);
+    let record = with_more(golden!("record_full"));
+    assert_eq!(Record::decode(&record).expect("a record").options(), full_options());
+    let job = with_more(golden!("job_full"));
+    assert_eq!(JobSpec::decode(&job).expect("a job").chunks, 100_000_000);
+    let outcome = with_more(golden!("outcome_failed"));
+    assert!(serde_json::from_str::<Outcome>(&outcome).is_ok());
+}
+
+/// The kinds of errors by the names that are stored; one that a later build adds is not an error.
+#[test]
+fn kinds_of_errors() {
+    let kinds = [
+        (ErrorKind::Error, "error"),
+        (ErrorKind::Panic, "panic"),
+        (ErrorKind::Timeout, "timeout"),
+        (ErrorKind::UnknownTask, "unknown_task"),
+        (ErrorKind::BadArguments, "bad_arguments"),
+        (ErrorKind::BadRecord, "bad_record"),
+        (ErrorKind::BadResult, "bad_result"),
+        (ErrorKind::BadAccumulator, "bad_accumulator"),
+        (ErrorKind::Crashed, "crashed"),
+        (ErrorKind::Other, "other"),
+    ];
+    for (kind, name) in kinds {
+        assert_eq!(encode(&kind), format!("\"{name}\""));
+        assert_eq!(assert_kept::<ErrorKind>(&format!("\"{name}\"")), kind);
+    }
+    let later: ErrorKind = serde_json::from_str(r#""melted""#).expect("a kind");
+    assert_eq!(later, ErrorKind::Other);
+}

@@ -1,0 +1,93 @@
+//! A task that takes its worker down each time (G5). The stock tasks do not; the test does it for
+//! them, with whatever process runs the task.
+
+use celeriac_broker_schema::script::{Found, Whereabouts};
+use celeriac_broker_schema::{ErrorKind, State, TaskId};
+use celeriac_producer::{NewJob, NewTask, ResultError};
+use celeriac_testkit::eventually;
+use serde_json::{Value, json};
+
+use crate::common::{Celeriac, SOON};
+use crate::site::{Site, Worker};
+
+fn sleep(ms: u64) -> NewTask {
+    NewTask::new("sleep", &json!({"ms": ms})).unwrap()
+}
+
+/// The lease under which a task or chunk runs; None once it has ended.
+async fn runs_under(site: &Site, id: TaskId) -> Option<String> {
+    eventually(SOON, async || match site.broker.inspect(id).await {
+        Ok(Found::Task { whereabouts, .. } | Found::Chunk { whereabouts, .. }) => match whereabouts {
+            Whereabouts::Running { lease, .. } => Ok(Some(lease)),
+            Whereabouts::Failed(_) => Ok(None),
+            other => Err(format!("{other:?}")),
+        },
+        Ok(Found::Ended(_)) => Ok(None),
+        other => Err(format!("{other:?}")),
+    })
+    .await
+}
+
+/// Kills the worker that runs it, as often as there is one, and starts another. Returns the leases.
+async fn poison(site: &Site, id: TaskId, workers: &mut Vec<Worker>) -> Vec<String> {
+    let mut killed = Vec::new();
+    while let Some(lease) = runs_under(site, id).await {
+        let place = workers.iter().position(|worker| worker.lease == lease).unwrap();
+        workers.remove(place).kill();
+        killed.push(lease.clone());
+        workers.push(site.worker(3).await);
+        site.until_lost(&lease).await;
+    }
+    killed
+}
+
+#[tokio::test]
+async fn g5_a_poisonous_task_is_dead_and_those_beside_it_are_not() {
+    let site = Site::new(Celeriac::shared().await);
+    let poisonous = site.producer.enqueue_task(sleep(600_000)).await.unwrap();
+    let mut innocent = Vec::new();
+    for _ in 0..8 {
+        innocent.push(site.producer.enqueue_task(sleep(700)).await.unwrap());
+    }
+    let mut workers = vec![site.worker(3).await, site.worker(3).await];
+
+    let killed = poison(&site, poisonous.id(), &mut workers).await;
+
+    let outcome = poisonous.outcome_within(SOON).await.unwrap();
+    assert_eq!(outcome.state, State::Failed);
+    assert_eq!(outcome.error.unwrap().kind, ErrorKind::Crashed);
+    let attempts: Vec<_> = outcome
+        .attempts
+        .iter()
+        .map(|attempt| (attempt.attempt, &*attempt.outcome, attempt.worker.clone()))
+        .collect();
+    let expected: Vec<_> =
+        (1..).zip(killed).map(|(number, lease)| (number, "lost", lease)).collect();
+    assert_eq!((attempts.len(), attempts), (3, expected));
+    for task in innocent {
+        assert_eq!(task.outcome_within(SOON).await.unwrap().state, State::Succeeded);
+    }
+    let stats = site.broker.snapshot(1, 1).await.unwrap().stats;
+    assert_eq!((stats["failed"], stats["succeeded"]), (1, 8));
+    site.drain(workers).await;
+}
+
+#[tokio::test]
+async fn g5_a_poisonous_chunk_ends_its_job_and_is_named() {
+    let site = Site::new(Celeriac::shared().await);
+    let job = NewJob::new(sleep(600_000), 4);
+    let job = site.producer.enqueue_job(job).await.unwrap();
+    let chunk = TaskId::of_chunk(job.id().job(), 2);
+    let innocent = site.producer.enqueue_task(sleep(100)).await.unwrap();
+    let mut workers = vec![site.worker(3).await];
+
+    poison(&site, chunk, &mut workers).await;
+
+    let failed = job.typed::<Value>().result_within(SOON).await;
+    let Err(ResultError::Failed { failed_task: Some(named), failure, .. }) = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!((named, failure.kind), (chunk.to_string(), ErrorKind::Crashed));
+    assert_eq!(innocent.outcome_within(SOON).await.unwrap().state, State::Succeeded);
+    site.drain(workers).await;
+}
