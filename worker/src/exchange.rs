@@ -561,7 +561,12 @@ impl Exchange {
         {
             return tasks;
         }
-        match self.shared.broker.close(&self.lease).await {
+        let mut closed = self.shared.broker.close(&self.lease).await;
+        if closed.as_ref().is_err_and(BrokerError::is_temporary) {
+            // An idle worker may not have noticed yet that its connection is broken.
+            closed = self.shared.broker.close(&self.lease).await;
+        }
+        match closed {
             Ok(_) => 0,
             Err(error) => {
                 tracing::warn!(%error, "the lease could not be closed; it will expire");

@@ -2,6 +2,7 @@
 //! to claim: return what expired leases held, promote what is due, end what expired.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::sleep;
 
@@ -10,14 +11,19 @@ use crate::shared::Shared;
 /// Most of each kind in one call: about a millisecond of Redis time.
 const BITE: u32 = 500;
 
-/// Runs until it is dropped. A worker that has called lately has done the same on its way.
+/// How soon a busy fleet notices that a lease has expired.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Runs until it is dropped. A worker that has called lately did the same on its way, and an idle
+/// one looks when the next lease expires: only busy ones with long tasks are needed here.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let period = shared.config.visibility / 3;
     loop {
         let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
-        sleep(period.mul_f64(0.5 + rand::random::<f64>())).await;
-        if shared.calls() == calls
+        sleep(PERIOD.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        let busy = shared.running().len() >= shared.config.concurrency;
+        if busy
+            && shared.calls() == calls
             && let Err(error) = round(&shared).await
         {
             tracing::debug!(%error, "housekeeping waits for Redis");

@@ -53,7 +53,7 @@ impl Keeper {
             if told != Some(activity) || Instant::now() >= tell_at {
                 self.tell().await;
                 told = Some(activity);
-                tell_at = Instant::now() + self.shared.config.visibility / 2;
+                tell_at = Instant::now() + self.shared.config.visibility.mul_f64(2.0 / 3.0);
             }
             let now = Instant::now();
             if now >= renew_at {

@@ -55,10 +55,10 @@ fn seed() -> [u8; 32] {
 
 #[test]
 fn tasks_are_in_one_place_and_counted_once() {
-    check(40, 40, Mix::Tasks);
+    check(40, 60, Mix::Tasks);
 }
 
 #[test]
 fn chunks_are_in_one_place_and_counted_once() {
-    check(40, 40, Mix::Ranges);
+    check(40, 60, Mix::Ranges);
 }

@@ -17,7 +17,8 @@ fn sleep(ms: u64) -> NewTask {
 /// The lease under which a task or chunk runs; None once it has ended.
 async fn runs_under(site: &Site, id: TaskId) -> Option<String> {
     eventually(SOON, async || match site.broker.inspect(id).await {
-        Ok(Found::Task { whereabouts, .. } | Found::Chunk { whereabouts, .. }) => match whereabouts {
+        Ok(Found::Task { whereabouts, .. } | Found::Chunk { whereabouts, .. }) => match whereabouts
+        {
             Whereabouts::Running { lease, .. } => Ok(Some(lease)),
             Whereabouts::Failed(_) => Ok(None),
             other => Err(format!("{other:?}")),
@@ -28,14 +29,15 @@ async fn runs_under(site: &Site, id: TaskId) -> Option<String> {
     .await
 }
 
-/// Kills the worker that runs it, as often as there is one, and starts another. Returns the leases.
-async fn poison(site: &Site, id: TaskId, workers: &mut Vec<Worker>) -> Vec<String> {
+/// Kills the worker that runs it, as often as there is one, and starts another with so many slots.
+/// Returns the leases.
+async fn poison(site: &Site, id: TaskId, workers: &mut Vec<Worker>, slots: usize) -> Vec<String> {
     let mut killed = Vec::new();
     while let Some(lease) = runs_under(site, id).await {
         let place = workers.iter().position(|worker| worker.lease == lease).unwrap();
         workers.remove(place).kill();
         killed.push(lease.clone());
-        workers.push(site.worker(3).await);
+        workers.push(site.worker(slots).await);
         site.until_lost(&lease).await;
     }
     killed
@@ -51,7 +53,7 @@ async fn g5_a_poisonous_task_is_dead_and_those_beside_it_are_not() {
     }
     let mut workers = vec![site.worker(3).await, site.worker(3).await];
 
-    let killed = poison(&site, poisonous.id(), &mut workers).await;
+    let killed = poison(&site, poisonous.id(), &mut workers, 3).await;
 
     let outcome = poisonous.outcome_within(SOON).await.unwrap();
     assert_eq!(outcome.state, State::Failed);
@@ -78,16 +80,24 @@ async fn g5_a_poisonous_chunk_ends_its_job_and_is_named() {
     let job = NewJob::new(sleep(600_000), 4);
     let job = site.producer.enqueue_job(job).await.unwrap();
     let chunk = TaskId::of_chunk(job.id().job(), 2);
-    let innocent = site.producer.enqueue_task(sleep(100)).await.unwrap();
+    // First it runs beside two others, as a part of a run.
     let mut workers = vec![site.worker(3).await];
+    let first = runs_under(&site, chunk).await;
+    let beside = TaskId::of_chunk(job.id().job(), 1);
+    assert_eq!(runs_under(&site, beside).await, first);
+    // Then there is a worker for each of them.
+    for _ in 0..3 {
+        workers.push(site.worker(1).await);
+    }
 
-    poison(&site, chunk, &mut workers).await;
+    let killed = poison(&site, chunk, &mut workers, 1).await;
+
+    assert_eq!(killed.len(), 3);
 
     let failed = job.typed::<Value>().result_within(SOON).await;
     let Err(ResultError::Failed { failed_task: Some(named), failure, .. }) = failed else {
         panic!("{failed:?}")
     };
     assert_eq!((named, failure.kind), (chunk.to_string(), ErrorKind::Crashed));
-    assert_eq!(innocent.outcome_within(SOON).await.unwrap().state, State::Succeeded);
     site.drain(workers).await;
 }

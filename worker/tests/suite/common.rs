@@ -201,6 +201,18 @@ pub(crate) async fn lose(broker: &Broker, lease: &str) {
     .await;
 }
 
+/// Waits until the one worker of the namespace tells this of itself.
+#[track_caller]
+pub(crate) fn told(
+    broker: &Broker,
+    condition: impl Fn(&WorkerView, &WorkerInfo) -> bool,
+) -> impl Future<Output = (WorkerView, WorkerInfo)> {
+    eventually(LONG, async move || match workers(broker).await.pop() {
+        Some((view, info)) if condition(&view, &info) => Ok((view, info)),
+        other => Err(format!("{other:?}")),
+    })
+}
+
 /// The workers of the namespace, as they describe themselves.
 pub(crate) async fn workers(broker: &Broker) -> Vec<(WorkerView, WorkerInfo)> {
     let page = broker.workers(0, 100).await.expect("Redis is there").page;

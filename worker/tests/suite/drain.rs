@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::common::{
     LONG, Running, assert_finished, broker, broker_on, config, leases, one_slot, producer,
-    short_lease, snapshot, stat, state, until, workers,
+    short_lease, snapshot, stat, state, told, until, workers,
 };
 use crate::stage::{Stage, hold_task, note_task, spin_task, stubborn_task};
 
@@ -105,12 +105,7 @@ async fn a_second_word_hands_everything_back_now() {
     producer(&broker).enqueue_task(hold_task("long")).await.unwrap();
     stage.heard("long begins").await;
     worker.shutdown.drain();
-    // The worker drains: it tells so.
-    celeriac_testkit::eventually(LONG, async || match workers(&broker).await.remove(0).1 {
-        info if info.draining => Ok(()),
-        info => Err(format!("{info:?}")),
-    })
-    .await;
+    told(&broker, |_, info| info.draining).await;
     assert_eq!(leases(&broker).await.len(), 1);
 
     worker.shutdown.now();

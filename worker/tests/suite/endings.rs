@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::common::{
     LONG, Running, assert_finished, broker, config, key, one_slot, producer, raw, stat, state,
-    task, with_retries, workers,
+    task, told, with_retries,
 };
 use crate::stage::{Stage, hold_task, note_task, stubborn_task};
 
@@ -247,13 +247,9 @@ async fn a_task_that_computes_past_its_time_out_keeps_its_slot() {
     assert_eq!(kinds(&outcome.attempts), [ErrorKind::Timeout]);
     let next = producer.enqueue_task(note_task("next")).await.unwrap();
     // The worker has heard of it by the time it tells of itself once more, and let it lie.
-    let told = async || workers(&broker).await.remove(0);
-    let before = told().await.0.expires;
-    let busy = celeriac_testkit::eventually(LONG, async || match told().await {
-        (view, info) if view.expires > before => Ok((info.busy, info.buffered)),
-        _ => Err("the worker has not told of itself".to_owned()),
-    });
-    assert_eq!(busy.await, (1, 0));
+    let (before, _) = told(&broker, |_, info| info.busy == 1).await;
+    let (_, info) = told(&broker, |view, _| view.expires > before.expires).await;
+    assert_eq!((info.busy, info.buffered), (1, 0));
     stage.open("late 1");
     next.outcome_within(LONG).await.unwrap();
     assert_eq!(stage.log(), ["late 1 begins", "late 1 ends", "next"]);

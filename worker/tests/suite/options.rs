@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use celeriac_broker_schema::{Priority, QueueName, State, UniqueKey};
 use celeriac_producer::ResultError;
-use celeriac_testkit::eventually;
 use celeriac_worker::WorkerConfig;
 
 use crate::common::{
     LONG, Running, assert_finished, broker, config, one_slot, producer, snapshot, stat, state,
-    until, workers,
+    told, until,
 };
 use crate::stage::{Stage, hold_task, note_task, spin_task};
 
@@ -193,12 +192,9 @@ async fn a_worker_runs_no_more_at_once_than_it_has_slots() {
     producer.enqueue_many((0..200).map(|_| note_task("short"))).await.unwrap();
     until(&broker, |snapshot| snapshot.tasks == 0).await;
     producer.enqueue_many([spin_task("one"), hold_task("two")]).await.unwrap();
-    // Once the worker tells of itself, the second one would have begun.
-    let busy = eventually(LONG, async || match workers(&broker).await.remove(0).1.busy {
-        0 => Err("it has not told of itself".to_owned()),
-        busy => Ok(busy),
-    });
-    assert_eq!(busy.await, 1);
+    // Once the worker tells of the first one, the second one would have begun.
+    let (_, info) = told(&broker, |_, info| info.busy > 0).await;
+    assert_eq!(info.busy, 1);
     stage.open("one");
     stage.open("two");
     until(&broker, |snapshot| snapshot.tasks == 0).await;
