@@ -5,6 +5,9 @@
 --        unknown: never enqueued, or its outcome was not kept.
 -- cost   O(ids)
 local WATCHERS = prefix .. 'watchers'
+-- So many bytes of client ids are kept for one task, about 64; further clients are not told, but
+-- all ask again now and then.
+local MOST_CLIENTS = 1088
 local now = now_ms()
 local client, found, watching = ARGV[1], {}, {}
 for i = 2, #ARGV do
@@ -25,7 +28,7 @@ for _, id in ipairs(watching) do
   local clients = call('HGET', WATCHERS, id)
   if not clients then
     call('HSET', WATCHERS, id, client)
-  elseif not string.find(clients, client, 1, true) then
+  elseif #clients < MOST_CLIENTS and not string.find(clients, client, 1, true) then
     call('HSET', WATCHERS, id, clients .. ' ' .. client)
   end
 end

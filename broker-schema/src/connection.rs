@@ -97,10 +97,10 @@ impl Connections {
 
     async fn try_run(&self, command: &Cmd) -> Result<Value, Failure> {
         let (number, mut connection) = self.shared().await?;
+        // A call that is given up leaves its connection in doubt as one that fails.
+        let mut guard = DiscardOnDrop { connections: self, number, armed: true };
         let answer = command.query_async(&mut connection).await;
-        if answer.as_ref().is_err_and(breaks_connection) {
-            self.discard(number);
-        }
+        guard.armed = answer.as_ref().is_err_and(breaks_connection);
         answer.map_err(Failure::after_sending)
     }
 
@@ -135,7 +135,10 @@ impl Connections {
 
     /// A connection that receives published messages.
     pub(crate) async fn pubsub(&self) -> Result<redis::aio::PubSub, BrokerError> {
-        let pubsub = self.client.get_async_pubsub().await;
+        // The client library has no time-out of its own here.
+        let limit = Duration::from_secs(5);
+        let pubsub = tokio::time::timeout(limit, self.client.get_async_pubsub()).await;
+        let pubsub = pubsub.unwrap_or_else(|_| Err((ErrorKind::Io, "no answer in time").into()));
         pubsub.map_err(|source| self.explain("subscribe", Failure { source, sent: false }))
     }
 
@@ -167,6 +170,21 @@ impl Connections {
                 }
                 _ => BrokerError::Script { script, source },
             },
+        }
+    }
+}
+
+/// Throws the shared connection away unless the call on it ended well.
+struct DiscardOnDrop<'a> {
+    connections: &'a Connections,
+    number: u64,
+    armed: bool,
+}
+
+impl Drop for DiscardOnDrop<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.connections.discard(self.number);
         }
     }
 }

@@ -50,13 +50,6 @@ pub struct Split {
     pub total: u64,
 }
 
-/// The reducer of a job as a caller describes it.
-#[derive(Debug, Clone)]
-pub struct Reducer<'a> {
-    /// Its record. The accumulators are added to its arguments by name.
-    pub record: Record<'a>,
-}
-
 /// What is accumulated of a field of the chunks' results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -223,7 +216,7 @@ pub fn deltas(
 fn delta_of(name: &str, op: Accumulate, number: &Number) -> Result<Delta, String> {
     let integer = number.as_i64();
     let out_of_range = match integer {
-        Some(n) => n.abs() > MAX_EXACT_INTEGER,
+        Some(n) => n.unsigned_abs() > MAX_EXACT_INTEGER.unsigned_abs(),
         None => number.is_u64(),
     };
     if out_of_range {

@@ -40,7 +40,7 @@ pub use subscription::Subscription;
 
 pub use error::{BrokerError, InvalidInput};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
-pub use job::{Accumulate, Delta, JobSpec, Reducer, Split};
+pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;
 pub use name::{Namespace, Priority, QueueName, TaskName, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use celeriac_broker_schema::record::FORMAT;
-use celeriac_broker_schema::script::RangeJob;
+use celeriac_broker_schema::script::{RangeJob, Start};
 use celeriac_broker_schema::{Accumulate, InvalidInput, JobId, JobSpec, Split, UniqueKey};
 
 use crate::call::NewTask;
@@ -117,6 +117,16 @@ impl NewJob {
     }
 
     pub(crate) fn into_range(self, id: JobId) -> Result<RangeJob, InvalidInput> {
+        let reducer = self.reduce.as_ref();
+        let timed = self.chunk.start != Start::default()
+            || reducer.is_some_and(|task| task.start != Start::default());
+        if timed || reducer.is_some_and(|task| task.unique.is_some()) {
+            return Err(InvalidInput::OutOfBounds {
+                what: "delay, time or expiry of a job, or key of its reducer,",
+                value: "its task".to_owned(),
+                expected: "jobs begin at once, and the key is that of the chunk",
+            });
+        }
         let keep_ms = self.chunk.options.keep_ms;
         let spec = JobSpec {
             v: FORMAT,

@@ -198,7 +198,9 @@ impl Producer {
             sender
         });
         let (answer, receiver) = oneshot::channel();
-        sender.send(Submission { what, answer }).map_err(|_| EnqueueError::ShutDown)?;
+        sender
+            .send(Submission { since: tokio::time::Instant::now(), what, answer })
+            .map_err(|_| EnqueueError::ShutDown)?;
         Ok(receiver)
     }
 

@@ -19,6 +19,8 @@ pub(crate) type Answer = Result<Vec<Duplicate>, EnqueueError>;
 
 /// What somebody wants enqueued, and where the answer goes.
 pub(crate) struct Submission {
+    /// When the caller began to wait: its patience is counted from here.
+    pub(crate) since: Instant,
     pub(crate) what: What,
     pub(crate) answer: oneshot::Sender<Answer>,
 }
@@ -51,22 +53,29 @@ impl Sender {
                     None => return,
                 },
             };
+            // Whoever gave up before anything was sent does not want it any more.
+            if next.answer.is_closed() {
+                continue;
+            }
             match next.what {
                 What::Job(job) => {
-                    let answer = self.send_job(&job).await;
+                    let answer = self.send_job(&job, next.since).await;
                     let _ = next.answer.send(answer);
                 }
-                What::Tasks(entries) => held = self.send_tasks(entries, next.answer).await,
+                What::Tasks(entries) => {
+                    held = self.send_tasks(entries, next.since, next.answer).await;
+                }
             }
         }
     }
 
-    async fn send_job(&mut self, job: &RangeJob) -> Answer {
+    async fn send_job(&mut self, job: &RangeJob, since: Instant) -> Answer {
         self.number += 1;
         let (broker, client, number) = (self.broker.clone(), self.client.clone(), self.number);
-        let (now, duplicate) =
-            persist(broker.server(), self.patience, || broker.enqueue_range(&client, number, job))
-                .await?;
+        let (now, duplicate) = persist(broker.server(), self.patience, since, || {
+            broker.enqueue_range(&client, number, job)
+        })
+        .await?;
         self.clock.set(now);
         Ok(duplicate.into_iter().collect())
     }
@@ -75,12 +84,16 @@ impl Sender {
     async fn send_tasks(
         &mut self,
         mut entries: Vec<Entry>,
+        since: Instant,
         answer: oneshot::Sender<Answer>,
     ) -> Option<Submission> {
         let mut answers = vec![(entries.len(), answer)];
         let mut bytes: usize = entries.iter().map(|entry| entry.record.len()).sum();
         let mut held = None;
         while let Ok(next) = self.submissions.try_recv() {
+            if next.answer.is_closed() {
+                continue;
+            }
             let fits = match &next.what {
                 What::Tasks(more) => {
                     bytes += more.iter().map(|entry| entry.record.len()).sum::<usize>();
@@ -89,7 +102,7 @@ impl Sender {
                 What::Job(_) => false,
             };
             match next {
-                Submission { what: What::Tasks(more), answer } if fits => {
+                Submission { what: What::Tasks(more), answer, .. } if fits => {
                     answers.push((more.len(), answer));
                     entries.extend(more);
                 }
@@ -99,17 +112,19 @@ impl Sender {
                 }
             }
         }
-        let sent = self.send_batch(&entries).await;
+        let sent = self.send_batch(&entries, since).await;
         distribute(&entries, answers, sent);
         held
     }
 
-    async fn send_batch(&mut self, entries: &[Entry]) -> Answer {
+    async fn send_batch(&mut self, entries: &[Entry], since: Instant) -> Answer {
         self.number += 1;
         let (broker, client, number) = (self.broker.clone(), self.client.clone(), self.number);
         let sent: Result<(Timestamp, Vec<Duplicate>), _> =
-            persist(broker.server(), self.patience, || broker.enqueue(&client, number, entries))
-                .await;
+            persist(broker.server(), self.patience, since, || {
+                broker.enqueue(&client, number, entries)
+            })
+            .await;
         let (now, duplicates) = sent?;
         self.clock.set(now);
         Ok(duplicates)
@@ -135,20 +150,26 @@ fn distribute(entries: &[Entry], answers: Vec<(usize, oneshot::Sender<Answer>)>,
 async fn persist<T, F, Call>(
     server: &str,
     patience: Patience,
+    begin: Instant,
     call: Call,
 ) -> Result<T, EnqueueError>
 where
     F: Future<Output = Result<T, BrokerError>>,
     Call: Fn() -> F,
 {
-    let begin = Instant::now();
     let mut may_exist = false;
     let mut pause = Duration::from_millis(20);
     loop {
         let left = patience.left(begin.elapsed());
-        let answer = tokio::time::timeout(left, call()).await.unwrap_or_else(|_| {
-            Err(BrokerError::NoAnswer { server: server.to_owned(), waited: left })
-        });
+        let no_answer = BrokerError::NoAnswer { server: server.to_owned(), waited: left };
+        // Whoever waited behind others until patience was over has nothing sent.
+        let answer = if left.is_zero() {
+            Err(no_answer)
+        } else {
+            let sent = tokio::time::timeout(left, call()).await;
+            may_exist |= sent.is_err();
+            sent.unwrap_or(Err(no_answer))
+        };
         let source = match answer {
             Ok(value) => return Ok(value),
             Err(error) => Arc::new(error),
@@ -156,7 +177,7 @@ where
         if !source.is_temporary() && !may_exist {
             return Err(EnqueueError::Refused(source));
         }
-        may_exist |= source.may_have_happened();
+        may_exist |= !left.is_zero() && source.may_have_happened();
         // A refusal says nothing about a call before it whose answer was lost.
         if !source.is_temporary() || patience.left(begin.elapsed()) <= pause {
             return Err(EnqueueError::Unavailable { waited: begin.elapsed(), may_exist, source });

@@ -55,8 +55,14 @@ impl Waiter {
             match self.listen().await {
                 Ok(End::ShutDown) => return,
                 Ok(End::Disconnected) => {}
-                Err(error) => tracing::debug!(%error, "waiting for results is interrupted"),
+                Err(error) if error.is_temporary() => {
+                    tracing::debug!(%error, "waiting for results is interrupted");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "results cannot be waited for; it is tried again")
+                }
             }
+            self.forget_those_who_gave_up();
             if self.waits.is_closed() && self.waiting.is_empty() {
                 return;
             }
@@ -113,12 +119,15 @@ impl Waiter {
         ids.iter().copied().filter(|id| self.waiting.contains_key(id)).collect()
     }
 
-    async fn ask_for_all(&mut self) -> Result<(), BrokerError> {
-        // Whoever gave up waiting is forgotten here.
+    fn forget_those_who_gave_up(&mut self) {
         self.waiting.retain(|_, answers| {
             answers.retain(|answer| !answer.is_closed());
             !answers.is_empty()
         });
+    }
+
+    async fn ask_for_all(&mut self) -> Result<(), BrokerError> {
+        self.forget_those_who_gave_up();
         let ids: Vec<TaskId> = self.waiting.keys().copied().collect();
         self.ask(&ids).await
     }

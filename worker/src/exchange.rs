@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker_schema::script::{
-    Claim, Claimed, Delivery, Ending, Grant, Opened, Run, RunField,
+    Claim, Claimed, Closed, Delivery, Ending, Grant, Opened, Run, RunField,
 };
 use celeriac_broker_schema::{
     BrokerError, ErrorKind, JobId, LeaseId, TaskFailure, TaskId, Timestamp,
@@ -146,13 +146,12 @@ impl Exchange {
 
     /// How many more units there is room for.
     fn want(&self) -> usize {
-        if self.shared.shutdown.is_draining() {
+        // What is put beside a suspect would be lost with it.
+        if self.shared.shutdown.is_draining() || self.suspects > 0 {
             return 0;
         }
         let slots = self.shared.config.concurrency;
-        // What is buffered beside a suspect would be lost with it.
-        let ahead = if self.suspects > 0 { 0 } else { self.pace.ahead(slots) };
-        (slots + ahead).saturating_sub(self.occupied).min(MOST)
+        (slots + self.pace.ahead(slots)).saturating_sub(self.occupied).min(MOST)
     }
 
     fn must_call(&self) -> bool {
@@ -516,6 +515,8 @@ impl Exchange {
         self.lease = lease;
         self.number = 0;
         self.look = true;
+        // An idle worker must come to know when this lease ends. Lost, it only comes later.
+        let _ = self.shared.broker.ring(&self.shared.config.queues).await;
         tracing::info!(lease = %self.lease, "a new lease is open");
         Ok(())
     }
@@ -550,7 +551,8 @@ impl Exchange {
                     epoch: running.unit.epoch,
                     how,
                     took: Duration::ZERO,
-                    frees: true,
+                    // Its slot may still free its place itself.
+                    frees: false,
                     suspect: false,
                 };
                 self.shared.outbox.push(ended, true);
@@ -566,8 +568,11 @@ impl Exchange {
             // An idle worker may not have noticed yet that its connection is broken.
             closed = self.shared.broker.close(&self.lease).await;
         }
+        // A token that was taken on the way out is of use to others.
+        let _ = self.shared.broker.ring(&self.shared.config.queues).await;
         match closed {
-            Ok(_) => 0,
+            Ok(Closed::Busy(held)) => usize::try_from(held).unwrap_or(usize::MAX),
+            Ok(Closed::Done | Closed::Lost) => 0,
             Err(error) => {
                 tracing::warn!(%error, "the lease could not be closed; it will expire");
                 self.occupied

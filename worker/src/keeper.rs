@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use celeriac_broker_schema::script::Renewed;
 use celeriac_broker_schema::{Broker, JobId, Progress, RunningTask, Timestamp, WorkerInfo};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::shared::Shared;
+use crate::unit::Epoch;
 
 /// How often a busy worker tells what it does.
 const BEAT: Duration = Duration::from_secs(2);
@@ -29,17 +30,13 @@ impl Keeper {
         Self { shared, broker, started }
     }
 
-    /// Runs on this thread until told to stop.
-    pub(crate) fn run_on_this_thread(self, stop: &CancellationToken) -> std::io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            tokio::select! {
-                () = self.keep() => {}
-                () = stop.cancelled() => {}
-            }
-            self.tell_leave().await;
-        });
-        Ok(())
+    /// Runs until told to stop, on a runtime of its own.
+    pub(crate) async fn run(self, stop: &CancellationToken) {
+        tokio::select! {
+            () = self.keep() => {}
+            () = stop.cancelled() => {}
+        }
+        self.tell_leave().await;
     }
 
     async fn keep(&self) {
@@ -48,30 +45,32 @@ impl Keeper {
         let (mut renew_at, mut tell_at) = (Instant::now() + period, Instant::now());
         let mut told = None;
         loop {
+            // The lease first: nothing else may hold it up, and a call that hangs is given up in time
+            // for another one on a new connection.
+            if Instant::now() >= renew_at {
+                let renewed = timeout(period, self.renew()).await.unwrap_or(false);
+                renew_at = Instant::now() + if renewed { period } else { period / 10 };
+            }
             // People like to see what runs; of an idle worker they know it already.
             let activity = self.activity();
             if told != Some(activity) || Instant::now() >= tell_at {
-                self.tell().await;
-                told = Some(activity);
+                let heard = timeout(period, self.tell()).await.unwrap_or(false);
+                told = heard.then_some(activity);
                 tell_at = Instant::now() + self.shared.config.visibility.mul_f64(2.0 / 3.0);
-            }
-            let now = Instant::now();
-            if now >= renew_at {
-                renew_at = now + if self.renew().await { period } else { period / 10 };
             }
             sleep(beat.min(renew_at.saturating_duration_since(Instant::now()))).await;
         }
     }
 
     /// What changes when the worker does something.
-    fn activity(&self) -> (u64, usize, bool) {
+    fn activity(&self) -> (u64, usize, bool, Epoch) {
         let totals = &self.shared.totals;
         let ended =
             totals.succeeded.load(Ordering::Relaxed) + totals.failed.load(Ordering::Relaxed);
         let busy = self.shared.running().len();
         // One that runs something has progress to tell.
         let tick = if busy > 0 { self.shared.clock.now().0 } else { 0 };
-        (ended.wrapping_add(tick), busy, self.shared.shutdown.is_draining())
+        (ended.wrapping_add(tick), busy, self.shared.shutdown.is_draining(), self.shared.lease().1)
     }
 
     /// Renews the lease. False if that has to be tried again soon.
@@ -110,12 +109,17 @@ impl Keeper {
         jobs
     }
 
-    async fn tell(&self) {
+    /// Tells who we are. False if nobody heard.
+    async fn tell(&self) -> bool {
         let info = serde_json::to_string(&self.info()).expect("our own types are always JSON");
         let (lease, _) = self.shared.lease();
         let live = self.shared.config.visibility.max(BEAT * 3);
-        if let Err(error) = self.broker.beat(&lease, live, Some(&info)).await {
-            tracing::debug!(%error, "nobody could be told who we are");
+        match self.broker.beat(&lease, live, Some(&info)).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "nobody could be told who we are");
+                false
+            }
         }
     }
 

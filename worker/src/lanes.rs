@@ -56,21 +56,22 @@ impl Lanes {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Adds what was claimed, in its order.
+    /// Adds what was claimed, in its order. One slot is woken; each that finds more behind its unit
+    /// wakes the next, so that no slot sleeps beside work.
     pub(crate) fn push_to_await(&self, units: Vec<Unit>) {
-        let n = units.len();
-        self.buffered.fetch_add(n, Ordering::Relaxed);
+        self.buffered.fetch_add(units.len(), Ordering::Relaxed);
         lock(&self.awaiting).extend(units);
-        for _ in 0..n.min(64) {
-            self.arrived.notify_one();
-        }
+        self.arrived.notify_one();
     }
 
     /// Adds units that compute.
     pub(crate) fn push_to_compute(&self, units: Vec<Unit>) {
-        self.buffered.fetch_add(units.len(), Ordering::Relaxed);
+        let n = units.len();
+        self.buffered.fetch_add(n, Ordering::Relaxed);
         lock(&self.computing).units.extend(units);
-        self.arrived_to_compute.notify_all();
+        for _ in 0..n {
+            self.arrived_to_compute.notify_one();
+        }
     }
 
     /// The next unit that awaits, with the permit to run it; never returns without one.
@@ -78,7 +79,13 @@ impl Lanes {
         loop {
             let arrived = self.arrived.notified();
             let Ok(permit) = self.free.acquire().await else { std::future::pending().await };
-            let next = lock(&self.awaiting).pop_front();
+            let (next, more) = {
+                let mut lane = lock(&self.awaiting);
+                (lane.pop_front(), !lane.is_empty())
+            };
+            if more {
+                self.arrived.notify_one();
+            }
             if let Some(unit) = next {
                 self.count_begun();
                 return (unit, permit);

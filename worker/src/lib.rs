@@ -28,8 +28,3 @@ mod worker;
 pub use config::{ConfigError, WorkerConfig};
 pub use shutdown::{Shutdown, listen_to_signals};
 pub use worker::{Summary, Worker, WorkerError};
-
-/// Hearing from the system that the worker is to stop.
-pub mod signals {
-    pub use crate::shutdown::listen_to_signals as listen;
-}

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use celeriac_broker_schema::limits::MAX_BATCH_BYTES;
 use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{Delta, TaskId};
 use tokio::sync::Notify;
@@ -12,6 +13,9 @@ use crate::unit::{Epoch, Work};
 
 /// So many endings are sent at once, without waiting for more.
 pub(crate) const FULL: usize = 250;
+
+/// Most endings in one call. Beyond it a call takes milliseconds of Redis time.
+const MOST: usize = 2_000;
 
 /// The end of an attempt.
 #[derive(Debug)]
@@ -36,6 +40,22 @@ pub(crate) enum How {
     Silent,
 }
 
+impl Ended {
+    /// What it adds to a call, in bytes.
+    fn bytes(&self) -> usize {
+        match &self.how {
+            How::Told(_, ending) => match &**ending {
+                Ending::Succeeded { outcome, .. }
+                | Ending::Failed { outcome, .. }
+                | Ending::ChunkFailed { outcome, .. } => outcome.len(),
+                Ending::Retry { attempt, .. } | Ending::ChunkRetry { attempt, .. } => attempt.len(),
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     ended: Mutex<Vec<Ended>>,
@@ -48,11 +68,10 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Puts an ending in. `hurry`: nothing else is left to do here.
     pub(crate) fn push(&self, ended: Ended, hurry: bool) {
-        if !matches!(ended.how, How::Chunk(..)) {
-            self.awaited.store(true, Ordering::Relaxed);
-        }
+        let awaited = !matches!(ended.how, How::Chunk(..));
         let count = {
             let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            self.awaited.fetch_or(awaited, Ordering::Relaxed);
             all.push(ended);
             self.count.store(all.len(), Ordering::Relaxed);
             all.len()
@@ -72,11 +91,20 @@ impl Outbox {
         self.awaited.load(Ordering::Relaxed)
     }
 
+    /// Takes the oldest endings, as many as one call should carry; the others stay.
     pub(crate) fn take(&self) -> Vec<Ended> {
         let mut all = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        self.count.store(0, Ordering::Relaxed);
-        self.awaited.store(false, Ordering::Relaxed);
-        std::mem::take(&mut *all)
+        let mut bytes = 0;
+        let fits = |ended: &&Ended| {
+            bytes += ended.bytes();
+            bytes <= MAX_BATCH_BYTES
+        };
+        // At least one goes, however large it is.
+        let n = all.iter().take(MOST).take_while(fits).count().clamp(1.min(all.len()), all.len());
+        let rest = all.split_off(n);
+        self.count.store(rest.len(), Ordering::Relaxed);
+        self.awaited.store(!rest.is_empty(), Ordering::Relaxed);
+        std::mem::replace(&mut *all, rest)
     }
 
     /// Waits until something may be in it that was not before.

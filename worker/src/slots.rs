@@ -1,7 +1,6 @@
 //! The slots: where attempts run. Tasks that await run on tokio, tasks that compute on threads of
 //! their own. Panics, time-outs and everything else that goes wrong are endings of one task.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use futures_util::FutureExt;
 use crate::attempt::{Running, Terms, refuse};
 use crate::panics;
 use crate::shared::Shared;
-use crate::task::{CancelReason, ErasedTask, RunResult, TaskError};
+use crate::task::{CancelReason, ErasedTask, RunResult, TaskError, TaskFuture};
 use crate::unit::Unit;
 
 /// How long a task that awaits may go on after it was told to stop, before it is dropped.
@@ -36,9 +35,11 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
     };
     let running = Running::begin(shared, unit, terms);
     shared.enter(slot, Some(Arc::clone(&running)));
-    // The lease may have been lost before the slot was entered.
+    // The lease may have been lost before the slot was entered; then it is not even begun.
     if shared.is_lost(running.unit.epoch) {
         running.ctx.cancel(CancelReason::LeaseLost);
+        shared.enter(slot, None);
+        return running.end(shared, Err(TaskError::cancelled()));
     }
     let started = match running.unit.order() {
         Ok(order) => catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &order.args))),
@@ -53,9 +54,15 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
 }
 
 /// Polls a task to its end, its time-out, or a little past the word to stop.
-async fn drive(running: &Running, future: impl Future<Output = RunResult>) -> RunResult {
-    let future = AssertUnwindSafe(future).catch_unwind();
-    tokio::pin!(future);
+async fn drive(running: &Running, mut task: TaskFuture) -> RunResult {
+    let result = poll_to_its_end(running, &mut task).await;
+    // What a task holds may panic when it is dropped; that is no matter of the slot.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
+    result
+}
+
+async fn poll_to_its_end(running: &Running, task: &mut TaskFuture) -> RunResult {
+    let mut future = AssertUnwindSafe(task).catch_unwind();
     let overdue = async {
         match running.timeout {
             Some(limit) => tokio::time::sleep(limit).await,
@@ -69,7 +76,7 @@ async fn drive(running: &Running, future: impl Future<Output = RunResult>) -> Ru
             if reason == CancelReason::LeaseLost {
                 return Err(TaskError::cancelled());
             }
-            match tokio::time::timeout(GRACE, future).await {
+            match tokio::time::timeout(GRACE, &mut future).await {
                 Ok(result) => result,
                 Err(_) => return Err(TaskError::cancelled()),
             }
@@ -98,6 +105,8 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
     shared.enter(slot, Some(Arc::clone(&running)));
     if shared.is_lost(running.unit.epoch) {
         running.ctx.cancel(CancelReason::LeaseLost);
+        shared.enter(slot, None);
+        return running.end(shared, Err(TaskError::cancelled()));
     }
     let overdue = running.timeout.map(|limit| {
         let (shared, running) = (Arc::clone(shared), Arc::clone(&running));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use celeriac_broker_schema::script::Opened;
 use celeriac_broker_schema::{Broker, BrokerError, LeaseId, Timestamp};
 use thiserror::Error;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ use crate::exchange::Exchange;
 use crate::keeper::Keeper;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
-use crate::task::{CancelReason, Tasks};
+use crate::task::{CancelReason, ErasedTask, Tasks};
 use crate::{bell, housekeeper, panics, slots};
 
 /// How long a worker that starts waits for Redis to come up.
@@ -101,16 +102,19 @@ impl Worker {
         ready: impl FnOnce(&LeaseId),
     ) -> Result<Summary, WorkerError> {
         panics::note_places();
-        let (lease, now) = open_lease(&self.broker, self.config.visibility).await?;
+        let (lease, now) = tokio::select! {
+            opened = open_lease(&self.broker, &self.config) => opened?,
+            () = shutdown.draining() => return Ok(Summary { succeeded: 0, failed: 0, left_behind: 0 }),
+        };
         let Self { broker, tasks, config } = self;
         let own = broker.separate()?;
         let clock = RedisClock::new(now);
         let shared = Arc::new(Shared::new(broker, tasks, config, clock, lease.clone(), shutdown));
         let stop = CancellationToken::new();
         let end = EndOnDrop { shared: Arc::clone(&shared), stop: stop.clone() };
-        let threads = start_threads(&shared, own, &stop)?;
+        let (threads, keeper_ended) = start_threads(&shared, own, &stop)?;
         ready(&lease);
-        let ended = run_loops(&shared).await;
+        let ended = run_loops(&shared, keeper_ended).await;
         drop(end);
         // The keeper says good-bye; computing threads are not waited for: what they run was given
         // up, and cannot be interrupted.
@@ -141,7 +145,7 @@ impl Drop for EndOnDrop {
 /// Opens the first lease. A server that is still coming up is waited for.
 async fn open_lease(
     broker: &Broker,
-    visibility: Duration,
+    config: &WorkerConfig,
 ) -> Result<(LeaseId, Timestamp), BrokerError> {
     let begin = Instant::now();
     loop {
@@ -151,15 +155,22 @@ async fn open_lease(
                 for warning in report.warnings {
                     tracing::warn!(server = broker.server(), "{warning}");
                 }
-                broker.open(&lease, visibility).await
+                broker.open(&lease, config.visibility).await
             }
             Err(error) => Err(error),
         };
         match opened {
-            Ok(Opened::At(now)) => return Ok((lease, now)),
+            Ok(Opened::At(now)) => {
+                // An idle worker must come to know when this lease ends.
+                broker.ring(&config.queues).await?;
+                return Ok((lease, now));
+            }
             Ok(Opened::Taken) => {}
             // A server that loads its data answers, and will be there.
-            Err(BrokerError::NotReady { .. }) => sleep(Duration::from_millis(200)).await,
+            Err(error @ BrokerError::NotReady { .. }) => {
+                tracing::info!(%error, "the worker waits for Redis");
+                sleep(Duration::from_millis(500)).await;
+            }
             Err(error) if error.is_temporary() && begin.elapsed() < PATIENCE => {
                 sleep(Duration::from_millis(200)).await;
             }
@@ -183,9 +194,13 @@ fn start_threads(
     shared: &Arc<Shared>,
     own: Broker,
     stop: &CancellationToken,
-) -> Result<Threads, WorkerError> {
+) -> Result<(Threads, oneshot::Receiver<()>), WorkerError> {
     let slots = shared.config.concurrency;
-    for slot in slots..2 * slots {
+    // Only tasks that compute need threads; ten thousand slots that wait are none.
+    let names = shared.tasks.names();
+    let computes =
+        names.iter().any(|name| matches!(shared.tasks.get(name), Some(ErasedTask::Cpu(_))));
+    for slot in if computes { slots..2 * slots } else { 0..0 } {
         let shared = Arc::clone(shared);
         let runtime = tokio::runtime::Handle::current();
         std::thread::Builder::new()
@@ -194,17 +209,22 @@ fn start_threads(
             .spawn(move || slots::computing_slot(&shared, slot, &runtime))?;
     }
     let keeper = Keeper::new(Arc::clone(shared), own);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = stop.clone();
+    // Told when the thread ends, also by a panic: the sender is dropped with it.
+    let (alive, keeper_ended) = oneshot::channel::<()>();
     let keeper = std::thread::Builder::new().name("lease-keeper".to_owned()).spawn(move || {
-        if let Err(error) = keeper.run_on_this_thread(&stop) {
-            tracing::error!(%error, "the lease keeper could not run");
-        }
+        let _alive = alive;
+        runtime.block_on(keeper.run(&stop));
     })?;
-    Ok(Threads { keeper })
+    Ok((Threads { keeper }, keeper_ended))
 }
 
 /// Starts all loops and waits for the exchange, which ends when the worker has left.
-async fn run_loops(shared: &Arc<Shared>) -> Result<usize, WorkerError> {
+async fn run_loops(
+    shared: &Arc<Shared>,
+    keeper_ended: oneshot::Receiver<()>,
+) -> Result<usize, WorkerError> {
     let (line, listener) = bell::line();
     let mut loops: JoinSet<&'static str> = JoinSet::new();
     let bell = listener.run(Arc::clone(shared));
@@ -228,6 +248,8 @@ async fn run_loops(shared: &Arc<Shared>) -> Result<usize, WorkerError> {
     let mut exchange = AbortOnDropHandle::new(tokio::spawn(exchange));
     tokio::select! {
         ended = &mut exchange => ended.map_err(|_| WorkerError::LoopEnded("exchange")),
+        // Without it the lease would end under what runs.
+        _ = keeper_ended => Err(WorkerError::LoopEnded("lease keeper")),
         // None of the others ends while the exchange runs; the bell does when the exchange has.
         ended = loops.join_next() => match tokio::time::timeout(LAST_MOMENT, exchange).await {
             Ok(Ok(left_behind)) => Ok(left_behind),

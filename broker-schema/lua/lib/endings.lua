@@ -39,12 +39,22 @@ local function apply_endings(at, inflight, now, stale, refused)
     settle().fail_task(id, outcome, failure, keep, now)
   end
 
+  -- To the front again; what was a suspect stays one.
+  local function hand_back(queue, priority, element, crashes)
+    if crashes >= 2 then
+      call('LPUSH', suspects_key(queue), priority .. ':' .. element)
+    else
+      push_front(queue, priority, element)
+    end
+    ring(queue)
+  end
+
   local function release(id)
     local priority, queue = place_of(id)
     if not priority then return end
     call('HDEL', inflight, id)
-    push_front(queue, priority, id)
-    ring(queue)
+    local _, crashes = history_counts(call('HGET', HISTORY, id))
+    hand_back(queue, priority, id, crashes)
   end
 
   -- A run in flight: its job and what is left of it. `n` chunks of it are about to leave. Nil (noted
@@ -195,8 +205,12 @@ local function apply_endings(at, inflight, now, stale, refused)
     if not run then return end
     note_back(run, lo, hi)
     let_go(run)
-    push_front(run.queue, run.priority, run.whole and range_element(run.job, lo, hi, run.crashes) or field)
-    ring(run.queue)
+    if run.whole then
+      hand_back(run.queue, run.priority, range_element(run.job, lo, hi, run.crashes), run.crashes)
+    else
+      local _, crashes = history_counts(call('HGET', job_history_key(run.job), string.format('%.0f', lo)))
+      hand_back(run.queue, run.priority, field, crashes)
+    end
   end
 
   -- The next argument, as text or as a number.

@@ -6,6 +6,10 @@ local RECLAIM_BITE = 100
 local EXPIRE_BITE = 100
 -- So many chunks are given at once however few are left.
 local FAIR_LEAST = 4
+-- Records are popped in growing bites, and no further once so many bytes are given: large ones must
+-- not add up to a reply that takes seconds.
+local FIRST_BITE = 16
+local MOST_BYTES = 4194304
 
 local function expire_task(id, now)
   call('ZREM', EXPIRY, id)
@@ -148,6 +152,10 @@ local function hold_group(catch, place, ids, records, now)
     held[n + 1], held[n + 2] = id, value
     n = n + 2
   end
+  local bytes = catch.bytes
+  for i = 1, #records do bytes = bytes + #records[i] end
+  catch.bytes = bytes
+  if bytes > MOST_BYTES then catch.shared = true end
   local groups = catch.groups
   groups[#groups + 1] = { place.queue, place.priority, ids, records, histories, inputs }
   return #ids
@@ -206,14 +214,15 @@ end
 -- Takes up to `want` from one queue, higher priorities first. What was cancelled is skipped, but
 -- only so much of it in one call.
 local function take_queue(catch, queue, lists, want, now)
-  local taken, skips = 0, 1000
+  local taken, skips, bite = 0, 1000, FIRST_BITE
   while taken < want and skips > 0 and not catch.shared do
     local popped = call('LMPOP', 10, lists[1], lists[2], lists[3], lists[4], lists[5], lists[6], lists[7], lists[8],
-      lists[9], lists[10], 'LEFT', 'COUNT', math.min(want - taken, 1000))
+      lists[9], lists[10], 'LEFT', 'COUNT', math.min(want - taken, bite))
     if not popped then break end
     local got = take_elements(catch, place_at(queue, string.sub(popped[1], -1), now), popped[2], want - taken, now)
     taken = taken + got
     skips = skips - math.max(#popped[2] - got, 0)
+    bite = math.min(bite * 4, 1000)
   end
   -- Somebody must go on where this call gave up.
   if taken < want and skips <= 0 then ring(queue) end
@@ -277,7 +286,7 @@ local function take(args, now)
   local promoted = promote(now, delayed, PROMOTE_BITE)
   local _, unfinished = reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
   expire(now, expiring, EXPIRE_BITE)
-  local catch = { groups = {}, runs = {}, held = { '#', args.number }, may_expire = expiring[1] ~= nil }
+  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil }
   local taken = 0
   if want > 0 and args.suspect then
     for _, queue in ipairs(queues) do
@@ -285,10 +294,12 @@ local function take(args, now)
     end
   end
   local suspects = taken
-  -- Others may take the next suspects; this worker has its one.
   for _, queue in ipairs(queues) do
-    if suspects > 0 and call('EXISTS', suspects_key(queue)) == 1 then ring(queue) end
+    -- Others may take the next suspects; this worker has its one.
+    if (suspects > 0 or not args.suspect) and call('EXISTS', suspects_key(queue)) == 1 then ring(queue) end
   end
+  -- Nothing is put beside a suspect.
+  if suspects > 0 then want = taken end
   for _, queue in ipairs(queues) do
     local lists = ready_keys(queue)
     if taken < want then taken = taken + take_queue(catch, queue, lists, want - taken, now) end

@@ -2,7 +2,7 @@
 //! is alive here, for the health check of a container.
 
 use celeriac_broker_schema::{Broker, InvalidInput, QueueName};
-use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin, signals};
+use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin, listen_to_signals};
 
 use crate::args::WorkerArgs;
 use crate::error::CliError;
@@ -23,7 +23,7 @@ pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliEr
         let shutdown = shutdown.clone();
         parent::when_gone(move || shutdown.now());
     }
-    let signals = tokio::spawn(signals::listen(shutdown.clone()));
+    let signals = tokio::spawn(listen_to_signals(shutdown.clone()));
     let queues: Vec<&str> = config.queues.iter().map(QueueName::as_str).collect();
     let running = worker.run_and_tell(shutdown, |lease| {
         // `demo` and scripts wait for this line.
