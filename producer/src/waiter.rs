@@ -59,7 +59,7 @@ impl Waiter {
                     tracing::debug!(%error, "waiting for results is interrupted");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "results cannot be waited for; it is tried again")
+                    tracing::warn!(%error, "results cannot be waited for; it is tried again");
                 }
             }
             self.forget_those_who_gave_up();

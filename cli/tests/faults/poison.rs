@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use crate::common::{Celeriac, SOON};
 use crate::site::{Site, Worker};
 
+/// A worker that is lost is noticed after a second; three of them make a task dead.
+const OPTIONS: &str = "--visibility-timeout 1s";
+
 fn sleep(ms: u64) -> NewTask {
     NewTask::new("sleep", &json!({"ms": ms})).unwrap()
 }
@@ -37,7 +40,7 @@ async fn poison(site: &Site, id: TaskId, workers: &mut Vec<Worker>, slots: usize
         let place = workers.iter().position(|worker| worker.lease == lease).unwrap();
         workers.remove(place).kill();
         killed.push(lease.clone());
-        workers.push(site.worker(slots).await);
+        workers.push(site.worker_with(slots, OPTIONS).await);
         site.until_lost(&lease).await;
     }
     killed
@@ -51,7 +54,7 @@ async fn g5_a_poisonous_task_is_dead_and_those_beside_it_are_not() {
     for _ in 0..8 {
         innocent.push(site.producer.enqueue_task(sleep(700)).await.unwrap());
     }
-    let mut workers = vec![site.worker(3).await, site.worker(3).await];
+    let mut workers = vec![site.worker_with(3, OPTIONS).await, site.worker_with(3, OPTIONS).await];
 
     let killed = poison(&site, poisonous.id(), &mut workers, 3).await;
 
@@ -81,13 +84,13 @@ async fn g5_a_poisonous_chunk_ends_its_job_and_is_named() {
     let job = site.producer.enqueue_job(job).await.unwrap();
     let chunk = TaskId::of_chunk(job.id().job(), 2);
     // First it runs beside two others, as a part of a run.
-    let mut workers = vec![site.worker(3).await];
+    let mut workers = vec![site.worker_with(3, OPTIONS).await];
     let first = runs_under(&site, chunk).await;
     let beside = TaskId::of_chunk(job.id().job(), 1);
     assert_eq!(runs_under(&site, beside).await, first);
     // Then there is a worker for each of them.
     for _ in 0..3 {
-        workers.push(site.worker(1).await);
+        workers.push(site.worker_with(1, OPTIONS).await);
     }
 
     let killed = poison(&site, chunk, &mut workers, 1).await;

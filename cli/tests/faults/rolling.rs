@@ -13,7 +13,8 @@ async fn g1_g4_workers_come_and_go_and_every_task_succeeds_once() {
     const ROUNDS: u64 = 8;
     const TASKS: u64 = 20_000 / ROUNDS;
     let site = Site::new(Celeriac::shared().await);
-    let mut workers = VecDeque::from([site.worker(2).await, site.worker(2).await]);
+    let mut workers =
+        VecDeque::from([site.worker_with(2, "").await, site.worker_with(2, "").await]);
     for _ in 0..ROUNDS {
         let tasks = (0..TASKS).map(|number| match number % 100 {
             // Some take long enough to be under way when their worker is told to leave.
@@ -23,7 +24,7 @@ async fn g1_g4_workers_come_and_go_and_every_task_succeeds_once() {
         site.producer.enqueue_many(tasks).await.unwrap();
         let leaving = workers.pop_front().unwrap();
         leaving.terminate();
-        workers.push_back(site.worker(2).await);
+        workers.push_back(site.worker_with(2, "").await);
         assert_eq!(leaving.wait(SOON).await.code(), Some(0), "{}", *leaving);
     }
     let stats = site.until(|snapshot| snapshot.tasks == 0).await.stats;

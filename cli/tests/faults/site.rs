@@ -39,10 +39,14 @@ impl Site {
         Self { celeriac, producer: Producer::new(broker.clone()), broker }
     }
 
-    /// Starts a worker whose silence is noticed after a second, and waits until it is ready.
-    pub(crate) async fn worker(&self, concurrency: usize) -> Worker {
-        let options = format!("--visibility-timeout 1s --concurrency {concurrency}");
-        let process = self.celeriac.worker(&options).await;
+    /// Starts a worker whose silence is noticed after a second, and waits until it is ready. On a busy
+    /// machine any worker may be silent for so long: none is suspected for that.
+    pub(crate) async fn worker(&self, slots: usize) -> Worker {
+        self.worker_with(slots, "--visibility-timeout 1s --crash-limit 100").await
+    }
+
+    pub(crate) async fn worker_with(&self, slots: usize, options: &str) -> Worker {
+        let process = self.celeriac.worker(&format!("--concurrency {slots} {options}")).await;
         let lines = process.lines();
         let ready = lines.iter().find_map(|line| line.strip_prefix("ready: lease ")).unwrap();
         let lease = ready.split(' ').next().unwrap().to_owned();

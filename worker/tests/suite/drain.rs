@@ -6,13 +6,13 @@ use std::time::Duration;
 use celeriac_broker_schema::script::Found;
 use celeriac_broker_schema::{State, TaskId};
 use celeriac_producer::NewJob;
-use celeriac_testkit::TestRedis;
+use celeriac_testkit::{Proxy, TestRedis, eventually};
 use celeriac_worker::{Summary, WorkerConfig};
 use serde_json::{Value, json};
 
 use crate::common::{
-    LONG, Running, assert_finished, broker, broker_on, config, leases, one_slot, producer,
-    short_lease, snapshot, stat, state, told, until, workers,
+    LONG, Running, assert_finished, broker, broker_on, by_way_of, config, leases, lose, one_slot,
+    producer, short_lease, snapshot, stat, state, told, until, workers,
 };
 use crate::stage::{Stage, hold_task, note_task, spin_task, stubborn_task};
 
@@ -129,6 +129,15 @@ async fn an_idle_worker_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_waits_for_redis_can_be_told_to_leave() {
+    let mut redis = TestRedis::start().await;
+    let broker = broker_on(redis.url());
+    redis.freeze();
+    let worker = Running::stock(&broker);
+    assert_eq!(worker.drain().await, Summary { succeeded: 0, failed: 0, left_behind: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn chunks_go_back_uncounted_and_the_job_is_exact() {
     let (broker, stage) = (broker().await, Stage::new());
     let worker = Running::start(&broker, stage.tasks(), at_once(2));
@@ -161,7 +170,8 @@ async fn chunks_go_back_uncounted_and_the_job_is_exact() {
 async fn g8_a_worker_can_leave_while_redis_is_away() {
     let mut redis = TestRedis::start().await;
     let (broker, stage) = (broker_on(redis.url()), Stage::new());
-    let worker = Running::start(&broker, stage.tasks(), at_once(2));
+    let proxy = Proxy::start(redis.url()).await;
+    let worker = Running::start(&by_way_of(&proxy.url(), &broker), stage.tasks(), at_once(2));
     let producer = producer(&broker);
     let ended = producer.enqueue_task(hold_task("ended")).await.unwrap();
     let running = producer.enqueue_task(hold_task("running")).await.unwrap();
@@ -170,6 +180,13 @@ async fn g8_a_worker_can_leave_while_redis_is_away() {
     redis.kill();
     stage.open("ended");
     stage.heard("ended ends").await;
+    // The worker tries to tell of it, again and again.
+    let before = proxy.connections().total;
+    eventually(LONG, async || match proxy.connections().total - before {
+        tries if tries >= 4 => Ok(()),
+        tries => Err(format!("{tries} tries")),
+    })
+    .await;
 
     let summary = worker.drain().await;
 
@@ -177,7 +194,7 @@ async fn g8_a_worker_can_leave_while_redis_is_away() {
     redis.restart().await;
     until(&broker, |_| true).await;
     let [lease] = &leases(&broker).await[..] else { panic!("the lease is still open") };
-    crate::common::lose(&broker, lease).await;
+    lose(&broker, lease).await;
     stage.open("running");
     let next = Running::start(&broker, stage.tasks(), config());
     for handle in [ended, running] {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::common::{
-    LONG, Running, assert_finished, broker, config, leases, lose, one_slot, producer, stat, task,
-    with_retries,
+    LONG, Running, assert_finished, broker, config, leases, lose, one_slot, producer, short_lease,
+    stat, task, told, with_retries,
 };
 use crate::stage::Stage;
 
@@ -183,6 +183,37 @@ async fn chunks_that_a_stuck_worker_gives_back_are_done_by_one_that_is_free() {
     assert_eq!(once, (0..500).collect::<Vec<_>>());
     stuck.drain().await;
     free.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_chunks_of_a_failed_job_are_told_to_stop() {
+    let (broker, stage) = (broker().await, Stage::new());
+    let worker = Running::start(&broker, tasks(&stage), short_lease());
+    let part = Part { broken: vec![0], gated: vec![1], ..Part::default() };
+    let job = NewJob::new(task(Part::NAME, &part), 2);
+    let job = producer(&broker).enqueue_job(job).await.unwrap();
+    stage.heard("1").await;
+    job.outcome_within(LONG).await.unwrap();
+    // Nobody opens its gate.
+    told(&broker, |_, info| info.busy == 0).await;
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g9_a_job_of_an_unknown_task_fails_and_names_a_chunk() {
+    let broker = broker().await;
+    let worker = Running::stock(&broker);
+    let unknown = with_retries(task("no.such", &json!({})), 1);
+    let job = producer(&broker).enqueue_job(NewJob::new(unknown, 50)).await.unwrap();
+    let failed = job.typed::<Value>().result_within(LONG).await;
+    let Err(ResultError::Failed { id, failed_task: Some(chunk), failure }) = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(failure.kind, ErrorKind::UnknownTask);
+    assert!(chunk.starts_with(&format!("{id}:")), "{chunk}");
+    worker.drain().await;
     assert_finished(&broker).await;
 }
 
