@@ -213,13 +213,8 @@ pub(crate) fn refuse(
             .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_ms),
         since: None,
     };
-    Ended {
-        epoch: unit.epoch,
-        how: How::Told(unit.id(), Box::new(terms.ending(shared, unit))),
-        took: Duration::ZERO,
-        frees: true,
-        suspect: unit.is_suspect(),
-    }
+    let ending = terms.ending(shared, unit);
+    Ended::before_it_began(unit, ending)
 }
 
 /// A failed attempt, and what has to be known to decide about it.

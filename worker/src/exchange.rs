@@ -5,26 +5,23 @@
 //! is due, now and then for safety. In a busy worker it waits a moment for more endings, as long
 //! as the slots have enough to do.
 
+mod intake;
+mod leave;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{
-    Claim, Claimed, Closed, Delivery, Ending, Grant, Opened, Run, RunField,
-};
-use celeriac_broker_schema::{
-    BrokerError, ErrorKind, JobId, LeaseId, TaskFailure, TaskId, Timestamp,
-};
+use celeriac_broker_schema::script::{Claim, Claimed, Ending, RunField};
+use celeriac_broker_schema::{BrokerError, JobId, LeaseId, TaskId};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::attempt::release;
 use crate::bell::BellLine;
 use crate::merge::{Merger, join_released};
 use crate::outbox::{Ended, FULL, How};
 use crate::pace::Pace;
 use crate::shared::Shared;
-use crate::task::{CancelReason, ErasedTask};
-use crate::unit::{ChunkRun, Epoch, JobPlan, Unit, Work};
+use crate::unit::{ChunkRun, Epoch, JobPlan, Work};
 
 /// How long endings wait for more of them while the slots have enough to do.
 const LINGER: Duration = Duration::from_millis(5);
@@ -38,8 +35,6 @@ const STALL: Duration = Duration::from_millis(100);
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 /// Most tasks asked for in one call.
 const MOST: usize = 1_000;
-/// Plans of jobs that are remembered.
-const PLANS: usize = 256;
 /// How long endings are still tried to be told when the worker leaves while Redis is away.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -324,258 +319,6 @@ impl Exchange {
             *left = left.saturating_sub(chunks);
             if *left == 0 {
                 self.runs.remove(run);
-            }
-        }
-    }
-
-    fn take_in(&mut self, grant: Grant, want: usize) {
-        for id in &grant.stale {
-            tracing::warn!(
-                id,
-                "an ending was not accepted: the task was given to somebody else, or its job is over"
-            );
-        }
-        self.shared.clock.set(grant.now);
-        let before = self.occupied;
-        self.deliver(grant.tasks, grant.runs);
-        if self.occupied - before < want {
-            self.look_at = self.next_look(grant.now, grant.next_event, grant.watching);
-        }
-    }
-
-    /// Idle workers sleep exactly until the next event; all but one of them a little longer, so
-    /// that they do not come as a herd.
-    fn next_look(&self, now: Timestamp, event: Option<Timestamp>, watching: bool) -> Instant {
-        let anyway = LOOK_ANYWAY.mul_f64(0.75 + rand::random::<f64>() / 2.0);
-        let wait = match event {
-            Some(at) => {
-                let until = Duration::from_millis(at.since(now).max(1));
-                let later = if watching { 0.0 } else { 0.05 + rand::random::<f64>() / 4.0 };
-                anyway.min(until + Duration::from_secs_f64(later))
-            }
-            None => anyway,
-        };
-        Instant::now() + wait
-    }
-
-    /// The reply of the call before was lost: what it gave is in here, together with what we have.
-    fn take_in_again(&mut self, now: Timestamp, tasks: Vec<Delivery>, runs: Vec<Run>) {
-        self.shared.clock.set(now);
-        let tasks = tasks.into_iter().filter(|task| !self.tasks.contains(&task.id)).collect();
-        let runs = runs.into_iter().filter(|run| !self.runs.contains_key(&run.field)).collect();
-        self.deliver(tasks, runs);
-        self.look = true;
-    }
-
-    fn deliver(&mut self, tasks: Vec<Delivery>, runs: Vec<Run>) {
-        let epoch = self.epoch;
-        let mut awaiting = Vec::with_capacity(tasks.len());
-        let mut computing = Vec::new();
-        for delivery in tasks {
-            self.tasks.insert(delivery.id);
-            awaiting.push(Unit { epoch, work: Work::Task(Box::new(delivery)) });
-        }
-        for run in runs {
-            let Some(run) = self.plan(run) else { continue };
-            self.runs.insert(run.run.field.clone(), run.run.hi - run.run.lo);
-            let computes = matches!(self.shared.tasks.get(&run.job.task), Some(ErasedTask::Cpu(_)));
-            let units = (run.run.lo..run.run.hi)
-                .map(|index| Unit { epoch, work: Work::Chunk { run: Arc::clone(&run), index } });
-            if computes { computing.extend(units) } else { awaiting.extend(units) }
-        }
-        for unit in awaiting.iter().chain(&computing) {
-            self.pace.weighed(unit.bytes());
-            self.suspects += usize::from(unit.is_suspect());
-        }
-        self.occupied += awaiting.len() + computing.len();
-        if !awaiting.is_empty() {
-            self.shared.lanes.push_to_await(awaiting);
-        }
-        if !computing.is_empty() {
-            self.shared.lanes.push_to_compute(computing);
-        }
-    }
-
-    /// The plan of a run's job, read once. A job whose description cannot be read fails.
-    fn plan(&mut self, run: Run) -> Option<Arc<ChunkRun>> {
-        if let Some(job) = self.plans.get(&run.job) {
-            return Some(Arc::new(ChunkRun { job: Arc::clone(job), run }));
-        }
-        match JobPlan::read(&run.spec) {
-            Ok(job) => {
-                if self.plans.len() >= PLANS {
-                    self.plans.clear();
-                }
-                let job = Arc::new(job);
-                self.plans.insert(run.job, Arc::clone(&job));
-                Some(Arc::new(ChunkRun { job, run }))
-            }
-            Err(error) => {
-                let failure = TaskFailure::new(ErrorKind::BadRecord, error.to_string());
-                self.fail_chunks(&run, run.lo, run.hi, &failure);
-                None
-            }
-        }
-    }
-
-    /// Fails the jobs of chunks that succeeded and yet cannot be counted.
-    fn fail_refused(&self, refused: &[String], endings: &[Ending]) {
-        for ending in endings {
-            if let Ending::ChunksSucceeded { run, lo, hi, .. } = ending
-                && refused.iter().any(|refused| refused == run.as_str())
-                && let Some(told) = self.told.iter().find(|told| told.run.field == *run)
-            {
-                let reason = "its numbers leave the range in which sums are exact, up to 2^62";
-                let failure = TaskFailure::new(ErrorKind::BadAccumulator, reason);
-                self.fail_chunks(&told.run, *lo, *hi, &failure);
-            }
-        }
-    }
-
-    /// Fails chunk `lo` of a run, and with it its job, and gives up those up to `hi`.
-    fn fail_chunks(&self, run: &Run, lo: u64, hi: u64, failure: &TaskFailure) {
-        let json = serde_json::to_string(failure).expect("our own types are always JSON");
-        let ended = self.shared.clock.now();
-        let endings = [
-            Ending::ChunkFailed {
-                run: run.field.clone(),
-                index: lo,
-                outcome: format!(r#"{{"v":1,"state":"failed","error":{json},"ended":{ended}}}"#),
-                attempt: format!(
-                    r#"{{"attempt":{},"outcome":"failed","worker":"{}","ended":{ended},"error":{json}}}"#,
-                    run.attempt, self.lease
-                ),
-                failure: json,
-            },
-            Ending::ChunksReleased { run: run.field.clone(), lo: lo + 1, hi },
-        ];
-        let real = if hi - lo > 1 { 2 } else { 1 };
-        for ending in endings.into_iter().take(real) {
-            let how = How::Told(TaskId::of_chunk(run.job, lo), Box::new(ending));
-            let ended = Ended {
-                epoch: self.epoch,
-                how,
-                took: Duration::ZERO,
-                frees: false,
-                suspect: false,
-            };
-            self.shared.outbox.push(ended, true);
-        }
-    }
-
-    /// Gives back what has not begun, up to `most` of it, the last first: so the first of it comes to
-    /// be in front.
-    fn hand_back(&mut self, most: usize) {
-        for unit in self.shared.lanes.take_last(most) {
-            let ended = Ended {
-                epoch: unit.epoch,
-                how: How::Told(unit.id(), Box::new(release(&unit))),
-                took: Duration::ZERO,
-                frees: true,
-                suspect: unit.is_suspect(),
-            };
-            self.shared.outbox.push(ended, true);
-        }
-    }
-
-    /// Gives back what was taken on a guess that turned out wrong: the tasks take longer than those
-    /// before them, and others may be free for them.
-    fn hand_back_surplus(&mut self) {
-        let fitting = 2 * self.pace.ahead(self.shared.config.concurrency) + 8;
-        let surplus = self.shared.lanes.buffered().saturating_sub(fitting);
-        if surplus > 0 {
-            self.hand_back(surplus + fitting / 2);
-        }
-    }
-
-    /// Another lease, because this one is lost. What ran under it has been told to stop.
-    async fn begin_new_lease(&mut self) -> Result<(), ()> {
-        let dropped = self.shared.lanes.take_last(usize::MAX);
-        self.occupied -= dropped.len();
-        self.suspects -= dropped.iter().filter(|unit| unit.is_suspect()).count();
-        self.tasks.clear();
-        self.runs.clear();
-        let lease = LeaseId::new();
-        let mut pause = Duration::from_millis(20);
-        loop {
-            match self.shared.broker.open(&lease, self.shared.config.visibility).await {
-                Ok(Opened::At(now)) => {
-                    self.shared.clock.set(now);
-                    break;
-                }
-                Ok(Opened::Taken) => break,
-                Err(error) => {
-                    if !self.wait_out(&error, &mut pause).await {
-                        return Err(());
-                    }
-                }
-            }
-        }
-        self.epoch = self.shared.set_lease(lease.clone());
-        self.lease = lease;
-        self.number = 0;
-        self.look = true;
-        // An idle worker must come to know when this lease ends. Lost, it only comes later.
-        let _ = self.shared.broker.ring(&self.shared.config.queues).await;
-        tracing::info!(lease = %self.lease, "a new lease is open");
-        Ok(())
-    }
-
-    /// Moves on with leaving: first what has not begun goes back, then what runs may finish until
-    /// the time is over, then it is told to stop and goes back, too.
-    fn drain(&mut self) {
-        let by =
-            *self.leave_by.get_or_insert_with(|| Instant::now() + self.shared.config.drain_timeout);
-        // A slot may have put something back into the lanes meanwhile.
-        if self.shared.lanes.buffered() > 0 {
-            self.hand_back(usize::MAX);
-        }
-        if !self.handed_back && (Instant::now() >= by || self.shared.shutdown.is_now()) {
-            self.handed_back = true;
-            self.shared.cancel(CancelReason::Stopping, |_| true);
-            // Those that stop in time are told as they end; the others go back with the lease.
-            self.leave_by = Some(Instant::now() + Duration::from_secs(1));
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        let given_up = self.handed_back && self.leave_by.is_some_and(|by| Instant::now() >= by);
-        self.shared.outbox.len() == 0 && (self.occupied == 0 || given_up)
-    }
-
-    /// Hands back what still runs (it did not stop when told to), and ends the lease.
-    async fn leave(&mut self) -> usize {
-        for running in self.shared.running() {
-            if let Some(how) = running.give_up() {
-                let ended = Ended {
-                    epoch: running.unit.epoch,
-                    how,
-                    took: Duration::ZERO,
-                    // Its slot may still free its place itself.
-                    frees: false,
-                    suspect: false,
-                };
-                self.shared.outbox.push(ended, true);
-            }
-        }
-        if self.shared.outbox.len() > 0
-            && let Err(LeftBehind(tasks)) = self.call().await
-        {
-            return tasks;
-        }
-        let mut closed = self.shared.broker.close(&self.lease).await;
-        if closed.as_ref().is_err_and(BrokerError::is_temporary) {
-            // An idle worker may not have noticed yet that its connection is broken.
-            closed = self.shared.broker.close(&self.lease).await;
-        }
-        // A token that was taken on the way out is of use to others.
-        let _ = self.shared.broker.ring(&self.shared.config.queues).await;
-        match closed {
-            Ok(Closed::Busy(held)) => usize::try_from(held).unwrap_or(usize::MAX),
-            Ok(Closed::Done | Closed::Lost) => 0,
-            Err(error) => {
-                tracing::warn!(%error, "the lease could not be closed; it will expire");
-                self.occupied
             }
         }
     }

@@ -9,7 +9,7 @@ use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{Delta, TaskId};
 use tokio::sync::Notify;
 
-use crate::unit::{Epoch, Work};
+use crate::unit::{Epoch, Unit, Work};
 
 /// So many endings are sent at once, without waiting for more.
 pub(crate) const FULL: usize = 250;
@@ -41,6 +41,22 @@ pub(crate) enum How {
 }
 
 impl Ended {
+    /// A unit that ends before it began: handed back, or refused.
+    pub(crate) fn before_it_began(unit: &Unit, ending: Ending) -> Self {
+        Self {
+            epoch: unit.epoch,
+            how: How::Told(unit.id(), Box::new(ending)),
+            took: Duration::ZERO,
+            frees: true,
+            suspect: unit.is_suspect(),
+        }
+    }
+
+    /// Something to tell besides the end of an attempt: it frees no place.
+    pub(crate) fn besides(epoch: Epoch, how: How) -> Self {
+        Self { epoch, how, took: Duration::ZERO, frees: false, suspect: false }
+    }
+
     /// What it adds to a call, in bytes.
     fn bytes(&self) -> usize {
         match &self.how {

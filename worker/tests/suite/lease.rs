@@ -1,16 +1,21 @@
 //! Lost leases (G2, G4): what runs is told to stop, nothing of it is counted, the tasks run again,
 //! and the worker goes on under a new lease.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
-use celeriac_broker_schema::{State, Timestamp};
+use celeriac_broker_schema::{Broker, State, Timestamp};
 use celeriac_producer::Handle;
+use celeriac_producer::task::Task;
 use celeriac_testkit::{Proxy, TestRedis};
 use celeriac_worker::WorkerConfig;
+use celeriac_worker::task::{Context, TaskError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::common::{
     LONG, Running, assert_finished, broker, by_way_of, config, key, leases, lose, one_slot,
-    producer, raw, short_lease, stat, until,
+    producer, raw, short_lease, stat, task, until,
 };
 use crate::stage::{Stage, hold_task, note_task, spin_task, stubborn_task};
 
@@ -120,6 +125,64 @@ async fn g2_a_worker_that_was_cut_off_cannot_complete_and_goes_on_under_a_new_le
     assert_ne!(outcome.worker.as_ref(), Some(first));
     cut_off.drain().await;
     assert_eq!(stat(&broker, "succeeded").await, 2);
+    assert_finished(&broker).await;
+}
+
+/// Blocks a thread of the runtime, as a task must not.
+#[derive(Serialize, Deserialize)]
+struct Block {
+    ms: u64,
+}
+
+impl Task for Block {
+    const NAME: &'static str = "block";
+    type Output = u32;
+}
+
+async fn block(ctx: Context, task: Block) -> Result<u32, TaskError> {
+    std::thread::sleep(Duration::from_millis(task.ms));
+    Ok(ctx.attempt())
+}
+
+/// Takes away the tasks of every lease that is over, from a thread and a runtime of its own.
+fn reclaim_until(stopped: oneshot::Receiver<()>, broker: Broker) -> JoinHandle<()> {
+    let reclaim = async move {
+        loop {
+            broker.reclaim(None, 100, 3).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tokio::select! {
+                () = reclaim => {}
+                _ = stopped => {}
+            }
+        });
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_tasks_that_block_the_whole_runtime_do_not_cost_the_lease() {
+    let (broker, stage) = (broker().await, Stage::new());
+    let tasks = stage.registry().task(block).build();
+    let worker = Running::start(&broker, tasks, short_lease());
+    let (stop, stopped) = oneshot::channel();
+    let reclaimer = reclaim_until(stopped, broker.separate().unwrap());
+    // All threads of the runtime, for longer than a lease lives.
+    let blocks = [(); 2].map(|()| task(Block::NAME, &Block { ms: 1_500 }));
+    let mut handles = Vec::new();
+    for block in blocks {
+        handles.push(producer(&broker).enqueue_task(block).await.unwrap());
+    }
+    for handle in handles {
+        assert_eq!(handle.typed::<u32>().result_within(LONG).await.unwrap(), 1);
+    }
+    stop.send(()).unwrap();
+    reclaimer.join().unwrap();
+    assert_eq!(stat(&broker, "reclaimed").await, 0);
+    worker.drain().await;
     assert_finished(&broker).await;
 }
 

@@ -2,13 +2,13 @@
 //! have, run nothing twice under a lease that survived, and go on by themselves.
 
 use celeriac_broker_schema::{Broker, State};
-use celeriac_producer::{NewJob, Producer};
+use celeriac_producer::{EnqueueError, NewJob, Producer};
 use celeriac_testkit::{Proxy, TestRedis};
 use celeriac_worker::WorkerConfig;
 use serde_json::{Value, json};
 
 use crate::common::{
-    LONG, Running, assert_finished, broker, broker_on, by_way_of, config, one_slot, producer, stat,
+    LONG, Running, assert_finished, broker, broker_on, by_way_of, config, one_slot, producer, raw, stat,
     task, until,
 };
 use crate::stage::{Stage, hold_task, note_task, spin_task};
@@ -111,6 +111,25 @@ async fn g2_replies_are_lost_again_and_again_and_every_task_runs_once() {
     assert_done(&broker, &stage, 2_000).await;
     // One that is asked for while the one before still waits to be lost takes its place.
     assert!(proxy.connections().replies_lost > 0);
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g8_a_full_redis_still_takes_results() {
+    let redis = TestRedis::start().await;
+    let (broker, stage) = (broker_on(redis.url()), Stage::new());
+    let producer = producer(&broker);
+    enqueue_notes(&producer, 300).await;
+    let mut full = redis::cmd("CONFIG");
+    full.arg("SET").arg("maxmemory").arg(1);
+    let _: () = full.query_async(&mut raw(&broker).await).await.unwrap();
+    let refused = producer.enqueue_task(note_task("one more")).await;
+    assert!(matches!(refused, Err(EnqueueError::Refused(_))), "{refused:?}");
+
+    let worker = Running::start(&broker, stage.tasks(), config());
+
+    assert_done(&broker, &stage, 300).await;
     worker.drain().await;
     assert_finished(&broker).await;
 }
