@@ -119,10 +119,10 @@ local function way_back()
 end
 
 -- What in-flight entries are sorted by: ids begin with their time, and chunks of one job go by
--- their number, not by its digits.
+-- their number, not by its digits. No two are the same, so that the order is always the same.
 local function order_of(field)
   local job, lo = string.match(field, '^(%x+):(%d+)')
-  return job and string.format('%s:%012.0f', job, lo) or field
+  return job and string.format('%s:%012.0f %s', job, lo, field) or field
 end
 
 -- Empties up to `limit` entries of the first expired lease that was set aside. Returns how many,

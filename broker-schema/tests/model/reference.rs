@@ -42,11 +42,12 @@ impl Element {
         }
     }
 
-    /// What it is ordered by when it goes back: age, then number.
+    /// What it is ordered by when it goes back: age, then number; one chunk before a run.
     fn order(&self) -> String {
         match self {
             Self::Task(name) => id(name).to_string(),
-            Self::Chunk(job, lo) | Self::Range { job, lo, .. } => format!("{}:{lo:012}", id(job)),
+            Self::Chunk(job, lo) => format!("{}:{lo:012} ", id(job)),
+            Self::Range { job, lo, .. } => format!("{}:{lo:012}-", id(job)),
         }
     }
 }
@@ -262,6 +263,12 @@ impl Reference {
         }
     }
 
+    /// To the front again; what was a suspect stays one.
+    fn hand_back(&mut self, place: Place, element: Element) {
+        let crashes = self.history.get(&element.text()).map_or(0, |counts| counts.1);
+        self.put_back(place, element, crashes >= 2);
+    }
+
     pub(crate) fn upkeep(&mut self, own: &str) {
         self.reclaim(own);
         self.promote();
@@ -288,8 +295,11 @@ impl Reference {
                 }
             }
         }
-        for queue in queues {
-            self.take_queue(queue, want, &mut taken);
+        // Nothing is put beside a suspect.
+        if taken.is_empty() {
+            for queue in queues {
+                self.take_queue(queue, want, &mut taken);
+            }
         }
         let names: BTreeSet<String> = taken.iter().map(|held| held.element.text()).collect();
         assert_eq!(names.len(), taken.len(), "one thing was given twice");
@@ -418,7 +428,7 @@ impl Reference {
                 self.wait(held.place, held.element, *later);
             }
             End::Failed(_) => self.fail_task(name),
-            _ => self.push_front(held.place, held.element),
+            _ => self.hand_back(held.place, held.element),
         }
         Ok(())
     }
@@ -477,9 +487,9 @@ impl Reference {
             _ if whole => {
                 let crashes = held.attempt - 1;
                 let range = Element::Range { job: job.to_owned(), lo, hi, crashes };
-                self.push_front(held.place, range);
+                self.put_back(held.place, range, crashes >= 2);
             }
-            _ => self.push_front(held.place, held.element.clone()),
+            _ => self.hand_back(held.place, held.element.clone()),
         }
     }
 

@@ -20,6 +20,7 @@ on_both_servers![
     cancelled_tasks_are_skipped,
     more_cancelled_tasks_than_one_call_skips,
     nine_thousand_tasks_in_one_claim,
+    large_records_are_given_in_bites,
     a_range_gives_chunks_off_its_front,
     a_large_range_is_shared,
     the_rest_of_a_range_stays_in_front,
@@ -105,18 +106,12 @@ async fn one_claim_takes_from_many_lists(world: World) {
     });
 }
 
-/// Takes the tokens of all bells, as an idle worker does.
-async fn hush(world: &World) {
-    let bells = ["default", "x", "y"].map(|queue| world.key(&format!("bell:{queue}")));
-    world.redis::<u64>(redis::cmd("DEL").arg(&bells)).await;
-}
-
 async fn what_remains_rings_again(world: World) {
     world
         .enqueue_all(&[entry("a"), entry("b"), entry_in("c", "x", 5), entry_in("d", "y", 5)])
         .await;
     world.open("w1").await;
-    hush(&world).await;
+    world.hush().await;
     let before = world.state().await;
 
     world.claim_as("w1", Ask::want(1).from(&["default", "x"])).await;
@@ -127,7 +122,7 @@ async fn what_remains_rings_again(world: World) {
         "bell:default": ["1"],
         "bell:x": ["1"],
     });
-    hush(&world).await;
+    world.hush().await;
     world.claim_as("w1", Ask::want(9).from(&["default", "x"])).await;
     let state = world.state().await;
     assert!(!state.contains_key("bell:default") && !state.contains_key("bell:x"), "{state:#?}");
@@ -228,7 +223,7 @@ async fn more_cancelled_tasks_than_one_call_skips(world: World) {
     let mut calls = 0;
 
     let found = loop {
-        hush(&world).await;
+        world.hush().await;
         let grant = world.claim("w1", 1).await;
         calls += 1;
         if let [task] = &grant.tasks[..] {
@@ -254,6 +249,28 @@ async fn nine_thousand_tasks_in_one_claim(world: World) {
     let state = world.state().await;
     assert_eq!(state["inflight:w1"].as_object().expect("a hash").len(), 9_001);
     assert!(!state.contains_key("ready:default:5"));
+}
+
+/// Forty records of half a megabyte would be a reply that takes seconds.
+async fn large_records_are_given_in_bites(world: World) {
+    let filler = "x".repeat(500_000);
+    let large = |n: u32| Entry {
+        record: format!(r#"{{"v":1,"task":"t","args":"{filler}"}}"#),
+        ..entry(&format!("t{n:05}"))
+    };
+    world.enqueue_all(&(0..40).map(large).collect::<Vec<_>>()).await;
+    world.open("w1").await;
+    let mut bites = Vec::new();
+
+    while bites.iter().sum::<usize>() < 40 {
+        world.hush().await;
+        let given = world.claim("w1", 100).await.tasks.len();
+        bites.push(given);
+        let rings = world.redis::<bool>(redis::cmd("EXISTS").arg(world.key("bell:default"))).await;
+        assert_eq!(rings, bites.iter().sum::<usize>() < 40, "after {bites:?}");
+    }
+
+    assert!(bites.iter().all(|bite| (1..=20).contains(bite)), "{bites:?}");
 }
 
 async fn a_range_gives_chunks_off_its_front(world: World) {
@@ -294,7 +311,7 @@ async fn a_large_range_is_shared(world: World) {
     world.enqueue_job(&job("J", 100)).await;
     world.enqueue(&["b"]).await;
     world.enqueue_all(&[entry_in("c", QUEUE, 0), entry_in("d", "x", 5)]).await;
-    hush(&world).await;
+    world.hush().await;
     let before = world.state().await;
 
     let grant = world.claim_as("w1", Ask::want(99).from(&["default", "x"])).await;
@@ -452,7 +469,7 @@ async fn due_tasks_are_promoted_to_the_end_of_their_lists(world: World) {
     world.open("w1").await;
     world.delays_pass().await;
     world.enqueue_all(&[delayed("e", HOUR_MS)]).await;
-    hush(&world).await;
+    world.hush().await;
     let before = world.state().await;
 
     // Whoever claims promotes, whatever it wants.

@@ -23,6 +23,7 @@ on_both_servers![
     a_final_failure_is_kept_for_people,
     the_dead_leave_when_they_are_too_many,
     released_tasks_come_back_to_the_front,
+    what_waits_again_rings,
     endings_and_a_claim_in_one_call,
     endings_of_what_is_not_held_are_stale,
     a_task_that_ends_twice_in_a_call_counts_once,
@@ -241,6 +242,17 @@ async fn released_tasks_come_back_to_the_front(world: World) {
     // No attempt was counted.
     world.claim("w1", 1).await;
     assert_eq!(world.state().await["inflight:w1"]["a"], json!("1:now:5:default"));
+}
+
+/// The worker that reports it may not serve that queue any more, or have enough to do.
+async fn what_waits_again_rings(world: World) {
+    given_in_flight(&world, &["a", "b", "c"]).await;
+
+    for ending in [retry("a", 0), retry("b", HOUR_MS), released("c")] {
+        world.hush().await;
+        world.complete_as("w1", Ask::want(0).from(&["x"]), std::slice::from_ref(&ending)).await;
+        assert_eq!(world.state().await["bell:default"], json!(["1"]), "{ending:?}");
+    }
 }
 
 async fn endings_and_a_claim_in_one_call(world: World) {

@@ -253,7 +253,7 @@ async fn a_key_may_be_remembered_for_ever_or_hardly_at_all(world: World) {
 
 async fn a_repeated_batch_tells_of_its_duplicates_again(world: World) {
     world.enqueue_all(&[keyed("a", "k", HOUR_MS)]).await;
-    let batch = [keyed("b", "k", HOUR_MS), entry("c")];
+    let batch = [keyed("b", "k", HOUR_MS), entry("c"), keyed("d", "l", HOUR_MS)];
     world.enqueue_numbered(2, &batch).await;
     let before = world.state().await;
 

@@ -17,6 +17,7 @@ on_both_servers![
     ones_own_lease_is_left_alone,
     runs_of_a_lost_worker_go_back_in_order,
     chunks_that_were_handed_back_do_not_come_back_twice,
+    settled_chunks_between_others_do_not_come_back,
     a_retried_chunk_of_a_lost_worker_goes_back,
     what_had_ended_stays_ended,
     what_is_over_is_dropped,
@@ -25,6 +26,8 @@ on_both_servers![
     every_claim_reclaims,
     a_second_loss_makes_a_suspect,
     suspects_are_given_out_one_at_a_time,
+    the_next_suspect_rings,
+    a_suspect_that_is_handed_back_stays_one,
     a_suspect_that_is_gone_hides_no_other,
     the_history_tells_every_loss,
     a_third_loss_is_the_end_of_a_task,
@@ -68,6 +71,7 @@ async fn tasks_of_a_lost_worker_go_back_to_the_front(world: World) {
     world.open_doomed("w1").await;
     world.claim("w1", 9).await;
     world.enqueue(&["d"]).await;
+    world.hush().await;
     let before = world.state().await;
 
     let done = world.reclaim_lost(3).await;
@@ -79,6 +83,7 @@ async fn tasks_of_a_lost_worker_go_back_to_the_front(world: World) {
         "inflight:w1": null,
         "ready:default:9": ["x"],
         "ready:default:5": ["a", "b", "c", "d"],
+        "bell:default": ["1"],
         "history": {
             "a": format!("0 1\n{}", lost(1, "w1")), "b": format!("0 1\n{}", lost(1, "w1")),
             "c": format!("0 1\n{}", lost(1, "w1")), "x": format!("0 1\n{}", lost(1, "w1")),
@@ -171,6 +176,25 @@ async fn chunks_that_were_handed_back_do_not_come_back_twice(world: World) {
     }
     given.sort();
     assert_eq!(given, (0..20).filter(|index| *index != 4).collect::<Vec<_>>());
+}
+
+/// What remains of a run between its ends may be settled, too.
+async fn settled_chunks_between_others_do_not_come_back(world: World) {
+    world.enqueue_job(&job("J", 10)).await;
+    world.open_doomed("w1").await;
+    let run = world.claim("w1", 5).await.runs.remove(0);
+    let endings = [
+        chunks_released(&run, 1, 2),
+        chunks_released(&run, 3, 4),
+        chunks_succeeded(&run, 0, 1, &[]),
+        chunk_retry(&run, 2, HOUR_MS),
+    ];
+    world.complete("w1", &endings).await;
+
+    world.reclaim_lost(3).await;
+
+    let ready = &world.state().await["ready:default:5"];
+    assert_eq!(*ready, json!(["J:4-5+1", "J:3-4", "J:1-2", "J:5-10"]));
 }
 
 async fn a_retried_chunk_of_a_lost_worker_goes_back(world: World) {
@@ -294,6 +318,7 @@ async fn a_second_loss_makes_a_suspect(world: World) {
     lose_workers(&world, &["w1"]).await;
     world.open_doomed("w2").await;
     world.claim("w2", 2).await;
+    world.hush().await;
     let before = world.state().await;
 
     world.reclaim_lost(3).await;
@@ -302,6 +327,7 @@ async fn a_second_loss_makes_a_suspect(world: World) {
         "leases": null,
         "inflight:w2": null,
         "suspects:default": ["5:a", "7:b"],
+        "bell:default": ["1"],
         "history": {
             "a": format!("0 2\n{}\n{}", lost(1, "w1"), lost(2, "w2")),
             "b": format!("0 2\n{}\n{}", lost(1, "w1"), lost(2, "w2")),
@@ -319,19 +345,15 @@ async fn suspects_are_given_out_one_at_a_time(world: World) {
         world.open(worker).await;
     }
     assert_eq!(world.state().await["suspects:default"], json!(["5:J:0-3+2", "5:a", "5:b"]));
-    let bell = redis::cmd("DEL").arg(world.key("bell:default")).clone();
-    world.redis::<u64>(&bell).await;
+    world.hush().await;
 
     let none = world.claim_as("w3", Ask::want(1).without_suspects()).await;
     assert_eq!((names(&none.tasks), none.suspect), (vec!["c".to_owned()], false));
 
-    // One beside the others, before them, and of a run one chunk; the next one rings.
-    world.redis::<u64>(&bell).await;
-    let first = world.claim("w3", 2).await;
-    assert_eq!(
-        (runs(&first.runs), names(&first.tasks)),
-        (vec!["J:0-1 #3".to_owned()], vec!["d".to_owned()])
-    );
+    // Before all others and with nothing beside it, and of a run one chunk; the next one rings.
+    world.hush().await;
+    let first = world.claim("w3", 9).await;
+    assert_eq!((runs(&first.runs), first.tasks.len()), (vec!["J:0-1 #3".to_owned()], 0));
     assert!(first.suspect);
     let state = world.state().await;
     assert_eq!(state["suspects:default"], json!(["5:J:1-3+2", "5:a", "5:b"]));
@@ -344,6 +366,46 @@ async fn suspects_are_given_out_one_at_a_time(world: World) {
     assert_eq!((names(&task.tasks), task.suspect), (vec!["a".to_owned()], true));
     assert_eq!(world.state().await["inflight:w4"]["a"], json!("3:now:5:default"));
     assert_eq!(world.state().await["chunks"], json!({ "default:5": "0" }));
+}
+
+async fn the_next_suspect_rings(world: World) {
+    world.enqueue(&["a", "b"]).await;
+    lose_workers(&world, &["w1", "w2"]).await;
+    world.open("w3").await;
+    world.hush().await;
+    let before = world.state().await;
+
+    world.claim("w3", 9).await;
+
+    // Nothing else is ready, and w3 has its one.
+    assert_changes!(world, before, {
+        "suspects:default": ["5:b"],
+        "inflight:w3": { "#": "1", "a": "3:now:5:default" },
+        "bell:default": ["1"],
+    });
+}
+
+async fn a_suspect_that_is_handed_back_stays_one(world: World) {
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 2)).await;
+    world.open("w0").await;
+    // Chunk 1 goes its own way.
+    let run = world.claim("w0", 3).await.runs.remove(0);
+    let apart = [released("a"), chunks_released(&run, 0, 1), chunk_retry(&run, 1, 0)];
+    world.complete("w0", &apart).await;
+    lose_workers(&world, &["w1", "w2"]).await;
+    let before = world.state().await;
+    assert_eq!(before["suspects:default"], json!(["5:J:0-1+2", "5:J:1", "5:a"]));
+    let chunk = world.claim("w0", 9).await.runs.remove(0);
+    let alone = world.claim("w0", 9).await.runs.remove(0);
+    assert_eq!(names(&world.claim("w0", 9).await.tasks), ["a"]);
+
+    let back = [released("a"), chunks_released(&alone, 1, 2), chunks_released(&chunk, 0, 1)];
+    world.complete("w0", &back).await;
+
+    assert_changes!(world, before, {
+        "inflight:w0": { "#": "6" },
+    });
 }
 
 async fn a_suspect_that_is_gone_hides_no_other(world: World) {
@@ -533,7 +595,7 @@ async fn upkeep_promotes_and_expires(world: World) {
     let start = Start { expires_after_ms: Some(0), ..Start::default() };
     world.enqueue_all(&[delayed("a", HOUR_MS), Entry { start, ..entry("b") }]).await;
     world.delays_pass().await;
-    world.redis::<u64>(redis::cmd("DEL").arg(world.key("bell:default"))).await;
+    world.hush().await;
     let before = world.state().await;
 
     let done = world.reclaim(10).await;

@@ -11,6 +11,7 @@ use crate::support::*;
 on_both_servers![
     each_id_is_answered,
     a_waiting_client_is_noted_once,
+    so_many_clients_are_noted,
     nothing_is_noted_for_what_is_over,
     a_success_is_told,
     successes_of_one_call_are_told_together,
@@ -80,6 +81,19 @@ async fn a_waiting_client_is_noted_once(world: World) {
     watch(&world, "c2", &["a", "b"]).await;
 
     assert_changes!(world, before, {});
+}
+
+/// The others ask again now and then, as all do.
+async fn so_many_clients_are_noted(world: World) {
+    world.enqueue(&["a"]).await;
+
+    for n in 0..100 {
+        assert_eq!(watch(&world, &format!("{n:016x}"), &["a"]).await, [Watched::Watching]);
+    }
+
+    let state = world.state().await;
+    let noted = state["watchers"]["a"].as_str().expect("text").split(' ').count();
+    assert!((50..80).contains(&noted), "{noted}");
 }
 
 async fn nothing_is_noted_for_what_is_over(world: World) {

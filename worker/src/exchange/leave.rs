@@ -94,10 +94,11 @@ impl Exchange {
                 self.shared.outbox.push(ended, true);
             }
         }
-        if self.shared.outbox.len() > 0
-            && let Err(LeftBehind(tasks)) = self.call().await
-        {
-            return tasks;
+        // One call carries only so many.
+        while self.shared.outbox.len() > 0 {
+            if let Err(LeftBehind(tasks)) = self.call().await {
+                return tasks;
+            }
         }
         let mut closed = self.shared.broker.close(&self.lease).await;
         if closed.as_ref().is_err_and(BrokerError::is_temporary) {

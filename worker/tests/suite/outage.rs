@@ -8,8 +8,8 @@ use celeriac_worker::WorkerConfig;
 use serde_json::{Value, json};
 
 use crate::common::{
-    LONG, Running, assert_finished, broker, broker_on, by_way_of, config, one_slot, producer, raw, stat,
-    task, until,
+    LONG, Running, assert_finished, broker, broker_on, by_way_of, config, one_slot, producer, raw,
+    stat, task, until,
 };
 use crate::stage::{Stage, hold_task, note_task, spin_task};
 

@@ -26,6 +26,8 @@ on_both_servers![
     a_released_chunk_that_goes_its_own_way_stays_alone,
     chunk_endings_of_what_is_not_held_are_stale,
     chunk_endings_out_of_bounds_are_stale,
+    more_chunks_than_are_left_are_stale,
+    what_waits_again_rings,
     a_chunk_that_succeeds_twice_counts_once,
     chunk_endings_of_an_ended_job_only_drop_the_run,
     a_repeated_completion_of_chunks_counts_once,
@@ -403,6 +405,37 @@ async fn chunk_endings_out_of_bounds_are_stale(world: World) {
 
     assert_eq!(named(&grant.stale), ["I:0-2"; 6]);
     assert_changes!(world, before, { "inflight:w1": { "#": "3" } });
+}
+
+async fn more_chunks_than_are_left_are_stale(world: World) {
+    let run = given_run(&world, job("J", 4), 4).await;
+    world.complete("w1", &[chunks_released(&run, 1, 4)]).await;
+    let before = world.state().await;
+
+    let endings = [chunks_released(&run, 0, 2), chunks_succeeded(&run, 0, 4, &[])];
+    let grant = world.complete("w1", &endings).await;
+
+    assert_eq!(named(&grant.stale), ["J:0-4"; 2]);
+    assert_changes!(world, before, { "inflight:w1": { "#": "3" } });
+}
+
+/// The worker that reports it may not serve that queue any more, or have enough to do.
+async fn what_waits_again_rings(world: World) {
+    let job = RangeJob { reducer: Some((record("J"), queue("y"), priority(5))), ..job("J", 4) };
+    let run = given_run(&world, job, 4).await;
+    let back = chunks_released(&run, 0, 1);
+
+    for ending in [chunk_retry(&run, 1, 0), chunk_retry(&run, 2, HOUR_MS), back] {
+        world.hush().await;
+        world.complete_as("w1", Ask::want(0).from(&["x"]), std::slice::from_ref(&ending)).await;
+        assert_eq!(world.state().await["bell:default"], json!(["1"]), "{ending:?}");
+    }
+    // The reducer waits in a queue of its own.
+    world.delays_pass().await;
+    let mut rest: Vec<_> = world.claim("w1", 9).await.runs.iter().map(run_succeeded).collect();
+    rest.push(chunks_succeeded(&run, 3, 4, &[]));
+    world.complete("w1", &rest).await;
+    assert_eq!(world.state().await["bell:y"], json!(["1"]));
 }
 
 async fn a_chunk_that_succeeds_twice_counts_once(world: World) {
