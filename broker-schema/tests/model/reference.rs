@@ -42,12 +42,13 @@ impl Element {
         }
     }
 
-    /// What it is ordered by when it goes back: age, then number; one chunk before a run.
-    fn order(&self) -> String {
+    /// What it is ordered by when it goes back: age, then number, then its name.
+    fn order(&self) -> (String, u64, String) {
         match self {
-            Self::Task(name) => id(name).to_string(),
-            Self::Chunk(job, lo) => format!("{}:{lo:012} ", id(job)),
-            Self::Range { job, lo, .. } => format!("{}:{lo:012}-", id(job)),
+            Self::Task(name) => (id(name).to_string(), 0, String::new()),
+            Self::Chunk(job, lo) | Self::Range { job, lo, .. } => {
+                (format!("{}:", id(job)), *lo, self.text())
+            }
         }
     }
 }
