@@ -9,7 +9,7 @@ use celeriac::{Broker, Context, Data, Producer, RedisConfig, Registry, Shutdown,
 use celeriac::{Worker, WorkerConfig};
 
 /// Waits for others most of the time: an async task. `greeting` is filled in by the worker.
-#[celeriac::task(retries = 5, timeout = "30s")]
+#[celeriac::task(queue = "hello", retries = 5, timeout = "30s")]
 async fn greet(name: String, greeting: Data<String>) -> Result<String, TaskError> {
     if name.is_empty() {
         return Err(TaskError::fatal("there is nobody to greet"));
@@ -18,7 +18,7 @@ async fn greet(name: String, greeting: Data<String>) -> Result<String, TaskError
 }
 
 /// Computes: it gets a thread to itself, and asks from time to time whether it should stop.
-#[celeriac::task(cpu)]
+#[celeriac::task(queue = "hello", cpu)]
 fn count_primes(below: u64, ctx: Context) -> Result<u64, TaskError> {
     let mut primes = 0;
     for n in 2..below {
@@ -37,7 +37,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = url.map_or_else(|_| RedisConfig::default(), RedisConfig::new);
 
     let tasks = Registry::new("Hello".to_owned()).add::<greet>().add::<count_primes>().build();
-    let worker = Worker::new(Broker::new(config.clone())?, tasks, WorkerConfig::default())?;
+    // A queue of its own: the stock worker of `celeriac up` serves `default` and knows none of these.
+    let settings = WorkerConfig { queues: vec!["hello".parse()?], ..WorkerConfig::default() };
+    let worker = Worker::new(Broker::new(config.clone())?, tasks, settings)?;
     let shutdown = Shutdown::new();
     let running = tokio::spawn(worker.run(shutdown.clone()));
 
