@@ -21,7 +21,7 @@ use crate::support::World;
 fn check(cases: u32, length: usize, mix: Mix) {
     let seed = seed();
     let config =
-        Config { cases, failure_persistence: None, max_shrink_iters: 400, ..Config::default() };
+        Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let mut runner =
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
     let runtime =
@@ -55,10 +55,10 @@ fn seed() -> [u8; 32] {
 
 #[test]
 fn tasks_are_in_one_place_and_counted_once() {
-    check(40, 60, Mix::Tasks);
+    check(32, 60, Mix::Tasks);
 }
 
 #[test]
 fn chunks_are_in_one_place_and_counted_once() {
-    check(40, 60, Mix::Ranges);
+    check(32, 60, Mix::Ranges);
 }
