@@ -9,7 +9,7 @@ use celeriac_broker_schema::{Broker, BrokerError, LeaseId, Timestamp};
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,7 +25,8 @@ use crate::{bell, housekeeper, panics, slots};
 /// How long a worker that starts waits for Redis to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the exchange may take to be seen to have ended, once another loop has.
+/// How long the exchange may take to be seen to have ended, once another loop has, and Redis to
+/// answer a worker that is told to leave before it has begun.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// A worker that has not started.
@@ -102,9 +103,9 @@ impl Worker {
         ready: impl FnOnce(&LeaseId),
     ) -> Result<Summary, WorkerError> {
         panics::note_places();
-        let (lease, now) = tokio::select! {
-            opened = open_lease(&self.broker, &self.config) => opened?,
-            () = shutdown.draining() => return Ok(Summary { succeeded: 0, failed: 0, left_behind: 0 }),
+        let opened = open_unless_told_to_leave(&self.broker, &self.config, &shutdown).await?;
+        let Some((lease, now)) = opened else {
+            return Ok(Summary { succeeded: 0, failed: 0, left_behind: 0 });
         };
         let Self { broker, tasks, config } = self;
         let own = broker.separate()?;
@@ -139,6 +140,20 @@ impl Drop for EndOnDrop {
         self.shared.cancel(CancelReason::Stopping, |_| true);
         self.shared.lanes.close();
         self.stop.cancel();
+    }
+}
+
+/// `None` if the worker is told to leave before its lease is open.
+async fn open_unless_told_to_leave(
+    broker: &Broker,
+    config: &WorkerConfig,
+    shutdown: &Shutdown,
+) -> Result<Option<(LeaseId, Timestamp)>, BrokerError> {
+    let mut opening = Box::pin(open_lease(broker, config));
+    tokio::select! {
+        opened = &mut opening => opened.map(Some),
+        // A lease that is just being opened must be closed again, unless Redis is away.
+        () = shutdown.draining() => Ok(timeout(LAST_MOMENT, opening).await.ok().and_then(Result::ok)),
     }
 }
 
@@ -251,7 +266,7 @@ async fn run_loops(
         // Without it the lease would end under what runs.
         _ = keeper_ended => Err(WorkerError::LoopEnded("lease keeper")),
         // None of the others ends while the exchange runs; the bell does when the exchange has.
-        ended = loops.join_next() => match tokio::time::timeout(LAST_MOMENT, exchange).await {
+        ended = loops.join_next() => match timeout(LAST_MOMENT, exchange).await {
             Ok(Ok(left_behind)) => Ok(left_behind),
             _ => Err(WorkerError::LoopEnded(ended.and_then(Result::ok).unwrap_or("loop"))),
         },

@@ -383,6 +383,10 @@ async fn the_next_suspect_rings(world: World) {
         "inflight:w3": { "#": "1", "a": "3:now:5:default" },
         "bell:default": ["1"],
     });
+    // If w3 hears it itself, it passes it on.
+    world.hush().await;
+    world.claim_as("w3", Ask::want(9).without_suspects()).await;
+    assert_eq!(world.state().await["bell:default"], json!(["1"]));
 }
 
 async fn a_suspect_that_is_handed_back_stays_one(world: World) {
