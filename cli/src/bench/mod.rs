@@ -24,7 +24,7 @@ use report::Report;
 /// Tasks in a measurement unless told otherwise: some seconds of work.
 const TASKS: u64 = 200_000;
 /// How often what is compared is measured.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// The parts of a run.
 const PARTS: [&str; 7] = ["enqueue", "drain", "end-to-end", "latency", "range", "idle", "pi"];

@@ -6,7 +6,7 @@ use celeriac_broker_schema::Broker;
 use celeriac_producer::{NewTask, Producer};
 
 use crate::bench::place::{Place, script_micros, used_memory};
-use crate::bench::report::{Report, median};
+use crate::bench::report::{Report, median, median_ratio};
 use crate::bench::workers::Workers;
 use crate::bench::{ROUNDS, floor};
 use crate::error::CliError;
@@ -73,11 +73,12 @@ pub(super) async fn drain(place: &Place, tasks: u64, report: &mut Report) -> Res
         ones.push(drain_with(&*place.fresh()?, 1, 2, tasks, None).await?);
         twos.push(drain_with(&*place.fresh()?, 2, 1, tasks, Some(report)).await?);
     }
+    let ratio = median_ratio(&ones, &floors);
     let (floor, one) = (median(&mut floors), median(&mut ones));
     report.floor_drain_per_s = Some(floor);
     report.drain_per_s = Some(one);
     report.drain_two_per_s = Some(median(&mut twos));
-    report.drain_ratio = Some(one / floor);
+    report.drain_ratio = Some(ratio);
     report.redis_us_per_task = Some(median(&mut micros));
     Ok(())
 }

@@ -205,6 +205,12 @@ fn readable(value: f64) -> String {
     }
 }
 
+/// The median over the rounds of one measurement divided by another of the same round: what slows the
+/// machine down for a while slows both down.
+pub(super) fn median_ratio(over: &[f64], under: &[f64]) -> f64 {
+    median(&mut over.iter().zip(under).map(|(over, under)| over / under).collect::<Vec<_>>())
+}
+
 /// The middle one of these values.
 pub(super) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
