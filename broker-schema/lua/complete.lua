@@ -76,7 +76,7 @@ local function succeed_all(n)
     ended = ended + call('HDEL', inflight, unpack(ids, i, math.min(i + UNPACK - 1, #ids)))
   end
   each_bite('HDEL', TASKS, ids)
-  if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
+  settle().forget(ids)
   end_reduced_jobs(ids)
   settle().tell_watchers(ids)
   call('HINCRBY', STATS, 'succeeded', ended)

@@ -45,6 +45,11 @@ local function settle()
     for client, list in pairs(by_client) do call('PUBLISH', prefix .. 'ended:' .. client, list) end
   end
 
+  -- Tasks leave for good, however they ended: what is kept beside their records goes, too.
+  local function forget(ids)
+    if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
+  end
+
   local function keep_outcome(id, outcome, keep)
     if tonumber(keep) > 0 then call('SET', RESULT .. id, outcome, 'PX', keep) end
   end
@@ -98,6 +103,7 @@ local function settle()
     call('HSET', key, 'failed_task', failed_id, 'failure', failure)
     end_job(job, 'failed', now, keep)
     call('HDEL', TASKS, job)
+    forget({ job })
     call('HDEL', WAITING, job)
     call('HDEL', INPUTS, job)
     keep_outcome(job, '{"v":1,"state":"failed","failed_task":"' .. failed_id .. '","error":' .. failure
@@ -152,7 +158,7 @@ local function settle()
     local record = call('HGET', TASKS, id)
     bury(id, record, outcome, now)
     call('HDEL', TASKS, id)
-    call('HDEL', HISTORY, id)
+    forget({ id })
     call('HINCRBY', STATS, 'failed', 1)
     if call('HDEL', INPUTS, id) == 1 then
       fail_job(id, id, failure, now)
@@ -164,6 +170,7 @@ local function settle()
 
   settle_made = {
     tell_watchers = tell_watchers,
+    forget = forget,
     keep_outcome = keep_outcome,
     history_add = history_add,
     history_json = history_json,

@@ -14,6 +14,7 @@ local MOST_BYTES = 4194304
 local function expire_task(id, now)
   call('ZREM', EXPIRY, id)
   if call('HDEL', TASKS, id) == 1 then
+    settle().forget({ id })
     call('HINCRBY', STATS, 'expired', 1)
     settle().keep_outcome(id, '{"v":1,"state":"expired","ended":' .. now .. '}', KEEP_MS)
     settle().tell_watchers({ id })
