@@ -18,6 +18,8 @@ use crate::undertaker;
 
 /// How often is looked whether a process has ended.
 const POLL: Duration = Duration::from_millis(5);
+/// How long the last lines of a process that has ended may take to arrive.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A child process in a process group of its own. Dropping it kills the whole group, also what the
 /// process has left behind in there; so does the death of the test.
@@ -93,7 +95,7 @@ impl Process {
         kill_process(self.pid, signal).expect("a child that is not reaped can be signalled");
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process, and of its outputs unless its children keep them open.
     ///
     /// # Panics
     /// If it still runs after `deadline`, with its output.
@@ -101,6 +103,9 @@ impl Process {
         let end = Instant::now() + deadline;
         loop {
             if let Some(status) = self.exited() {
+                let mut lines = self.lines.clone();
+                let closed = async { while lines.changed().await.is_ok() {} };
+                let _ = timeout(LAST_LINES, closed).await;
                 return status;
             }
             assert!(Instant::now() < end, "still running after {deadline:?}: {self}");
