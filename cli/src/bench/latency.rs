@@ -10,7 +10,7 @@ use celeriac_worker::{Shutdown, Worker, WorkerConfig};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::bench::place::Place;
+use crate::bench::place::{Place, script_micros};
 use crate::bench::report::{Latency, Report, median, percentile};
 use crate::error::CliError;
 
@@ -34,7 +34,10 @@ pub(super) async fn measure(place: &Place, report: &mut Report) -> Result<(), Cl
     let shutdown = Shutdown::new();
     let worker = start_worker(&broker, begun, shutdown.clone())?;
     // As in a service: the producer is called from a task of the runtime.
+    let before = script_micros(&broker).await?;
     let samples = tokio::spawn(sample(Producer::new(broker.clone()), begins)).await;
+    let micros = script_micros(&broker).await? - before;
+    report.redis_us_per_single_task = Some(micros / SAMPLES as f64);
     shutdown.drain();
     let _ = worker.join();
     let millis = samples.map_err(|error| CliError::Bug(error.to_string()))??;

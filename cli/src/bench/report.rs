@@ -47,6 +47,9 @@ pub(super) struct Report {
     pub(super) latency_ms: Option<Latency>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) round_trip_ms: Option<f64>,
+    /// Script time for enqueue, claim and complete of one task alone, in an idle system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redis_us_per_single_task: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes_per_queued_task: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,6 +166,11 @@ impl Report {
             ("latency when idle, p95", latency(|latency| latency.p95), "ms"),
             ("latency when idle, p99", latency(|latency| latency.p99), "ms"),
             ("round trip of a bare client", self.round_trip_ms, "ms"),
+            (
+                "Redis script time of a single task when idle",
+                self.redis_us_per_single_task,
+                "µs/task",
+            ),
             ("Redis memory per queued task", self.bytes_per_queued_task, "bytes"),
             ("Redis memory per finished task", self.bytes_per_finished_task, "bytes"),
             ("Redis memory per queued chunk", self.bytes_per_queued_chunk, "bytes"),
