@@ -11,22 +11,12 @@ local FAIR_LEAST = 4
 local FIRST_BITE = 16
 local MOST_BYTES = 4194304
 
-local function expire_task(id, now)
-  call('ZREM', EXPIRY, id)
-  if call('HDEL', TASKS, id) == 1 then
-    settle().forget({ id })
-    call('HINCRBY', STATS, 'expired', 1)
-    settle().keep_outcome(id, '{"v":1,"state":"expired","ended":' .. now .. '}', KEEP_MS)
-    settle().tell_watchers({ id })
-  end
-end
-
 -- Ends up to `limit` tasks that expired before they were started. `head`: the first of them with
 -- its time.
 local function expire(now, head, limit)
   if not head[2] or tonumber(head[2]) > now then return end
   for _, id in ipairs(call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, limit)) do
-    expire_task(id, now)
+    settle().expire_task(id, now)
   end
 end
 
@@ -129,7 +119,7 @@ local function without_expired(ids, records, now)
   local kept_ids, kept_records = {}, {}
   for i, score in ipairs(call('ZMSCORE', EXPIRY, unpack(ids))) do
     if score and tonumber(score) <= now then
-      expire_task(ids[i], now)
+      settle().expire_task(ids[i], now)
     else
       if score then call('ZREM', EXPIRY, ids[i]) end
       kept_ids[#kept_ids + 1], kept_records[#kept_records + 1] = ids[i], records[i]
