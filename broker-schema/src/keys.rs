@@ -129,7 +129,7 @@ pub const TABLE: &[KeyRow] = &[
         "expiry",
         "zset",
         "id → time (ms) after which it is not started any more",
-        "enqueue",
+        "enqueue, complete (released)",
         "claim, reclaim, watch",
         "claim (started), reclaim, watch (expired)",
         "never",
@@ -164,7 +164,7 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "inflight:<lease>",
         "hash",
-        "what a worker holds: id → attempt:claimed:priority:queue; for a run also :chunks left, and :lo-hi for each stretch of it that was handed back; `#` → number of its last call",
+        "what a worker holds: id → attempt:claimed:priority:queue, and :expires (ms) if it had an expiry; for a run also :chunks left, and :lo-hi for each stretch of it that was handed back; `#` → number of its last call",
         "open, claim, complete",
         "claim, complete, close, inspect",
         "complete, close, reclaim",

@@ -114,23 +114,28 @@ local function column(key, ids)
   return any and found or ''
 end
 
--- Drops from a group what expired while it waited; from now on the others cannot expire.
+-- Drops from a group what expired while it waited; from now on the others cannot expire, unless
+-- they are handed back before they begin: hence their times are returned, too.
 local function without_expired(ids, records, now)
-  local kept_ids, kept_records = {}, {}
+  local kept_ids, kept_records, expires = {}, {}, {}
   for i, score in ipairs(call('ZMSCORE', EXPIRY, unpack(ids))) do
     if score and tonumber(score) <= now then
       settle().expire_task(ids[i], now)
     else
-      if score then call('ZREM', EXPIRY, ids[i]) end
       kept_ids[#kept_ids + 1], kept_records[#kept_records + 1] = ids[i], records[i]
+      if score then
+        call('ZREM', EXPIRY, ids[i])
+        expires[#kept_ids] = score
+      end
     end
   end
-  return kept_ids, kept_records
+  return kept_ids, kept_records, expires
 end
 
 -- Notes a group of tasks of one place in flight. Returns their number.
 local function hold_group(catch, place, ids, records, now)
-  if catch.may_expire and #ids > 0 then ids, records = without_expired(ids, records, now) end
+  local expires
+  if catch.may_expire and #ids > 0 then ids, records, expires = without_expired(ids, records, now) end
   if #ids == 0 then return 0 end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
@@ -140,6 +145,7 @@ local function hold_group(catch, place, ids, records, now)
       local failures, crashes = history_counts(histories[i])
       value = (failures + crashes + 1) .. place.tail
     end
+    if expires and expires[i] then value = value .. ':' .. expires[i] end
     held[n + 1], held[n + 2] = id, value
     n = n + 2
   end

@@ -22,7 +22,8 @@ async fn waiting_ends_when_the_task_expires_and_no_worker_is_there() {
     // Soon: not only when all that is waited for is asked for again.
     let waited = handle.typed::<String>().result_within(Duration::from_secs(4)).await;
     assert!(matches!(&waited, Err(ResultError::Expired(expired)) if *expired == id), "{waited:?}");
-    assert_finished(&broker).await;
+    let state = state(&broker).await;
+    assert!(["tasks", "expiry", "watchers"].iter().all(|key| !state.contains_key(*key)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
