@@ -97,6 +97,11 @@ pub struct Delivery {
 pub struct RunField(Arc<str>);
 
 impl RunField {
+    /// The name of chunks `lo..hi` of a job.
+    pub fn of(job: JobId, lo: u64, hi: u64) -> Self {
+        Self(format!("{job}:{lo}-{hi}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
