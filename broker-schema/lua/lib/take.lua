@@ -32,6 +32,17 @@ local chunks_made
 local function chunk_takers()
   if chunks_made then return chunks_made end
 
+  -- The description of a job, once in each reply: '' says that it was given before.
+  local described = {}
+  local function spec_once(catch, job)
+    if described[job] then return '' end
+    described[job] = true
+    local spec = call('HGET', job_key(job), 'spec')
+    catch.bytes = catch.bytes + #spec
+    if catch.bytes > MOST_BYTES then catch.shared = true end
+    return spec
+  end
+
   -- The first chunk in [lo, hi) that is neither settled nor out, and the end of the open stretch
   -- from there, at most `want` long. Bitmaps always have their full length (see enqueue_range).
   local function open_stretch(job, lo, hi, want)
@@ -67,8 +78,7 @@ local function chunk_takers()
   -- that is left of it, if any.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
-    if state ~= 'running' then return 0 end
+    if call('HGET', job_key(job), 'state') ~= 'running' then return 0 end
     local fair = fair_share(hi - lo)
     if fair < math.min(want, hi - lo) then catch.shared = true end
     local first, last = open_stretch(job, lo, hi, math.min(want, fair))
@@ -81,7 +91,7 @@ local function chunk_takers()
     local field = range_element(job, first, last, 0)
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
     local runs = catch.runs
-    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec, '' }
+    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '' }
     return last - first, rest
   end
 
@@ -89,14 +99,13 @@ local function chunk_takers()
   local function take_chunk(catch, place, id)
     local job, index = string.match(id, '^(%x+):(%d+)$')
     if not job then return 0 end
-    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
-    if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
+    if call('HGET', job_key(job), 'state') ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
     local text = call('HGET', job_history_key(job), index)
     local failures, crashes = history_counts(text)
     local attempt = failures + crashes + 1
     hold(catch, id, attempt .. place.tail .. ':1')
     local runs = catch.runs
-    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec, text or '' }
+    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '' }
     return 1
   end
 
