@@ -7,7 +7,8 @@
 -- reply  ok <now ms> <groups> <runs> <next event ms, 0: none> <watching 1/0> <suspects>
 --        | repeated <now ms> <groups> <runs> | lost
 --        group: queue, priority, ids, records, histories or '', inputs or ''
---        run: in-flight field, attempt, queue, priority, job spec, history
+--        run: in-flight field, attempt, queue, priority, job spec ('' after the first run of a
+--        job), history
 -- cost   O(want), upkeep of at most 300 elements
 local args = take_args()
 local now = now_ms()

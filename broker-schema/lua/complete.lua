@@ -6,7 +6,7 @@
 --        n retentions (ms); then the other endings, each a tag and its values:
 --        R  id, delay ms, attempt                              retry
 --        F  id, outcome, retention ms, error                   final failure; the outcome holds all
---        L  id                                                 release: not counted
+--        L  id, begun (1/0)                                    release: not counted
 --        CS field, lo, hi, number of deltas, (op, name, number)*   chunks lo..hi succeeded
 --        CR field, index, delay ms, attempt                    retry of one chunk
 --        CF field, index, outcome, attempt, error              final failure of one chunk

@@ -1,15 +1,20 @@
 -- inspect: what is known of one task or chunk. Reads only.
 -- keys   1 prefix
 -- args   1 id  2 member of `delayed` if it waited for a time (<priority>:<queue>:<id>), or ''
+--        3 cursor in `leases`, 0 at first, then the leases before it that are still to be looked at
 -- reply  ended <outcome>                                  its outcome is kept
 --        | task <where> <record> <history> <detail>       a task that has not ended
 --        | chunk <where> <job spec> <history> <detail>    a chunk of a job that is kept
 --        | unknown                                        never enqueued, or nothing was kept
+--        | searching <where to go on>                     not in the leases looked at: ask again
+--                                                         with these as args from 3 on
 --        where: waiting, delayed (detail: due ms), running (detail: lease and in-flight value),
 --        queued (ready, or delayed under another member), and for chunks also succeeded, failed,
 --        cancelled
--- cost   O(leases + chunks in flight), at most 1,000 leases
+-- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000
 local id = ARGV[1]
+local LEASES_PAGE = 100
+local HELD_BITE = 1000
 local outcome = call('GET', RESULT .. id)
 if outcome then return { 'ended', outcome } end
 
@@ -27,29 +32,48 @@ local function is_handed_back(value, index)
   return false
 end
 
--- The lease that holds `id` itself, or a run that contains chunk `index` of `job` (and from which
--- the chunk has not gone).
-local function holder(job, index)
-  for _, lease in ipairs(call('ZRANGE', LEASES, 0, 999)) do
-    local value = call('HGET', inflight_key(lease), id)
-    if value then return lease .. ' ' .. value end
-    if job then
-      for _, field in ipairs(call('HKEYS', inflight_key(lease))) do
-        local of, lo, hi = range_of(field)
-        if of == job and lo <= index and index < hi and call('GETBIT', out_key(job), index) == 0 then
-          local run = call('HGET', inflight_key(lease), field)
-          if not is_handed_back(run, index) then return lease .. ' ' .. run end
-        end
-      end
+-- What a lease holds of it: `id` itself, or a run that contains chunk `index` of `job` and from
+-- which the chunk has not gone.
+local function held_by(lease, job, index)
+  local key = inflight_key(lease)
+  local value = call('HGET', key, id)
+  if value or not job or call('GETBIT', out_key(job), index) == 1 then return value end
+  local cursor = '0'
+  repeat
+    local page = call('HSCAN', key, cursor, 'MATCH', job .. ':*', 'COUNT', HELD_BITE)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do
+      local of, lo, hi = range_of(page[2][i])
+      if of and lo <= index and index < hi and not is_handed_back(page[2][i + 1], index) then return page[2][i + 1] end
     end
+  until cursor == '0'
+end
+
+-- The lease that holds it, with the value in flight; or nil and, if not all leases were looked at,
+-- where to go on. The cursor is one of `ZSCAN`, so that renewals, which reorder them, hide none.
+local function holder(job, index)
+  local cursor, leases, left = ARGV[3], {}, HELD_BITE
+  for i = 4, #ARGV do leases[i - 3] = ARGV[i] end
+  if #leases == 0 then
+    local page = call('ZSCAN', LEASES, cursor, 'COUNT', LEASES_PAGE)
+    cursor = page[1]
+    for i = 1, #page[2], 2 do leases[#leases + 1] = page[2][i] end
   end
+  for n, lease in ipairs(leases) do
+    if left <= 0 then return nil, { cursor, unpack(leases, n) } end
+    local value = held_by(lease, job, index)
+    if value then return lease .. ' ' .. value end
+    if job then left = left - call('HLEN', inflight_key(lease)) end
+  end
+  if cursor ~= '0' then return nil, { cursor } end
 end
 
 local function where(job, index)
   local at = due(ARGV[2])
   if at then return 'delayed', at end
-  local by = holder(job, index)
+  local by, rest = holder(job, index)
   if by then return 'running', by end
+  if rest then return 'searching', rest end
   return 'queued', ''
 end
 
@@ -58,6 +82,7 @@ if record then
   local history = call('HGET', HISTORY, id) or ''
   if call('HEXISTS', prefix .. 'waiting', id) == 1 then return { 'task', 'waiting', record, history, '' } end
   local state, detail = where()
+  if state == 'searching' then return { state, detail } end
   return { 'task', state, record, history, detail }
 end
 
@@ -71,4 +96,5 @@ if failed == id then return { 'chunk', 'failed', spec, history, call('HGET', job
 if call('GETBIT', done_key(job), index) == 1 then return { 'chunk', 'succeeded', spec, history, '' } end
 if state ~= 'running' then return { 'chunk', 'cancelled', spec, history, '' } end
 local place, detail = where(job, index)
+if place == 'searching' then return { place, detail } end
 return { 'chunk', place, spec, history, detail }

@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::error::InvalidInput;
 use crate::id::ChunkIndex;
-use crate::limits::{MAX_ACCUMULATORS, MAX_CHUNKS, MAX_EXACT_INTEGER};
+use crate::limits::{MAX_ACCUMULATORS, MAX_CHUNKS, MAX_EXACT_INTEGER, MAX_LABEL_BYTES};
 use crate::record::{FORMAT, Record, UnreadableRecord};
 
 /// The stored description of a job: the record that all its chunks share, how they differ, what
@@ -90,7 +90,8 @@ impl<'a> JobSpec<'a> {
     /// Checks what the types cannot say.
     ///
     /// # Errors
-    /// Chunks out of bounds, too many or badly named accumulators, arguments that cannot be split.
+    /// Chunks out of bounds, too many or badly named accumulators, a label, submitter or split field
+    /// that is too long, arguments that cannot be split.
     pub fn check(&self) -> Result<(), InvalidInput> {
         if !(1..=MAX_CHUNKS).contains(&self.chunks) {
             return Err(InvalidInput::Chunks(self.chunks));
@@ -111,7 +112,25 @@ impl<'a> JobSpec<'a> {
                 extra: "",
             })?;
         }
+        self.check_lengths()?;
         self.args_of(0).map(|_| ())
+    }
+
+    fn check_lengths(&self) -> Result<(), InvalidInput> {
+        let texts = [
+            ("label", self.label.as_deref()),
+            ("name of the submitter", self.submitted_by.as_deref()),
+            ("name of the split field", self.split.as_ref().map(|split| split.field.as_str())),
+        ];
+        for (what, text) in texts {
+            let bytes = text.unwrap_or_default().len();
+            if bytes > MAX_LABEL_BYTES {
+                let expected = "use at most 256 bytes";
+                let value = format!("{bytes} bytes");
+                return Err(InvalidInput::OutOfBounds { what, value, expected });
+            }
+        }
+        Ok(())
     }
 
     /// The stored form.
@@ -264,6 +283,26 @@ mod tests {
             spec.args_of(2).expect("arguments").get(),
             r#"{"samples":3,"seed":18446744073709551615}"#
         );
+    }
+
+    #[test]
+    fn texts_of_a_job_are_bounded() {
+        let stored = r#"{"v":1,"chunk":{"v":1,"task":"pi","args":{}},"chunks":3}"#;
+        let spec = JobSpec::decode(stored).expect("a spec");
+        let of = |bytes: usize| {
+            let text = Some(Cow::Owned("x".repeat(bytes)));
+            let split = Some(Split { field: "x".repeat(bytes), total: 3 });
+            [
+                JobSpec { label: text.clone(), ..spec.clone() },
+                JobSpec { submitted_by: text, ..spec.clone() },
+                JobSpec { split, ..spec.clone() },
+            ]
+            .map(|spec| spec.encode().map_err(|error| error.to_string()))
+        };
+        assert!(of(256).iter().all(Result::is_ok));
+        let refused = ["label", "name of the submitter", "name of the split field"]
+            .map(|what| Err(format!("{what} of 257 bytes is not valid: use at most 256 bytes")));
+        assert_eq!(of(257), refused);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const MAX_BATCH_BYTES: usize = 4 << 20;
 pub const MAX_ERROR_BYTES: usize = 2048;
 /// Longest stored trace of an error, in bytes.
 pub const MAX_TRACE_BYTES: usize = 16 << 10;
+/// Longest label, submitter and split field of a job, in bytes: they go to every worker that takes
+/// chunks of it.
+pub const MAX_LABEL_BYTES: usize = 256;
 /// Accumulators of a job: each costs every completion a command.
 pub const MAX_ACCUMULATORS: usize = 32;
 /// Integers are accumulated exactly within ±2^53, the range in which JSON numbers are exact in

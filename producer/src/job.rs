@@ -102,14 +102,14 @@ impl NewJob {
         self
     }
 
-    /// What people call the job.
+    /// What people call the job, in at most 256 bytes.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Who enqueues it.
+    /// Who enqueues it, in at most 256 bytes.
     #[must_use]
     pub fn submitted_by(mut self, who: impl Into<String>) -> Self {
         self.submitted_by = Some(who.into());

@@ -1,14 +1,16 @@
 //! The waiter loop: all that this process waits for, on one subscription. A message says which
 //! tasks ended, their outcomes are then read in one call; and because a message can be lost, all
-//! are asked for again now and then.
+//! are asked for again now and then. A task that expires may have nobody to tell it: it is asked for
+//! when its time has come.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Watched;
 use celeriac_broker_schema::{Broker, BrokerError, ClientId, Subscription, TaskId};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 /// How often everything is asked for again. Only lost messages need it.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -28,6 +30,8 @@ pub(crate) struct Waiter {
     client: ClientId,
     waits: mpsc::UnboundedReceiver<Wait>,
     waiting: HashMap<TaskId, Vec<oneshot::Sender<Option<String>>>>,
+    /// When those are to be asked for that expire before all are asked for again.
+    expiring: BinaryHeap<Reverse<(Instant, TaskId)>>,
 }
 
 /// Why one stretch of listening ended.
@@ -44,7 +48,7 @@ impl Waiter {
         client: ClientId,
         waits: mpsc::UnboundedReceiver<Wait>,
     ) -> Self {
-        Self { broker, client, waits, waiting: HashMap::new() }
+        Self { broker, client, waits, waiting: HashMap::new(), expiring: BinaryHeap::new() }
     }
 
     /// Runs until the last producer is dropped. Outages are waited out.
@@ -93,6 +97,10 @@ impl Waiter {
                     Some(ids) => self.ask(&self.waited_for(&ids)).await?,
                     None => return Ok(End::Disconnected),
                 },
+                () = until(self.expiring.peek()) => {
+                    let due = self.due();
+                    self.ask(&due).await?;
+                },
                 _ = again.tick() => self.ask_for_all().await?,
             }
         }
@@ -119,6 +127,18 @@ impl Waiter {
         ids.iter().copied().filter(|id| self.waiting.contains_key(id)).collect()
     }
 
+    /// Those whose time has come and which are still waited for.
+    fn due(&mut self) -> Vec<TaskId> {
+        let mut ids = Vec::new();
+        while let Some(Reverse((at, id))) = self.expiring.peek().copied()
+            && at <= Instant::now()
+        {
+            self.expiring.pop();
+            ids.push(id);
+        }
+        self.waited_for(&ids)
+    }
+
     fn forget_those_who_gave_up(&mut self) {
         self.waiting.retain(|_, answers| {
             answers.retain(|answer| !answer.is_closed());
@@ -128,6 +148,7 @@ impl Waiter {
 
     async fn ask_for_all(&mut self) -> Result<(), BrokerError> {
         self.forget_those_who_gave_up();
+        self.expiring.clear();
         let ids: Vec<TaskId> = self.waiting.keys().copied().collect();
         self.ask(&ids).await
     }
@@ -138,6 +159,12 @@ impl Waiter {
             for (id, watched) in bite.iter().zip(found) {
                 let outcome = match watched {
                     Watched::Watching => continue,
+                    Watched::Expiring(left) => {
+                        if left < ASK_AGAIN {
+                            self.expiring.push(Reverse((Instant::now() + left, *id)));
+                        }
+                        continue;
+                    }
                     Watched::Ended(outcome) => Some(outcome),
                     Watched::Unknown => None,
                 };
@@ -148,6 +175,13 @@ impl Waiter {
             }
         }
         Ok(())
+    }
+}
+
+async fn until(first: Option<&Reverse<(Instant, TaskId)>>) {
+    match first {
+        Some(Reverse((at, _))) => sleep_until(*at).await,
+        None => std::future::pending().await,
     }
 }
 

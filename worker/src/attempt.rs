@@ -77,7 +77,7 @@ impl Running {
     /// it has ended meanwhile.
     pub(crate) fn give_up(&self) -> Option<How> {
         let first = !self.settled.swap(true, Ordering::AcqRel);
-        first.then(|| How::Told(self.unit.id(), Box::new(release(&self.unit))))
+        first.then(|| How::Told(self.unit.id(), Box::new(release(&self.unit, true))))
     }
 
     fn tell(&self, shared: &Shared, how: How, frees: bool) {
@@ -100,7 +100,7 @@ impl Running {
                 Some(CancelReason::Stopping | CancelReason::Requested | CancelReason::LeaseLost)
             )
         {
-            return How::Told(self.unit.id(), Box::new(release(&self.unit)));
+            return How::Told(self.unit.id(), Box::new(release(&self.unit, true)));
         }
         let accumulated = result.and_then(|json| match &self.unit.work {
             Work::Chunk { run, .. } => match deltas(&run.job.accumulate, &json) {
@@ -184,10 +184,10 @@ impl Terms {
     }
 }
 
-/// Hands a unit back as if it had not been delivered.
-pub(crate) fn release(unit: &Unit) -> Ending {
+/// Hands a unit back as if it had not been delivered. `begun`: it has run.
+pub(crate) fn release(unit: &Unit, begun: bool) -> Ending {
     match &unit.work {
-        Work::Task(delivery) => Ending::Released { id: delivery.id },
+        Work::Task(delivery) => Ending::Released { id: delivery.id, begun },
         Work::Chunk { run, index } => {
             Ending::ChunksReleased { run: run.run.field.clone(), lo: *index, hi: index + 1 }
         }

@@ -99,14 +99,11 @@ impl Keeper {
         }
     }
 
-    /// The jobs whose chunks run here; enough of them to notice those that are over.
+    /// The jobs whose chunks are here; enough of them to notice those that are over.
     fn jobs(&self) -> Vec<JobId> {
-        let mut jobs: Vec<JobId> =
-            self.shared.running().iter().filter_map(|running| running.unit.job()).collect();
-        jobs.sort_unstable();
-        jobs.dedup();
-        jobs.truncate(100);
-        jobs
+        let mut jobs = self.shared.lanes.jobs();
+        jobs.extend(self.shared.running().iter().filter_map(|running| running.unit.job()));
+        jobs.into_iter().take(100).collect()
     }
 
     /// Tells who we are. False if nobody heard.

@@ -2,10 +2,11 @@
 //! tasks that compute. Slots take from the front, each unit with a permit: both lanes together run
 //! no more at once than the worker may. What is handed back is taken from here, too.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use celeriac_broker_schema::JobId;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -137,6 +138,28 @@ impl Lanes {
         }
         self.buffered.fetch_sub(units.len(), Ordering::Relaxed);
         units
+    }
+
+    /// Takes all chunks of a job out that have not begun, those that would begin last first.
+    pub(crate) fn take_job(&self, job: JobId) -> Vec<Unit> {
+        let mut units = Vec::new();
+        for lane in [&mut lock(&self.computing).units, &mut *lock(&self.awaiting)] {
+            let all = std::mem::take(lane);
+            let (of_job, rest) = all.into_iter().partition(|unit| unit.job() == Some(job));
+            *lane = rest;
+            let of_job: VecDeque<Unit> = of_job;
+            units.extend(of_job.into_iter().rev());
+        }
+        self.buffered.fetch_sub(units.len(), Ordering::Relaxed);
+        units
+    }
+
+    /// The jobs of the chunks that have not begun.
+    pub(crate) fn jobs(&self) -> BTreeSet<JobId> {
+        let jobs = |lane: &VecDeque<Unit>| lane.iter().filter_map(Unit::job).collect();
+        let mut all: BTreeSet<JobId> = jobs(&lock(&self.computing).units);
+        all.append(&mut jobs(&lock(&self.awaiting)));
+        all
     }
 
     /// Begins nothing any more, and lets the computing threads end.

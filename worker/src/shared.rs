@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use celeriac_broker_schema::{Broker, JobId, LeaseId};
 use tokio::sync::Notify;
 
-use crate::attempt::Running;
+use crate::attempt::{Running, release};
 use crate::clock::RedisClock;
 use crate::config::WorkerConfig;
 use crate::lanes::Lanes;
-use crate::outbox::Outbox;
+use crate::outbox::{Ended, Outbox};
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, Tasks};
 use crate::unit::Epoch;
@@ -107,8 +107,11 @@ impl Shared {
         self.lost.load(Ordering::Acquire) >= u64::from(epoch)
     }
 
-    /// Asks the chunks of a job that is over to stop.
+    /// Asks the chunks of a job that is over to stop, and gives up those that have not begun.
     pub(crate) fn job_over(&self, job: JobId) {
+        for unit in self.lanes.take_job(job) {
+            self.outbox.push(Ended::before_it_began(&unit, release(&unit, false)), true);
+        }
         self.cancel(CancelReason::Requested, |running| running.unit.job() == Some(job));
     }
 
@@ -128,5 +131,86 @@ impl Shared {
 
     pub(crate) fn enter(&self, slot: usize, running: Option<Arc<Running>>) {
         *self.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use celeriac_broker_schema::script::{Delivery, Ending, Run, RunField};
+    use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
+
+    use super::*;
+    use crate::outbox::How;
+    use crate::task::Registry;
+    use crate::unit::{ChunkRun, JobPlan, Unit, Work};
+
+    fn shared() -> Shared {
+        // Nothing here speaks to it.
+        let broker = Broker::new(RedisConfig::new("redis://127.0.0.1:1")).expect("a URL");
+        let clock = RedisClock::new(Timestamp(1));
+        let tasks = Registry::new(()).build();
+        Shared::new(broker, tasks, WorkerConfig::default(), clock, LeaseId::new(), Shutdown::new())
+    }
+
+    fn run(job: JobId) -> ChunkRun {
+        let spec = r#"{"v":1,"chunk":{"v":1,"task":"t","args":null},"chunks":4}"#;
+        let plan = JobPlan::read(spec).expect("a description");
+        let run = Run {
+            field: RunField::of(job, 0, 4),
+            job,
+            lo: 0,
+            hi: 4,
+            attempt: 1,
+            queue: "default".into(),
+            spec: spec.into(),
+            history: String::new(),
+        };
+        ChunkRun { run, job: Arc::new(plan) }
+    }
+
+    /// A task that is no chunk, and chunks of both jobs.
+    fn buffer(shared: &Shared, jobs: [JobId; 2]) {
+        let task = Delivery {
+            id: TaskId::new(Timestamp(1)),
+            record: Vec::new(),
+            queue: "default".into(),
+            history: String::new(),
+            input: None,
+        };
+        let unit = |work| Unit { epoch: 1, work };
+        let chunk = |job, index| unit(Work::Chunk { run: Arc::new(run(job)), index });
+        let [over, other] = jobs;
+        shared.lanes.push_to_await(vec![
+            chunk(over, 0),
+            unit(Work::Task(Box::new(task))),
+            chunk(other, 0),
+            chunk(over, 1),
+        ]);
+        shared.lanes.push_to_compute(vec![chunk(over, 2), chunk(other, 1), chunk(over, 3)]);
+    }
+
+    #[test]
+    fn chunks_of_a_job_that_is_over_are_not_begun() {
+        let shared = shared();
+        let jobs = [TaskId::new(Timestamp(1)).job(), TaskId::new(Timestamp(1)).job()];
+        buffer(&shared, jobs);
+
+        shared.job_over(jobs[0]);
+
+        assert_eq!(shared.lanes.jobs(), [jobs[1]].into());
+        assert_eq!((shared.lanes.buffered(), shared.outbox.len()), (3, 4));
+        let given_up: Vec<u64> = shared.outbox.take().iter().map(index_of).collect();
+        assert_eq!(given_up, [3, 2, 1, 0], "neighbours follow each other and are told as one");
+    }
+
+    fn index_of(ended: &Ended) -> u64 {
+        assert!(ended.frees);
+        match &ended.how {
+            How::Told(_, ending) => match &**ending {
+                Ending::ChunksReleased { lo, .. } => *lo,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
     }
 }

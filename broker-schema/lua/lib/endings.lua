@@ -3,14 +3,14 @@
 -- Applies the endings of ARGV from `at` on, for the lease that holds `inflight`. Appends what was
 -- not held to `stale`, and chunks whose numbers do not fit to `refused`.
 local function apply_endings(at, inflight, now, stale, refused)
-  -- The place a held task came from, or nil (noted as stale).
+  -- The place a held task came from, and when it expires or ''; or nil (noted as stale).
   local function place_of(id)
     local value = call('HGET', inflight, id)
     if not value then
       stale[#stale + 1] = id
       return nil
     end
-    return string.match(value, '^%d+:%d+:(%d):([^:]+)')
+    return string.match(value, '^%d+:%d+:(%d):([^:]+):?(%d*)')
   end
 
   local function wait_until_due(priority, queue, id, delay)
@@ -49,10 +49,12 @@ local function apply_endings(at, inflight, now, stale, refused)
     ring(queue)
   end
 
-  local function release(id)
-    local priority, queue = place_of(id)
+  local function release(id, begun)
+    local priority, queue, expires = place_of(id)
     if not priority then return end
     call('HDEL', inflight, id)
+    -- What has begun does not expire any more.
+    if expires ~= '' and begun == '0' then call('ZADD', EXPIRY, expires, id) end
     local _, crashes = history_counts(call('HGET', HISTORY, id))
     hand_back(queue, priority, id, crashes)
   end
@@ -227,7 +229,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     elseif tag == 'F' then
       fail(text(), text(), text(), text())
     elseif tag == 'L' then
-      release(text())
+      release(text(), text())
     elseif tag == 'CS' then
       local field, lo, hi, count, deltas = text(), number(), number(), number(), {}
       for i = 1, 3 * count do deltas[i] = text() end

@@ -15,7 +15,7 @@ end
 -- All that a lease holds, in the form in which `take` gives it.
 local function holdings(lease)
   local held = call('HGETALL', inflight_key(lease))
-  local groups, runs = {}, {}
+  local groups, runs, described = {}, {}, {}
   for i = 1, #held, 2 do
     local id = held[i]
     local attempt, _, priority, queue = string.match(held[i + 1], '^(%d+):(%d+):(%d):([^:]+)')
@@ -27,8 +27,12 @@ local function holdings(lease)
       else
         local job, index = string.match(id, '^(%x+):(%d+)')
         local text = job and not range_of(id) and call('HGET', job_history_key(job), index)
-        local spec = job and call('HGET', job_key(job), 'spec')
-        if spec then runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '' } end
+        -- The description of a job is given once.
+        local spec = job and (described[job] and '' or call('HGET', job_key(job), 'spec'))
+        if spec then
+          described[job] = true
+          runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '' }
+        end
       end
     end
   end

@@ -54,6 +54,20 @@ local function settle()
     if tonumber(keep) > 0 then call('SET', RESULT .. id, outcome, 'PX', keep) end
   end
 
+  -- A task that was not started in time ends; its outcome is returned. What waited of it in lists is
+  -- dropped when it is met.
+  local function expire_task(id, now)
+    call('ZREM', EXPIRY, id)
+    local outcome = '{"v":1,"state":"expired","ended":' .. now .. '}'
+    if call('HDEL', TASKS, id) == 1 then
+      forget({ id })
+      call('HINCRBY', STATS, 'expired', 1)
+      keep_outcome(id, outcome, KEEP_MS)
+      tell_watchers({ id })
+    end
+    return outcome
+  end
+
   -- Keeps a final failure for people to look at and revive; the oldest leave in small bites.
   local function bury(id, record, outcome, now)
     call('ZADD', DEAD, now, id)
@@ -172,6 +186,7 @@ local function settle()
     tell_watchers = tell_watchers,
     forget = forget,
     keep_outcome = keep_outcome,
+    expire_task = expire_task,
     history_add = history_add,
     history_json = history_json,
     end_job = end_job,

@@ -11,22 +11,12 @@ local FAIR_LEAST = 4
 local FIRST_BITE = 16
 local MOST_BYTES = 4194304
 
-local function expire_task(id, now)
-  call('ZREM', EXPIRY, id)
-  if call('HDEL', TASKS, id) == 1 then
-    settle().forget({ id })
-    call('HINCRBY', STATS, 'expired', 1)
-    settle().keep_outcome(id, '{"v":1,"state":"expired","ended":' .. now .. '}', KEEP_MS)
-    settle().tell_watchers({ id })
-  end
-end
-
 -- Ends up to `limit` tasks that expired before they were started. `head`: the first of them with
 -- its time.
 local function expire(now, head, limit)
   if not head[2] or tonumber(head[2]) > now then return end
   for _, id in ipairs(call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, limit)) do
-    expire_task(id, now)
+    settle().expire_task(id, now)
   end
 end
 
@@ -41,6 +31,17 @@ end
 local chunks_made
 local function chunk_takers()
   if chunks_made then return chunks_made end
+
+  -- The description of a job, once in each reply: '' says that it was given before.
+  local described = {}
+  local function spec_once(catch, job)
+    if described[job] then return '' end
+    described[job] = true
+    local spec = call('HGET', job_key(job), 'spec')
+    catch.bytes = catch.bytes + #spec
+    if catch.bytes > MOST_BYTES then catch.shared = true end
+    return spec
+  end
 
   -- The first chunk in [lo, hi) that is neither settled nor out, and the end of the open stretch
   -- from there, at most `want` long. Bitmaps always have their full length (see enqueue_range).
@@ -77,8 +78,7 @@ local function chunk_takers()
   -- that is left of it, if any.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
-    if state ~= 'running' then return 0 end
+    if call('HGET', job_key(job), 'state') ~= 'running' then return 0 end
     local fair = fair_share(hi - lo)
     if fair < math.min(want, hi - lo) then catch.shared = true end
     local first, last = open_stretch(job, lo, hi, math.min(want, fair))
@@ -91,7 +91,7 @@ local function chunk_takers()
     local field = range_element(job, first, last, 0)
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
     local runs = catch.runs
-    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec, '' }
+    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '' }
     return last - first, rest
   end
 
@@ -99,14 +99,13 @@ local function chunk_takers()
   local function take_chunk(catch, place, id)
     local job, index = string.match(id, '^(%x+):(%d+)$')
     if not job then return 0 end
-    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
-    if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
+    if call('HGET', job_key(job), 'state') ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
     local text = call('HGET', job_history_key(job), index)
     local failures, crashes = history_counts(text)
     local attempt = failures + crashes + 1
     hold(catch, id, attempt .. place.tail .. ':1')
     local runs = catch.runs
-    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec, text or '' }
+    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '' }
     return 1
   end
 
@@ -124,23 +123,28 @@ local function column(key, ids)
   return any and found or ''
 end
 
--- Drops from a group what expired while it waited; from now on the others cannot expire.
+-- Drops from a group what expired while it waited; from now on the others cannot expire, unless
+-- they are handed back before they begin: hence their times are returned, too.
 local function without_expired(ids, records, now)
-  local kept_ids, kept_records = {}, {}
+  local kept_ids, kept_records, expires = {}, {}, {}
   for i, score in ipairs(call('ZMSCORE', EXPIRY, unpack(ids))) do
     if score and tonumber(score) <= now then
-      expire_task(ids[i], now)
+      settle().expire_task(ids[i], now)
     else
-      if score then call('ZREM', EXPIRY, ids[i]) end
       kept_ids[#kept_ids + 1], kept_records[#kept_records + 1] = ids[i], records[i]
+      if score then
+        call('ZREM', EXPIRY, ids[i])
+        expires[#kept_ids] = score
+      end
     end
   end
-  return kept_ids, kept_records
+  return kept_ids, kept_records, expires
 end
 
 -- Notes a group of tasks of one place in flight. Returns their number.
 local function hold_group(catch, place, ids, records, now)
-  if catch.may_expire and #ids > 0 then ids, records = without_expired(ids, records, now) end
+  local expires
+  if catch.may_expire and #ids > 0 then ids, records, expires = without_expired(ids, records, now) end
   if #ids == 0 then return 0 end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
@@ -150,6 +154,7 @@ local function hold_group(catch, place, ids, records, now)
       local failures, crashes = history_counts(histories[i])
       value = (failures + crashes + 1) .. place.tail
     end
+    if expires and expires[i] then value = value .. ':' .. expires[i] end
     held[n + 1], held[n + 2] = id, value
     n = n + 2
   end

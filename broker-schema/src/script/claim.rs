@@ -1,5 +1,6 @@
 //! `claim`: ready tasks and chunks for a lease, and the form in which they are delivered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use redis::{Cmd, Value};
@@ -97,6 +98,11 @@ pub struct Delivery {
 pub struct RunField(Arc<str>);
 
 impl RunField {
+    /// The name of chunks `lo..hi` of a job.
+    pub fn of(job: JobId, lo: u64, hi: u64) -> Self {
+        Self(format!("{job}:{lo}-{hi}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -200,6 +206,7 @@ fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
 
 fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
     let mut found = Vec::with_capacity(runs.len());
+    let mut specs: HashMap<JobId, Arc<str>> = HashMap::new();
     while !runs.is_empty() {
         let mut run = runs.array("run")?;
         let field = run.text("field")?;
@@ -208,7 +215,12 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
         let attempt = u32::try_from(run.number("attempt")?).unwrap_or(u32::MAX);
         let queue = run.text("queue")?.into();
         run.number("priority")?;
-        let spec = run.text("spec")?.into();
+        // The description of a job comes with the first of its runs.
+        let spec = run.text("spec")?;
+        if !spec.is_empty() {
+            specs.insert(job, spec.into());
+        }
+        let spec = specs.get(&job).ok_or_else(|| run.error(format!("no spec of {job}")))?.clone();
         let history = run.text("history")?;
         found.push(Run {
             field: RunField(field.into()),

@@ -53,6 +53,8 @@ pub enum Ending {
     Released {
         /// The task.
         id: TaskId,
+        /// Whether it was run. If not, it may still expire.
+        begun: bool,
     },
     /// Chunks `lo..hi` of a run succeeded.
     ChunksSucceeded {
@@ -145,8 +147,8 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         Ending::Failed { id, outcome, keep_ms, failure } => {
             command.arg("F").arg(id.to_string()).arg(outcome).arg(bounded(*keep_ms)).arg(failure);
         }
-        Ending::Released { id } => {
-            command.arg("L").arg(id.to_string());
+        Ending::Released { id, begun } => {
+            command.arg("L").arg(id.to_string()).arg(u8::from(*begun));
         }
         Ending::ChunksSucceeded { run, lo, hi, deltas } => {
             command.arg("CS").arg(run.as_str()).arg(*lo).arg(*hi).arg(deltas.len());

@@ -69,12 +69,23 @@ pub(crate) async fn inspect(
     id: TaskId,
     delayed_in: Option<&str>,
 ) -> Result<Found, BrokerError> {
-    let mut command = INSPECT.command(keys.prefix());
-    command.arg(id.to_string());
-    command.arg(delayed_in.map(|place| format!("{place}:{id}")).unwrap_or_default());
-    let mut reply = Reply::new(INSPECT.name, connections.run(&INSPECT, &command).await?)?;
-    let kind = reply.text("kind")?;
-    match kind.as_str() {
+    let member = delayed_in.map(|place| format!("{place}:{id}")).unwrap_or_default();
+    // One call looks at a page of leases; the search for the holder goes on from there.
+    let mut search = vec!["0".to_owned()];
+    loop {
+        let mut command = INSPECT.command(keys.prefix());
+        command.arg(id.to_string()).arg(&member).arg(&search);
+        let mut reply = Reply::new(INSPECT.name, connections.run(&INSPECT, &command).await?)?;
+        let kind = reply.text("kind")?;
+        if kind != "searching" {
+            return read_found(&kind, reply);
+        }
+        search = reply.array("where to go on")?.texts("cursor or lease")?;
+    }
+}
+
+fn read_found(kind: &str, mut reply: Reply) -> Result<Found, BrokerError> {
+    match kind {
         "unknown" => Ok(Found::Unknown),
         "ended" => Ok(Found::Ended(reply.text("outcome")?)),
         "task" | "chunk" => {

@@ -1,5 +1,7 @@
 //! `watch`: outcomes, and word of those still to come.
 
+use std::time::Duration;
+
 use crate::connection::Connections;
 use crate::error::BrokerError;
 use crate::id::{ClientId, TaskId};
@@ -7,7 +9,7 @@ use crate::keys::Keys;
 use crate::reply::Reply;
 use crate::script::script;
 
-script!(WATCH, "watch", " flags=allow-oom", ["base"]);
+script!(WATCH, "watch", " flags=allow-oom", ["base", "ready", "settle"]);
 
 /// What is known of a task or job that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,9 @@ pub enum Watched {
     Ended(String),
     /// It has not ended; its end will be told.
     Watching,
+    /// As [`Watched::Watching`], but if it is not started within this time it expires, and maybe
+    /// without a worker that tells: ask again then.
+    Expiring(Duration),
     /// It was never enqueued, or its outcome was not kept.
     Unknown,
 }
@@ -42,6 +47,10 @@ pub(crate) async fn watch(
         found.push(match word.as_str() {
             "ended" => Watched::Ended(outcome),
             "watching" => Watched::Watching,
+            "expiring" => {
+                let left = outcome.parse().map_err(|_| pairs.error(format!("time {outcome:?}")))?;
+                Watched::Expiring(Duration::from_millis(left))
+            }
             "unknown" => Watched::Unknown,
             other => return Err(pairs.error(format!("unknown word {other:?}"))),
         });

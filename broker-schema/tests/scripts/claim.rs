@@ -2,6 +2,8 @@
 //!
 //! What comes of lost workers on the way is the matter of `reclaim`.
 
+use std::sync::Arc;
+
 use celeriac_broker_schema::Outcome;
 use celeriac_broker_schema::script::{Claimed, Entry, RangeJob, Start};
 use serde_json::json;
@@ -16,6 +18,7 @@ on_both_servers![
     what_remains_rings_again,
     a_lost_lease_gets_nothing,
     a_repeated_claim_gets_all_it_holds,
+    the_description_of_a_job_is_given_once,
     a_claim_that_comes_late_is_repeated,
     cancelled_tasks_are_skipped,
     more_cancelled_tasks_than_one_call_skips,
@@ -178,6 +181,32 @@ async fn a_repeated_claim_gets_all_it_holds(world: World) {
     assert_eq!(alone.history, format!("1 0\n{ATTEMPT}"));
     assert_eq!(&*alone.spec, spec(4));
     assert_changes!(world, before, {});
+}
+
+async fn the_description_of_a_job_is_given_once(world: World) {
+    world.enqueue_job(&RangeJob { spec: spec(50), ..job("J", 4) }).await;
+    world.enqueue_job(&job("K", 4)).await;
+    world.open("w1").await;
+    let grant = world.claim("w1", 8).await;
+    let [j, k] = &grant.runs[..] else { panic!("{grant:?}") };
+    let one_by_one = [j, k].map(|run| (0..4).map(|index| chunk_retry(run, index, 0)));
+    world.complete("w1", &one_by_one.into_iter().flatten().collect::<Vec<_>>()).await;
+
+    let grant = world.claim("w1", 8).await;
+    let Claimed::Repeated { runs: again, .. } = world.call("w1", 3, &Ask::want(8), None).await
+    else {
+        panic!("the call is repeated")
+    };
+
+    for runs in [grant.runs, again] {
+        assert_eq!(runs.len(), 8);
+        for run in &runs {
+            let expected = if run.job == job_id("J") { spec(50) } else { spec(4) };
+            assert_eq!(*run.spec, *expected);
+            let first = runs.iter().find(|first| first.job == run.job).expect("itself");
+            assert!(Arc::ptr_eq(&first.spec, &run.spec), "it came twice");
+        }
+    }
 }
 
 /// A call that was given up and repeated may still arrive, after the calls that came later.
@@ -567,11 +596,11 @@ async fn a_started_task_does_not_expire(world: World) {
 
     world.claim("w1", 1).await;
 
-    // Nothing is left that could make it expire, also if it comes back.
+    // Nothing is left that could make it expire; only what is in flight tells when it would have.
     assert_changes!(world, before, {
         "expiry": null,
         "ready:default:5": null,
-        "inflight:w1": { "#": "1", "a": "1:now:5:default" },
+        "inflight:w1": { "#": "1", "a": "1:now:5:default:now+60min" },
     });
 }
 

@@ -5,7 +5,7 @@
 mod chunks;
 mod sums;
 
-use celeriac_broker_schema::script::{Claim, Claimed, Ending};
+use celeriac_broker_schema::script::{Claim, Claimed, Ending, Entry, Start};
 use celeriac_broker_schema::{BrokerError, Outcome};
 use serde_json::{Value, json};
 
@@ -23,6 +23,8 @@ on_both_servers![
     a_final_failure_is_kept_for_people,
     the_dead_leave_when_they_are_too_many,
     released_tasks_come_back_to_the_front,
+    what_was_released_before_it_began_may_still_expire,
+    what_was_lost_in_flight_does_not_expire,
     what_waits_again_rings,
     endings_and_a_claim_in_one_call,
     endings_of_what_is_not_held_are_stale,
@@ -242,6 +244,43 @@ async fn released_tasks_come_back_to_the_front(world: World) {
     // No attempt was counted.
     world.claim("w1", 1).await;
     assert_eq!(world.state().await["inflight:w1"]["a"], json!("1:now:5:default"));
+}
+
+async fn what_was_released_before_it_began_may_still_expire(world: World) {
+    let start = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
+    let entries = ["a", "b", "c"].map(|name| Entry { start, ..entry(name) });
+    world.enqueue_all(&entries).await;
+    world.open("w1").await;
+    world.claim("w1", 3).await;
+    let before = world.state().await;
+    assert!(!before.contains_key("expiry"));
+
+    let begun = Ending::Released { id: id("b"), begun: true };
+    world.complete("w1", &[retry("c", 0), begun, released("a")]).await;
+
+    assert_changes!(world, before, {
+        "expiry": { "a": "now+60min" },
+        "history": { "c": format!("1 0\n{ATTEMPT}") },
+        "inflight:w1": { "#": "2", "a": null, "b": null, "c": null },
+        "ready:default:5": ["a", "b", "c"],
+        "stats": { "retried": "1" },
+    });
+    // And so again and again.
+    world.claim("w1", 1).await;
+    assert!(!world.state().await.contains_key("expiry"));
+    world.complete("w1", &[released("a")]).await;
+    assert_eq!(world.state().await["expiry"], json!({ "a": "now+60min" }));
+}
+
+async fn what_was_lost_in_flight_does_not_expire(world: World) {
+    let start = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
+    world.enqueue_all(&[Entry { start, ..entry("a") }]).await;
+
+    world.lose_worker("w1", 1).await;
+
+    let state = world.state().await;
+    assert_eq!(state["ready:default:5"], json!(["a"]));
+    assert!(!state.contains_key("expiry"), "it may have begun");
 }
 
 /// The worker that reports it may not serve that queue any more, or have enough to do.

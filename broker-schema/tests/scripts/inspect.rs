@@ -10,6 +10,8 @@ on_both_servers![
     a_delayed_task_of_any_place,
     a_chunk_in_every_place,
     a_chunk_that_left_its_run_is_not_there,
+    whoever_holds_it_is_found_among_many,
+    what_nobody_holds_is_queued_however_many_there_are,
     chunks_of_an_ended_job,
     chunks_that_never_were,
 ];
@@ -120,6 +122,46 @@ async fn a_chunk_that_left_its_run_is_not_there(world: World) {
     let delayed = chunk(&world, "J", 2).await;
     assert!(matches!(delayed, Whereabouts::Delayed(_)), "{delayed:?}");
     assert!(running(&chunk(&world, "J", 3).await, "w1", 1));
+}
+
+/// So many leases that nobody looks at all of them in one call, and some that hold much.
+async fn crowd(world: &World) {
+    let names: Vec<String> = (0..2_500).map(|n| format!("t{n:05}")).collect();
+    world.enqueue(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for worker in ["w2", "w3", "w4"] {
+        world.open(worker).await;
+        assert_eq!(world.claim(worker, 800).await.tasks.len(), 800);
+    }
+    let mut add = redis::cmd("ZADD");
+    add.arg(world.key("leases"));
+    // They end later than now, and before the others.
+    let end = world.now().await.0 + HOUR_MS / 2;
+    for n in 0..1_500 {
+        add.arg(end).arg(format!("idle{n}"));
+    }
+    world.redis::<()>(&add).await;
+}
+
+async fn whoever_holds_it_is_found_among_many(world: World) {
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 9)).await;
+    world.open("w1").await;
+    for _ in 0..4 {
+        world.claim("w1", 9).await;
+    }
+    crowd(&world).await;
+
+    assert!(running(&task(&world, "a").await.0, "w1", 1));
+    assert!(running(&chunk(&world, "J", 3).await, "w1", 1));
+}
+
+async fn what_nobody_holds_is_queued_however_many_there_are(world: World) {
+    crowd(&world).await;
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 9)).await;
+
+    assert_eq!(task(&world, "a").await.0, Whereabouts::Queued);
+    assert_eq!(chunk(&world, "J", 3).await, Whereabouts::Queued);
 }
 
 async fn chunks_of_an_ended_job(world: World) {

@@ -596,7 +596,7 @@ pub(crate) fn retry(name: &str, delay_ms: u64) -> Ending {
 }
 
 pub(crate) fn released(name: &str) -> Ending {
-    Ending::Released { id: id(name) }
+    Ending::Released { id: id(name), begun: false }
 }
 
 pub(crate) fn chunks_succeeded(run: &Run, lo: u64, hi: u64, deltas: &[Delta]) -> Ending {

@@ -17,6 +17,9 @@ on_both_servers![
     successes_of_one_call_are_told_together,
     a_final_failure_is_told,
     an_expiry_is_told,
+    what_will_expire_says_when,
+    what_is_overdue_expires_when_it_is_asked_for,
+    so_many_expire_in_one_call,
     the_end_of_a_job_is_told,
     the_failure_of_a_job_is_told,
     the_success_of_a_reducer_is_told,
@@ -152,16 +155,95 @@ async fn a_final_failure_is_told(world: World) {
 }
 
 async fn an_expiry_is_told(world: World) {
-    let start = Start { expires_after_ms: Some(0), ..Start::default() };
+    let start = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
     world.enqueue_all(&[Entry { start, ..entry("a") }]).await;
-    let mut told = listen(&world, "c1", &["a"]).await;
+    let mut told = world.broker.subscribe(&client("c1")).await.expect("subscribed");
+    assert!(matches!(watch(&world, "c1", &["a"]).await[0], Watched::Expiring(_)));
 
+    let expiry = world.key("expiry");
+    let mut past = redis::cmd("ZADD");
+    world.redis::<()>(past.arg(expiry).arg("XX").arg(1).arg(id("a").to_string())).await;
     world.reclaim(10).await;
 
     assert_eq!(next(&mut told).await, ["a"]);
     assert!(
         matches!(&watch(&world, "c1", &["a"]).await[0], Watched::Ended(o) if o.contains("expired"))
     );
+}
+
+async fn what_will_expire_says_when(world: World) {
+    let start = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
+    world.enqueue_all(&[Entry { start, ..entry("a") }, entry("b")]).await;
+    let before = world.state().await;
+
+    let found = watch(&world, "c1", &["a", "b"]).await;
+
+    let Watched::Expiring(left) = found[0] else { panic!("{found:?}") };
+    assert!((Duration::from_mins(59)..=Duration::from_hours(1)).contains(&left), "{left:?}");
+    assert_eq!(found[1], Watched::Watching);
+    assert_changes!(world, before, { "watchers": { "a": "c1", "b": "c1" } });
+
+    // Once started it does not expire.
+    world.open("w1").await;
+    world.claim("w1", 1).await;
+    assert_eq!(watch(&world, "c1", &["a"]).await, [Watched::Watching]);
+}
+
+/// There is no worker that would do it.
+async fn what_is_overdue_expires_when_it_is_asked_for(world: World) {
+    let start = Start { expires_after_ms: Some(0), ..Start::default() };
+    let late = Start { delay_ms: Some(HOUR_MS), ..start };
+    world
+        .enqueue_all(&[
+            Entry { start, ..entry("a") },
+            Entry { start: late, ..entry("b") },
+            entry("c"),
+        ])
+        .await;
+    let before = world.state().await;
+
+    let found = watch(&world, "c1", &["a", "b", "a", "c"]).await;
+
+    let expired = |watched: &Watched| matches!(watched, Watched::Ended(o) if o.contains("expired"));
+    assert!(found[..3].iter().all(expired) && found[3] == Watched::Watching, "{found:?}");
+    let outcome = r#"{"v":1,"state":"expired","ended":now}"#;
+    assert_eq!(world.readable(&ended(&found[0])), outcome);
+    assert_changes!(world, before, {
+        "expiry": null,
+        "tasks": { "a": null, "b": null },
+        "result:a": outcome,
+        "result:b": outcome,
+        "expires": { "result:a": true, "result:b": true },
+        "stats": { "expired": "2" },
+        "watchers": { "c": "c1" },
+    });
+    assert_eq!(watch(&world, "c2", &["a"]).await, found[..1]);
+    // Nothing of them is given out.
+    world.open("w1").await;
+    world.delays_pass().await;
+    assert_eq!(world.claim("w1", 10).await.tasks.len(), 1);
+}
+
+async fn so_many_expire_in_one_call(world: World) {
+    let start = Start { expires_after_ms: Some(0), ..Start::default() };
+    let names: Vec<String> = (0..150).map(|n| format!("t{n:05}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let entries: Vec<_> = names.iter().map(|name| Entry { start, ..entry(name) }).collect();
+    world.enqueue_all(&entries).await;
+
+    let first = watch(&world, "c1", &names).await;
+    let second = watch(&world, "c1", &names).await;
+
+    let ended = |found: &[Watched]| found.iter().filter(|w| matches!(w, Watched::Ended(_))).count();
+    assert_eq!((ended(&first), ended(&second)), (100, 150));
+    assert_eq!(first[149], Watched::Expiring(Duration::ZERO));
+}
+
+fn ended(watched: &Watched) -> String {
+    match watched {
+        Watched::Ended(outcome) => outcome.clone(),
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn the_end_of_a_job_is_told(world: World) {

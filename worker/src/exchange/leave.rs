@@ -16,7 +16,7 @@ impl Exchange {
     /// be in front.
     pub(super) fn hand_back(&mut self, most: usize) {
         for unit in self.shared.lanes.take_last(most) {
-            self.shared.outbox.push(Ended::before_it_began(&unit, release(&unit)), true);
+            self.shared.outbox.push(Ended::before_it_began(&unit, release(&unit, false)), true);
         }
     }
 

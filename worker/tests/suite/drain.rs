@@ -32,7 +32,8 @@ async fn what_runs_finishes_and_the_rest_goes_back_in_its_order() {
     let running = many.push(hold_task("running")).await.unwrap();
     let mut waiting = Vec::new();
     for _ in 0..50 {
-        waiting.push(Value::String(many.push(note_task("waiting")).await.unwrap().to_string()));
+        let task = note_task("waiting").expires_after(Duration::from_secs(3_600));
+        waiting.push(Value::String(many.push(task).await.unwrap().to_string()));
     }
     many.finish().await.unwrap();
     stage.heard("running begins").await;
@@ -43,6 +44,7 @@ async fn what_runs_finishes_and_the_rest_goes_back_in_its_order() {
     let given_back = state(&broker).await;
     assert_eq!(given_back["ready:default:5"], Value::Array(waiting));
     assert!(!given_back.contains_key("history"), "an attempt was counted");
+    assert_eq!(given_back["expiry"].as_object().unwrap().len(), 50, "they may still expire");
     stage.open("running");
     assert_eq!(worker.left().await, Summary { succeeded: 201, failed: 0, left_behind: 0 });
     let outcome = producer.handle(running).outcome_within(LONG).await.unwrap();
@@ -64,6 +66,7 @@ async fn what_does_not_finish_in_time_goes_back_uncounted() {
     let tasks = [hold_task("awaits"), spin_task("computes"), stubborn_task("stubborn")];
     let mut handles = Vec::new();
     for task in tasks {
+        let task = task.expires_after(Duration::from_secs(3_600));
         handles.push(producer.enqueue_task(task).await.unwrap());
     }
     stage.heard("awaits begins").await;
@@ -76,7 +79,7 @@ async fn what_does_not_finish_in_time_goes_back_uncounted() {
     assert_eq!(stage.count("computes stops: Stopping"), 1);
     let given_back = state(&broker).await;
     assert_eq!(given_back["ready:default:5"].as_array().unwrap().len(), 3);
-    for key in ["history", "leases", "delayed"] {
+    for key in ["history", "leases", "delayed", "expiry"] {
         assert!(!given_back.contains_key(key), "{given_back:#?}");
     }
     assert!(!given_back.keys().any(|key| key.starts_with("inflight")), "{given_back:#?}");

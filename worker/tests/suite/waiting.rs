@@ -11,6 +11,21 @@ use crate::common::{
 };
 use crate::stage::{Stage, hold_task, note_task};
 
+/// Without a worker there is nobody else to notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_ends_when_the_task_expires_and_no_worker_is_there() {
+    let broker = broker().await;
+    let producer = producer(&broker);
+    let task = note_task("never").expires_after(Duration::from_millis(300));
+    let handle = producer.enqueue_task(task).await.unwrap();
+    let id = handle.id();
+    // Soon: not only when all that is waited for is asked for again.
+    let waited = handle.typed::<String>().result_within(Duration::from_secs(4)).await;
+    assert!(matches!(&waited, Err(ResultError::Expired(expired)) if *expired == id), "{waited:?}");
+    let state = state(&broker).await;
+    assert!(["tasks", "expiry", "watchers"].iter().all(|key| !state.contains_key(*key)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_wait_on_one_subscription() {
     let redis = TestRedis::start().await;
