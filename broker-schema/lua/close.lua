@@ -9,5 +9,5 @@ if held > 1 then return { 'busy', held - 1 } end
 
 -- nothing above writes
 call('ZREM', LEASES, ARGV[1])
-call('DEL', inflight_key(ARGV[1]))
+call('DEL', inflight_key(ARGV[1]), prefix .. 'orders:' .. ARGV[1])
 return { 'ok' }

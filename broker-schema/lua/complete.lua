@@ -1,11 +1,13 @@
 -- complete: report the ends of attempts of one lease, and claim again in the same round trip.
--- from   running                                to  succeeded | delayed | failed | ready
--- also   waiting -> ready | failed (the reducer of a job), and all that claim does
+-- from   running                                to  succeeded | delayed | failed | ready | cancelled
+-- also   waiting -> ready | failed (the reducer of a job), and all that claim does. What would go
+--        on and was asked to be cancelled (see cancel) ends here.
 -- keys   1 prefix
 -- args   1..6 and queues as claim; then the number n of plain successes, n ids, n outcomes,
 --        n retentions (ms); then the other endings, each a tag and its values:
 --        R  id, delay ms, attempt                              retry
 --        F  id, outcome, retention ms, error                   final failure; the outcome holds all
+--        X  id, outcome, retention ms                          cancelled: it was told to stop, and did
 --        L  id, begun (1/0)                                    release: not counted
 --        CS field, lo, hi, number of deltas, (op, name, number)*   chunks lo..hi succeeded
 --        CR field, index, delay ms, attempt                    retry of one chunk

@@ -12,12 +12,19 @@ local queues, jobs = {}, {}
 local names = call('SRANDMEMBER', QUEUES, ARGV[1])
 table.sort(names)
 for _, queue in ipairs(names) do
-  local lengths, extra = {}, 0
+  local numbers, beyond = {}, 0
   for priority = 0, 9 do
-    lengths[priority + 1] = call('LLEN', ready_key(queue, priority))
-    extra = extra + (tonumber(call('HGET', prefix .. 'chunks', queue .. ':' .. priority)) or 0)
+    numbers[priority + 1] = call('LLEN', ready_key(queue, priority))
+    beyond = beyond + (tonumber(call('HGET', prefix .. 'chunks', queue .. ':' .. priority)) or 0)
   end
-  queues[#queues + 1] = { queue, lengths, extra, call('LLEN', suspects_key(queue)) }
+  numbers[11] = call('LLEN', suspects_key(queue))
+  -- Below zero: so many of them were cancelled.
+  for i = 1, 11 do
+    local cancelled = math.min(math.max(-beyond, 0), numbers[i])
+    numbers[i], beyond = numbers[i] - cancelled, beyond + cancelled
+  end
+  local suspects = table.remove(numbers)
+  queues[#queues + 1] = { queue, numbers, math.max(beyond, 0), suspects }
 end
 
 local FIELDS = { 'state', 'spec', 'total', 'done', 'failed', 'retried', 'created', 'started', 'ended',

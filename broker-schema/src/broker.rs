@@ -12,11 +12,12 @@ use crate::id::{ClientId, JobId, LeaseId, TaskId};
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::record::Record;
+use crate::requester::Requester;
 use crate::script::{
-    self, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView, Opened, RangeJob,
-    Reclaimed, Renewed, Snapshot, Watched, Whereabouts, Workers,
+    self, Cancelled, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView, Opened,
+    Order, OrderSeen, RangeJob, Reclaimed, Renewed, Snapshot, Watched, Whereabouts, Workers,
 };
-use crate::subscription::Subscription;
+use crate::subscription::{Notices, Subscription};
 use crate::time::{Timestamp, millis};
 
 /// Access to one namespace on one Redis server. Cheap to clone; clones share their connections.
@@ -173,6 +174,48 @@ impl Broker {
             .await
     }
 
+    /// Ends tasks and jobs that nobody wants any more, and tells the workers of those that run.
+    /// Safe to repeat. Answers in the order of the ids.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; some of them may have been cancelled.
+    pub async fn cancel(
+        &self,
+        ids: &[TaskId],
+        who: &Requester,
+    ) -> Result<Vec<Cancelled>, BrokerError> {
+        script::cancel(&self.inner.connections, &self.inner.keys, ids, who).await
+    }
+
+    /// The stored [`Record`]s of those of these tasks that have not ended, in JSON.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn records(&self, ids: &[TaskId]) -> Result<Vec<Option<String>>, BrokerError> {
+        let mut found = Vec::with_capacity(ids.len());
+        while found.len() < ids.len() {
+            let rest = &ids[found.len()..];
+            let bite = &rest[..rest.len().min(script::RECORDS_BITE)];
+            let Inner { connections, keys, .. } = &*self.inner;
+            let stored = script::records(connections, keys, bite).await?;
+            found.extend(stored.into_iter().map(|record| (!record.is_empty()).then_some(record)));
+        }
+        Ok(found)
+    }
+
+    /// Says what is wanted of the worker that has this lease. Repeating it does no harm.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; the order may have been given.
+    pub async fn order(
+        &self,
+        lease: &LeaseId,
+        order: &Order,
+        who: &Requester,
+    ) -> Result<OrderSeen, BrokerError> {
+        script::order(&self.inner.connections, &self.inner.keys, lease, order, who).await
+    }
+
     /// Ends a lease that holds nothing.
     ///
     /// # Errors
@@ -261,6 +304,22 @@ impl Broker {
             .await
             .map_err(|error| connections.explain("SUBSCRIBE", Failure::after_sending(error)))?;
         Ok(Subscription::new(pubsub))
+    }
+
+    /// Hears at once that something is wanted of a lease. Only a hint: [`Broker::renew`] tells the
+    /// same, and what.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn listen(&self, lease: &LeaseId) -> Result<Notices, BrokerError> {
+        let connections = &self.inner.connections;
+        let mut pubsub = connections.pubsub().await?;
+        let channels = self.inner.keys.told(lease);
+        pubsub
+            .subscribe(&channels[..])
+            .await
+            .map_err(|error| connections.explain("SUBSCRIBE", Failure::after_sending(error)))?;
+        Ok(Notices::new(pubsub))
     }
 
     /// What is known of one task or chunk.

@@ -42,6 +42,12 @@ impl Keys {
     pub fn inflight(&self, lease: &LeaseId) -> String {
         format!("{}inflight:{lease}", self.prefix)
     }
+
+    /// The channels on which a worker hears that something is wanted of it: of its lease, and of
+    /// all workers.
+    pub fn told(&self, lease: &LeaseId) -> [String; 2] {
+        [format!("{}told:{lease}", self.prefix), format!("{}told", self.prefix)]
+    }
 }
 
 /// One row of the key table.
@@ -110,10 +116,37 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "chunks",
         "hash",
-        "<queue>:<priority> → chunks in its ranges beyond the list's length",
-        "enqueue_range, claim, complete, reclaim",
+        "<queue>:<priority> → chunks in its ranges beyond the list's length, less the cancelled tasks in it",
+        "enqueue_range, claim, complete, reclaim, cancel",
         "snapshot",
         "one field per list, bounded by the queues",
+        "never",
+    ),
+    key(
+        "tombstones",
+        "hash",
+        "id of a task that was cancelled in a list → <queue>:<priority> where it is not counted",
+        "cancel",
+        "claim",
+        "claim (met in its list)",
+        "never",
+    ),
+    key(
+        "cancels",
+        "hash",
+        "id of a running task → when, by whom and why it is to be cancelled, JSON",
+        "cancel",
+        "renew, complete, reclaim",
+        "complete, reclaim",
+        "never",
+    ),
+    key(
+        "orders:<lease>",
+        "hash",
+        "what people want of a worker: number, and a JSON object for each kind of order",
+        "order",
+        "renew, order",
+        "close, reclaim",
         "never",
     ),
     key(
@@ -335,10 +368,10 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "stats",
         "hash",
-        "totals: enqueued, succeeded, failed, retried, reclaimed, expired",
-        "enqueue, enqueue_range, complete, reclaim, claim, watch",
+        "totals: enqueued, succeeded, failed, retried, reclaimed, expired, cancelled",
+        "enqueue, enqueue_range, complete, reclaim, claim, watch, cancel",
         "snapshot",
-        "nobody: six numbers",
+        "nobody: seven numbers",
         "never",
     ),
     key(

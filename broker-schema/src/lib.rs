@@ -13,6 +13,7 @@ pub mod limits;
 pub mod name;
 pub mod outcome;
 pub mod record;
+mod requester;
 pub mod retry;
 pub mod state;
 pub mod time;
@@ -36,7 +37,7 @@ pub use broker::{Bell, Broker};
 #[cfg(feature = "client")]
 pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
-pub use subscription::Subscription;
+pub use subscription::{Notice, Notices, Subscription};
 
 pub use error::{BrokerError, InvalidInput};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
@@ -45,7 +46,8 @@ pub use keys::Keys;
 pub use name::{Namespace, Priority, QueueName, TaskName, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
+pub use requester::Requester;
 pub use retry::{Backoff, Decision, RetryPolicy};
 pub use state::State;
 pub use time::Timestamp;
-pub use worker_info::{Progress, RunningTask, WorkerInfo};
+pub use worker_info::{Paused, Progress, RunningTask, WorkerInfo};

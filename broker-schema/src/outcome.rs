@@ -37,6 +37,12 @@ pub struct Outcome {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Timestamp,
+    /// Who cancelled it, if somebody did and said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why it was cancelled, if somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Earlier attempts, and for a failure also the last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,

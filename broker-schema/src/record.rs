@@ -26,6 +26,9 @@ pub struct TaskOptions {
     pub retry: RetryPolicy,
     /// The longest time an attempt may run, in milliseconds. None: as long as it wants.
     pub timeout_ms: Option<u64>,
+    /// After how many milliseconds an attempt is told that its time is nearly over, so that it may
+    /// save what it has and end. None: it is not told.
+    pub soft_timeout_ms: Option<u64>,
     /// For how long its outcome is kept, in milliseconds. 0: not at all.
     pub keep_ms: u64,
 }
@@ -37,6 +40,7 @@ impl Default for TaskOptions {
             priority: Priority::default(),
             retry: RetryPolicy::default(),
             timeout_ms: None,
+            soft_timeout_ms: None,
             keep_ms: DEFAULT_KEEP_MS,
         }
     }
@@ -78,6 +82,9 @@ pub struct Record<'a> {
     /// Time-out of an attempt in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+    /// When an attempt is told that its time is nearly over, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_timeout_ms: Option<u64>,
     /// Retention of the outcome in milliseconds, if not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
@@ -115,6 +122,7 @@ impl<'a> Record<'a> {
             retries: unless(options.retry.retries, &default.retries),
             backoff: unless(options.retry.backoff, &default.backoff),
             timeout_ms: options.timeout_ms,
+            soft_timeout_ms: options.soft_timeout_ms,
             keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
         }
     }
@@ -157,6 +165,7 @@ impl<'a> Record<'a> {
             priority: self.priority.unwrap_or_default(),
             retry: self.retry(),
             timeout_ms: self.timeout_ms,
+            soft_timeout_ms: self.soft_timeout_ms,
             keep_ms: self.keep_ms.unwrap_or(default.keep_ms),
         }
     }
@@ -189,6 +198,7 @@ mod tests {
             priority: Priority::HIGHEST,
             retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
             timeout_ms: Some(1_500),
+            soft_timeout_ms: Some(1_000),
             keep_ms: 0,
         };
         for options in [options, TaskOptions::default()] {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use redis::Msg;
 
-use crate::id::TaskId;
+use crate::id::{JobId, TaskId};
 
 /// The messages for one client: ids of tasks that ended.
 pub struct Subscription {
@@ -28,5 +28,38 @@ impl Subscription {
         let message = self.messages.next().await?;
         let payload: String = message.get_payload().unwrap_or_default();
         Some(payload.split(' ').filter_map(|id| id.parse().ok()).collect())
+    }
+}
+
+/// A word to a worker that something is wanted of it; the renewal of its lease says what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// For its lease: tasks to cancel, or orders.
+    Lease,
+    /// For all that run chunks of this job: it is over.
+    Job(JobId),
+}
+
+/// The notices for one lease.
+pub struct Notices {
+    messages: Pin<Box<dyn Stream<Item = Msg> + Send>>,
+}
+
+impl std::fmt::Debug for Notices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Notices")
+    }
+}
+
+impl Notices {
+    pub(crate) fn new(pubsub: redis::aio::PubSub) -> Self {
+        Self { messages: Box::pin(pubsub.into_on_message()) }
+    }
+
+    /// The next notice; None when the connection is gone. Nothing is lost when this is dropped.
+    pub async fn next(&mut self) -> Option<Notice> {
+        let message = self.messages.next().await?;
+        let payload: String = message.get_payload().unwrap_or_default();
+        Some(payload.parse().map_or(Notice::Lease, Notice::Job))
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::requester::Requester;
 use crate::time::Timestamp;
 
 /// A worker's description of itself.
@@ -25,6 +26,12 @@ pub struct WorkerInfo {
     pub buffered: u32,
     /// Whether it takes nothing new and will leave.
     pub draining: bool,
+    /// Since when it takes nothing new because somebody said so, and who that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+    /// The number of the last order of its lease that it has taken up; 0 if there was none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub order: u64,
     /// When it began (Redis time).
     pub started: Timestamp,
     /// Attempts that ended well since then.
@@ -40,6 +47,20 @@ pub struct WorkerInfo {
     pub running: Vec<RunningTask>,
 }
 
+/// Why a worker takes nothing new.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Since when (Redis time).
+    pub at: Timestamp,
+    /// By whom, and why.
+    #[serde(flatten)]
+    pub who: Requester,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// A task that a worker runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunningTask {
@@ -51,6 +72,10 @@ pub struct RunningTask {
     pub attempt: u32,
     /// Since when it runs (Redis time).
     pub since: Timestamp,
+    /// Since when it goes on although it was told to stop and its time to do so is over (Redis
+    /// time). What it was is settled; it only keeps its slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wedged: Option<Timestamp>,
     /// How far it is, if it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
-use celeriac_broker_schema::script::{Entry, Found, Run, Start, Whereabouts};
+use celeriac_broker_schema::script::{Ending, Entry, Found, Order, Run, Start, Whereabouts};
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
-use celeriac_broker_schema::{Outcome, State, TaskId, UniqueKey};
+use celeriac_broker_schema::{Outcome, Requester, State, TaskId, UniqueKey};
 
 use crate::support::*;
 
@@ -91,6 +91,7 @@ async fn every_row_is_visited() {
         match row.script {
             "enqueue" | "enqueue_range" => visit_enqueue(&visit).await,
             "claim" => visit_claim(&visit).await,
+            "cancel" => visit_cancel_by_people(&visit).await,
             "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
             "complete" => visit_complete(&visit).await,
             "reclaim" => visit_reclaim(&visit).await,
@@ -161,6 +162,10 @@ async fn visit_complete(visit: &Visit) {
         "retry now" => retry("a", 0),
         "fail" => failed("a"),
         "release" => released("a"),
+        "stop as told to" => {
+            let outcome = r#"{"v":1,"state":"cancelled","ended":1}"#.to_owned();
+            Ending::Cancelled { id: id("a"), outcome, keep_ms: HOUR_MS }
+        }
         _ => unknown(&visit.row),
     };
     visit.check(id("a"), visit.end(ending)).await;
@@ -188,8 +193,45 @@ async fn visit_cancel(visit: &Visit) {
     visit.check(TaskId::of_chunk(job_id("J"), index), visit.end(chunk_failed(&run, 0))).await;
 }
 
+async fn visit_cancel_by_people(visit: &Visit) {
+    let world = &visit.world;
+    let (id, wanted) = match visit.row.from {
+        Some(State::Waiting) => {
+            world.enqueue_job(&job_to_reduce("J", 1)).await;
+            (id("J"), id("J"))
+        }
+        Some(State::Delayed) => {
+            world.enqueue_all(&[delayed("a", HOUR_MS)]).await;
+            (id("a"), id("a"))
+        }
+        Some(State::Ready) => {
+            world.enqueue(&["a"]).await;
+            (id("a"), id("a"))
+        }
+        Some(State::Running) => {
+            visit.given_run().await;
+            (TaskId::of_chunk(job_id("J"), 2), id("J"))
+        }
+        _ => unknown(&visit.row),
+    };
+    let cancel = async || {
+        world.broker.cancel(&[wanted], &Requester::default()).await.expect("an answer");
+    };
+    visit.check(id, cancel()).await;
+}
+
 async fn visit_reclaim(visit: &Visit) {
     let world = &visit.world;
+    if visit.row.event == "worker lost, and cancelled" {
+        world.enqueue(&["a"]).await;
+        world.open_doomed("w9").await;
+        world.claim("w9", 1).await;
+        world.broker.cancel(&[id("a")], &Requester::default()).await.expect("an answer");
+        let reclaim = async || {
+            world.reclaim_lost(3).await;
+        };
+        return visit.check(id("a"), reclaim()).await;
+    }
     let lost = match visit.row.event {
         "worker lost" => {
             world.enqueue(&["a"]).await;
@@ -260,6 +302,12 @@ async fn given_a_busy_namespace(world: &World) {
     // Somebody waits for something, and watches a moment.
     world.broker.watch(&client("c1"), &[id("c")]).await.expect("watched");
     world.claim_as("w3", Ask::want(1).from(&["nothing"])).await;
+    // One is cancelled in its list, one while it runs; and something is wanted of a worker.
+    world.enqueue_all(&[entry_in("y1", "y", 5), entry_in("y2", "y", 5)]).await;
+    world.claim_as("w3", Ask::want(1).without_suspects().from(&["y"])).await;
+    let nobody = Requester::default();
+    world.broker.cancel(&["y1", "y2"].map(id), &nobody).await.expect("an answer");
+    world.broker.order(&lease("w3"), &Order::Pause, &nobody).await.expect("an answer");
     // A lost worker is being emptied.
     world.enqueue(&["x1", "x2", "x3", "x4"]).await;
     world.open_doomed("w4").await;

@@ -44,6 +44,7 @@ fn full_options() -> TaskOptions {
         priority: Priority::HIGHEST,
         retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
         timeout_ms: Some(1_500),
+        soft_timeout_ms: None,
         keep_ms: 0,
     }
 }
@@ -70,6 +71,16 @@ fn a_record_with_all_options() {
     let read = Record::decode(stored).expect("a record");
     assert_eq!((&*read.task, read.args.get()), ("mail/send.v2", ARGS));
     assert_eq!(read.options(), full_options());
+}
+
+#[test]
+fn a_record_with_a_soft_timeout() {
+    let stored = golden!("record_soft_timeout");
+    let (name, args) = ("t".parse().expect("a name"), raw("1"));
+    let options = TaskOptions { soft_timeout_ms: Some(900), ..TaskOptions::default() };
+
+    assert_eq!(Record::new(&name, &args, &options).encode().as_deref(), Ok(stored));
+    assert_eq!(Record::decode(stored).expect("a record").options(), options);
 }
 
 #[test]
@@ -176,6 +187,8 @@ fn an_outcome_of_a_success() {
         worker: Some("00c0ffee00c0fff0".to_owned()),
         started: Some(Timestamp(1_732_190_040_000)),
         ended: Timestamp(1_732_190_041_000),
+        by: None,
+        why: None,
         attempts: vec![failed_attempt(), lost_attempt()],
     };
 
@@ -196,6 +209,8 @@ fn an_outcome_of_a_failure() {
         worker: Some("00c0ffee00c0ffee".to_owned()),
         started: Some(Timestamp(1_732_190_000_123)),
         ended: Timestamp(1_732_190_001_623),
+        by: None,
+        why: None,
         attempts: vec![Attempt { retry_in_ms: None, ..failed_attempt() }],
     };
 
@@ -223,6 +238,9 @@ fn outcomes_that_scripts_write() {
     let done = read(golden!("outcome_job_succeeded"));
     assert_eq!(done.result.as_deref().map(RawValue::get), Some(r#"{"area":0.5,"hits":-7}"#));
     assert_eq!(read(golden!("outcome_expired")).state, State::Expired);
+    let cancelled = read(golden!("outcome_cancelled"));
+    assert_eq!(cancelled.state, State::Cancelled);
+    assert_eq!((cancelled.by.as_deref(), cancelled.why.as_deref()), (Some("ada"), Some("a typo")));
 }
 
 /// Within one version fields may be added: who does not know them ignores them.

@@ -28,7 +28,9 @@ local function apply_endings(at, inflight, now, stale, refused)
     local text = call('HGET', HISTORY, id)
     local failures, crashes = history_counts(text)
     call('HDEL', inflight, id)
-    call('HSET', HISTORY, id, settle().history_add(text, failures + 1, crashes, entry))
+    text = settle().history_add(text, failures + 1, crashes, entry)
+    if ends_as_cancelled(id, text, now) then return end
+    call('HSET', HISTORY, id, text)
     call('HINCRBY', STATS, 'retried', 1)
     wait_until_due(priority, queue, id, delay)
   end
@@ -37,6 +39,12 @@ local function apply_endings(at, inflight, now, stale, refused)
     if not place_of(id) then return end
     call('HDEL', inflight, id)
     settle().fail_task(id, outcome, failure, keep, now)
+  end
+
+  local function cancel(id, outcome, keep)
+    if not place_of(id) then return end
+    call('HDEL', inflight, id)
+    settle().cancel_task(id, outcome, keep, now)
   end
 
   -- To the front again; what was a suspect stays one.
@@ -53,9 +61,11 @@ local function apply_endings(at, inflight, now, stale, refused)
     local priority, queue, expires = place_of(id)
     if not priority then return end
     call('HDEL', inflight, id)
+    local text = call('HGET', HISTORY, id)
+    if ends_as_cancelled(id, text, now) then return end
     -- What has begun does not expire any more.
     if expires ~= '' and begun == '0' then call('ZADD', EXPIRY, expires, id) end
-    local _, crashes = history_counts(call('HGET', HISTORY, id))
+    local _, crashes = history_counts(text)
     hand_back(queue, priority, id, crashes)
   end
 
@@ -228,6 +238,8 @@ local function apply_endings(at, inflight, now, stale, refused)
       retry(text(), text(), text())
     elseif tag == 'F' then
       fail(text(), text(), text(), text())
+    elseif tag == 'X' then
+      cancel(text(), text(), text())
     elseif tag == 'L' then
       release(text(), text())
     elseif tag == 'CS' then

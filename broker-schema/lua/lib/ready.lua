@@ -4,7 +4,8 @@
 --   <job>:<lo>-<hi>    a range of chunks, lo included, hi not; `+<crashes>` follows when
 --                      workers were lost with it
 -- The hash `chunks` counts how many chunks the ranges of a list hold beyond the elements
--- themselves, so that the depth of a queue is known without reading its lists.
+-- themselves, less the tasks in it that were cancelled, so that the depth of a queue is known
+-- without reading its lists.
 
 local function ready_key(queue, priority) return prefix .. 'ready:' .. queue .. ':' .. priority end
 local function suspects_key(queue) return prefix .. 'suspects:' .. queue end
@@ -42,6 +43,17 @@ end
 local function push_back(queue, priority, element)
   call('RPUSH', ready_key(queue, priority), element)
   count_chunks(queue, priority, extra_chunks(element))
+end
+
+-- An element was taken off its list, and its task is over. If it was cancelled there, it was not
+-- counted any more (see cancel); that is made good, since now it is not in the list either.
+local function drop_over(element)
+  local tombstones = prefix .. 'tombstones'
+  local list = call('HGET', tombstones, element)
+  if list then
+    call('HDEL', tombstones, element)
+    call('HINCRBY', prefix .. 'chunks', list, 1)
+  end
 end
 
 -- Moves up to `limit` due elements from `delayed` to the back of their lists. `head`: the earliest

@@ -49,6 +49,7 @@ local function way_back()
     local failures, crashes = history_counts(text)
     crashes = crashes + 1
     text = S.history_add(text, failures, crashes, lost_entry(attempt, lease, claimed, now))
+    if not job and ends_as_cancelled(id, text, now) then return end
     if crashes < limit then
       call('HSET', key, field, text)
       put_back(queue, priority, id, crashes >= 2)
@@ -158,6 +159,7 @@ local function reclaim(now, own, heads, limit, crash_limit)
     local lease = heads[i]
     if lease ~= own and tonumber(heads[i + 1]) <= now then
       call('ZREM', LEASES, lease)
+      call('DEL', prefix .. 'orders:' .. lease)
       if call('EXISTS', inflight_key(lease)) == 1 then
         call('RENAME', inflight_key(lease), prefix .. 'orphan:' .. lease)
         call('RPUSH', prefix .. 'orphans', lease)

@@ -17,6 +17,7 @@ local function settle()
   local DEAD_TASKS = prefix .. 'dead:tasks'
   local JOBS_OPEN = prefix .. 'jobs:open'
   local JOBS_ENDED = prefix .. 'jobs:ended'
+  local CANCELS = prefix .. 'cancels'
   -- Dead tasks are kept for people to look at, bounded by number and by age (30 days).
   local DEAD_MAX = 10000
   local DEAD_AGE_MS = 2592000000
@@ -48,6 +49,7 @@ local function settle()
   -- Tasks leave for good, however they ended: what is kept beside their records goes, too.
   local function forget(ids)
     if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
+    if call('EXISTS', CANCELS) == 1 then each_bite('HDEL', CANCELS, ids) end
   end
 
   local function keep_outcome(id, outcome, keep)
@@ -182,7 +184,28 @@ local function settle()
     end
   end
 
+  -- A task ends because somebody said so. `outcome` holds all of it.
+  local function cancel_task(id, outcome, keep, now)
+    call('HDEL', TASKS, id)
+    forget({ id })
+    call('HINCRBY', STATS, 'cancelled', 1)
+    if call('HDEL', INPUTS, id) == 1 then
+      keep = call('HGET', job_key(id), 'keep') or KEEP_MS
+      end_job(id, 'cancelled', now, keep)
+    end
+    keep_outcome(id, outcome, keep)
+    tell_watchers({ id })
+  end
+
+  -- The outcome of a task that no worker ended. `note`: who and why, as the rest of an object.
+  local function cancelled_outcome(note, text, now)
+    local attempts = text and ',"attempts":' .. history_json(text) or ''
+    return '{"v":1,"state":"cancelled","ended":' .. now .. note .. attempts .. '}'
+  end
+
   settle_made = {
+    cancel_task = cancel_task,
+    cancelled_outcome = cancelled_outcome,
     tell_watchers = tell_watchers,
     forget = forget,
     keep_outcome = keep_outcome,
@@ -195,4 +218,17 @@ local function settle()
     fail_task = fail_task,
   }
   return settle_made
+end
+
+-- A task that would go on, and was asked for meanwhile to be cancelled, ends here: what was asked
+-- of a running task outlives its worker. `text`: its history. Returns whether it has ended.
+local cancels_exist
+local function ends_as_cancelled(id, text, now)
+  local CANCELS = prefix .. 'cancels'
+  if cancels_exist == nil then cancels_exist = call('EXISTS', CANCELS) == 1 end
+  local flag = cancels_exist and call('HGET', CANCELS, id)
+  if not flag then return false end
+  local keep, note = string.match(flag, '^{"at":%d+,"keep":(%d+)(.*)}$')
+  settle().cancel_task(id, settle().cancelled_outcome(note, text, now), keep, now)
+  return true
 end

@@ -194,7 +194,9 @@ local function take_elements(catch, place, popped, want, now)
       back[#back + 1] = rest
       count_chunks(place.queue, place.priority, (rest and extra_chunks(rest) or 0) - extra_chunks(element))
     else
-      chunks = chunks + chunk_takers().take_chunk(catch, place, element)
+      local taken = chunk_takers().take_chunk(catch, place, element)
+      if taken == 0 then drop_over(element) end
+      chunks = chunks + taken
     end
   end
   for i = #back, 1, -1 do call('LPUSH', place.list, back[i]) end
@@ -251,6 +253,7 @@ local function take_suspect(catch, queue, now)
       if rest then call('LPUSH', suspects_key(queue), priority .. ':' .. rest) end
     else
       taken = chunk_takers().take_chunk(catch, place, element)
+      if taken == 0 then drop_over(element) end
     end
     if taken > 0 then return taken end
   end

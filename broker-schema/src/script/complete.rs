@@ -49,6 +49,15 @@ pub enum Ending {
         /// The [`crate::TaskFailure`] alone, in JSON.
         failure: String,
     },
+    /// The task stopped because somebody cancelled it.
+    Cancelled {
+        /// The task.
+        id: TaskId,
+        /// Its [`crate::Outcome`], in JSON.
+        outcome: String,
+        /// For how long the outcome is kept, in milliseconds. 0: not at all.
+        keep_ms: u64,
+    },
     /// The task was not run, or may run again as if it had not been: no attempt is counted.
     Released {
         /// The task.
@@ -146,6 +155,9 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         }
         Ending::Failed { id, outcome, keep_ms, failure } => {
             command.arg("F").arg(id.to_string()).arg(outcome).arg(bounded(*keep_ms)).arg(failure);
+        }
+        Ending::Cancelled { id, outcome, keep_ms } => {
+            command.arg("X").arg(id.to_string()).arg(outcome).arg(bounded(*keep_ms));
         }
         Ending::Released { id, begun } => {
             command.arg("L").arg(id.to_string()).arg(u8::from(*begun));

@@ -17,7 +17,7 @@ script!(JOB, "job", " flags=no-writes", ["base"]);
 pub struct JobView {
     /// Its id.
     pub id: JobId,
-    /// `running` (chunks), `reducing`, `succeeded` or `failed`.
+    /// `running` (chunks), `reducing`, `succeeded`, `failed` or `cancelled`.
     pub state: String,
     /// Its description (see [`crate::JobSpec`]).
     pub spec: String,

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use redis::Cmd;
 
 mod beat;
+mod cancel;
 mod claim;
 mod close;
 mod complete;
@@ -16,13 +17,16 @@ mod enqueue_range;
 mod inspect;
 mod job;
 mod open;
+mod order;
 mod reclaim;
+mod records;
 mod renew;
 mod ring;
 mod snapshot;
 mod watch;
 mod workers;
 
+pub use cancel::Cancelled;
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
@@ -31,16 +35,32 @@ pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use open::Opened;
+pub use order::{Order, OrderSeen, Wanted};
 pub use reclaim::Reclaimed;
-pub use renew::Renewed;
+pub use renew::{Orders, Renewed};
 pub use snapshot::{QueueView, Snapshot};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
-    beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    beat::beat,
+    cancel::cancel,
+    claim::claim,
+    close::close,
+    complete::complete,
+    enqueue::enqueue,
+    enqueue_range::enqueue_range,
+    inspect::inspect,
+    job::job,
+    open::open,
+    order::order,
+    reclaim::reclaim,
+    records::{BITE as RECORDS_BITE, records},
+    renew::renew,
+    ring::ring,
+    snapshot::snapshot,
+    watch::watch,
+    workers::workers,
 };
 
 /// A Lua script.

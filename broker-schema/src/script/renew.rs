@@ -1,12 +1,16 @@
-//! `renew`: prolong a lease; hear which jobs are over.
+//! `renew`: prolong a lease; hear what is wanted of it.
 
 use crate::connection::Connections;
 use crate::error::BrokerError;
-use crate::id::{JobId, LeaseId};
+use crate::id::{JobId, LeaseId, TaskId};
 use crate::keys::Keys;
 use crate::reply::Reply;
+use crate::requester::Requester;
+use crate::script::order::read_orders;
 use crate::script::{bounded, script};
 use crate::time::Timestamp;
+
+pub use crate::script::order::Orders;
 
 script!(RENEW, "renew", " flags=allow-oom", ["base"]);
 
@@ -19,6 +23,10 @@ pub enum Renewed {
         now: Timestamp,
         /// Those of the given jobs that are over: their chunks need not be finished.
         over: Vec<JobId>,
+        /// Those of the tasks it holds that are to be cancelled, with who wants it and why.
+        cancels: Vec<(TaskId, Requester)>,
+        /// What people want of the worker.
+        orders: Orders,
     },
     /// The lease is gone: what ran under it is given to others.
     Lost,
@@ -46,7 +54,15 @@ pub(crate) async fn renew(
             while !jobs.is_empty() {
                 over.push(jobs.parsed("job")?);
             }
-            Ok(Renewed::Until { now, over })
+            let mut tasks = reply.array("cancels")?;
+            let mut cancels = Vec::with_capacity(tasks.len() / 2);
+            while !tasks.is_empty() {
+                let id = tasks.parsed("id")?;
+                let who = serde_json::from_str(&tasks.text("who and why")?).unwrap_or_default();
+                cancels.push((id, who));
+            }
+            let orders = read_orders(reply.array("orders")?.pairs("order")?);
+            Ok(Renewed::Until { now, over, cancels, orders })
         }
         other => Err(reply.error(format!("unknown word {other:?}"))),
     }

@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub open_jobs: u64,
     /// Expired leases that are being emptied.
     pub orphans: u64,
-    /// Totals since the namespace began: enqueued, succeeded, failed, retried, reclaimed, expired.
+    /// Totals since the namespace began: enqueued, succeeded, failed, retried, reclaimed, expired, cancelled.
     pub stats: BTreeMap<String, u64>,
 }
 

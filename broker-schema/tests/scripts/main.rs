@@ -8,6 +8,7 @@
 mod support;
 
 mod beat;
+mod cancel;
 mod claim;
 mod close;
 mod complete;
@@ -16,7 +17,9 @@ mod enqueue_range;
 mod inspect;
 mod job;
 mod open;
+mod order;
 mod reclaim;
+mod records;
 mod renew;
 mod ring;
 mod snapshot;
