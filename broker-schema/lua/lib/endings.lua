@@ -28,6 +28,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     local text = call('HGET', HISTORY, id)
     local failures, crashes = history_counts(text)
     call('HDEL', inflight, id)
+    give_back_places({ id })
     call('HSET', HISTORY, id, settle().history_add(text, failures + 1, crashes, entry))
     call('HINCRBY', STATS, 'retried', 1)
     wait_until_due(priority, queue, id, delay)
@@ -53,6 +54,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     local priority, queue = place_of(id)
     if not priority then return end
     call('HDEL', inflight, id)
+    give_back_places({ id })
     local _, crashes = history_counts(call('HGET', HISTORY, id))
     hand_back(queue, priority, id, crashes)
   end
@@ -73,12 +75,13 @@ local function apply_endings(at, inflight, now, stale, refused)
       end
       if lo >= first and hi <= last and lo < hi and tonumber(left) >= hi - lo then
         run = { field = field, job = job, priority = priority, queue = queue, left = tonumber(left) - (hi - lo),
-          crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil, back = back,
+          gone = hi - lo, crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil, back = back,
           head = attempt .. ':' .. claimed .. ':' .. priority .. ':' .. queue .. ':' }
       end
     end
     if run and call('HGET', job_key(run.job), 'state') ~= 'running' then
       call('HDEL', inflight, field)
+      give_back_places({ field })
       run = nil
     end
     if not run then stale[#stale + 1] = field end
@@ -86,6 +89,7 @@ local function apply_endings(at, inflight, now, stale, refused)
   end
 
   local function let_go(run)
+    give_back_places({ run.field }, run.gone)
     if run.left == 0 then
       call('HDEL', inflight, run.field)
     else

@@ -48,6 +48,7 @@ local function settle()
   -- Tasks leave for good, however they ended: what is kept beside their records goes, too.
   local function forget(ids)
     if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
+    give_back_places(ids)
   end
 
   local function keep_outcome(id, outcome, keep)

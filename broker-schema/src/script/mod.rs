@@ -13,8 +13,11 @@ mod close;
 mod complete;
 mod enqueue;
 mod enqueue_range;
+mod fair;
 mod inspect;
 mod job;
+mod limit;
+mod limits;
 mod open;
 mod reclaim;
 mod renew;
@@ -30,6 +33,8 @@ pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use limit::Changed;
+pub use limits::{Limits, SubjectView};
 pub use open::Opened;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
@@ -39,8 +44,9 @@ pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
     beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    enqueue_range::enqueue_range, fair::fair, inspect::inspect, job::job, limit::limit,
+    limits::limits, open::open, reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot,
+    watch::watch, workers::workers,
 };
 
 /// A Lua script.
