@@ -20,9 +20,13 @@ local function plain(queue, priority, n)
   at = last + 1
   if repeated then return end
   for i = first, last, UNPACK do call('HSET', TASKS, unpack(ARGV, i, math.min(i + UNPACK - 1, last))) end
-  local ids = {}
-  for i = first, last, 2 do ids[#ids + 1] = ARGV[i] end
-  each_bite('RPUSH', ready_key(queue, priority), ids)
+  if is_fair(queue) then
+    for i = first, last, 2 do push_back(queue, priority, ARGV[i], ARGV[i + 1]) end
+  else
+    local ids = {}
+    for i = first, last, 2 do ids[#ids + 1] = ARGV[i] end
+    each_bite('RPUSH', ready_key(queue, priority), ids)
+  end
   call('HINCRBY', STATS, 'enqueued', n)
   call('SADD', QUEUES, queue)
   ring(queue)
@@ -53,7 +57,7 @@ local function single(queue, priority, id, record, delay, due, expires, expires_
   if due ~= '' and tonumber(due) > now then
     call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. id)
   else
-    push_back(queue, priority, id)
+    push_back(queue, priority, id, record)
   end
   ring(queue)
 end

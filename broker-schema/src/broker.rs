@@ -8,14 +8,16 @@ use redis::Value;
 use crate::config::{RedisConfig, ServerReport};
 use crate::connection::{Connections, Failure, MAX_BLOCK};
 use crate::error::BrokerError;
+use crate::gate::{Limit, Subject};
 use crate::id::{ClientId, JobId, LeaseId, TaskId};
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Cancelled, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView, Opened,
-    Order, OrderSeen, RangeJob, Reclaimed, Renewed, Snapshot, Watched, Whereabouts, Workers,
+    self, Cancelled, Changed, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView,
+    Limits, Opened, Order, OrderSeen, RangeJob, Reclaimed, Renewed, Snapshot, Watched, Whereabouts,
+    Workers,
 };
 use crate::subscription::{Notices, Subscription};
 use crate::time::{Timestamp, millis};
@@ -351,6 +353,35 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn snapshot(&self, queues: u32, jobs: u32) -> Result<Snapshot, BrokerError> {
         script::snapshot(&self.inner.connections, &self.inner.keys, queues, jobs).await
+    }
+
+    /// Sets a limit across the fleet; None removes it. What it had kept back goes on if it may.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn limit(
+        &self,
+        subject: &Subject,
+        limit: Option<&Limit>,
+    ) -> Result<Changed, BrokerError> {
+        let rule = limit.map(Limit::encode).unwrap_or_default();
+        script::limit(&self.inner.connections, &self.inner.keys, subject, &rule).await
+    }
+
+    /// Says whether the tenants of a queue take turns. Tasks that wait already keep their place.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn fair(&self, queue: &QueueName, on: bool) -> Result<Changed, BrokerError> {
+        script::fair(&self.inner.connections, &self.inner.keys, queue, on).await
+    }
+
+    /// The limits, at most `most` of each kind, and as many subjects with what they hold.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn limits(&self, most: u32) -> Result<Limits, BrokerError> {
+        script::limits(&self.inner.connections, &self.inner.keys, most).await
     }
 
     /// Tells who a worker is; None when it leaves.

@@ -6,6 +6,7 @@
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
 pub mod error;
+pub mod gate;
 pub mod id;
 pub mod job;
 pub mod keys;
@@ -40,10 +41,11 @@ pub use config::{RedisConfig, ServerReport};
 pub use subscription::{Notice, Notices, Subscription};
 
 pub use error::{BrokerError, InvalidInput};
+pub use gate::{Limit, Rate, Subject};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;
-pub use name::{Namespace, Priority, QueueName, TaskName, UniqueKey};
+pub use name::{Namespace, Priority, QueueName, TaskName, Tenant, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
 pub use requester::Requester;

@@ -12,6 +12,11 @@ pub const MAX_CHUNKS: u64 = 100_000_000;
 pub const MAX_BATCH: usize = 1000;
 /// Most bytes in one call of a script: a long call delays everybody else.
 pub const MAX_BATCH_BYTES: usize = 4 << 20;
+/// Most tasks per period, and at once, of a rate. Scripts count its bucket in whole numbers, which
+/// are exact up to 2^53.
+pub const MAX_RATE: u64 = 1_000_000;
+/// Longest period of a rate, in milliseconds: 30 days.
+pub const MAX_RATE_PERIOD_MS: u64 = 2_592_000_000;
 /// Longest error message that is stored, in bytes.
 pub const MAX_ERROR_BYTES: usize = 2048;
 /// Longest stored trace of an error, in bytes.

@@ -81,6 +81,12 @@ name! {
     Namespace, "namespace", 64, ""
 }
 
+name! {
+    /// For whom a task is run: 1 to 200 of `a-z A-Z 0-9 _ . - / @ +`, such as a customer's number or
+    /// an address. Limits and fair turns go by it.
+    Tenant, "tenant", 200, "/@+"
+}
+
 impl Default for QueueName {
     /// The queue of tasks that name none: `default`.
     fn default() -> Self {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::error::InvalidInput;
 use crate::limits::{DEFAULT_KEEP_MS, MAX_ARGS_BYTES};
-use crate::name::{Priority, QueueName, TaskName};
+use crate::name::{Priority, QueueName, TaskName, Tenant};
 use crate::retry::{Backoff, RetryPolicy};
 
 /// The version of the stored form that this build writes, and the newest that it reads.
@@ -31,6 +31,10 @@ pub struct TaskOptions {
     pub soft_timeout_ms: Option<u64>,
     /// For how long its outcome is kept, in milliseconds. 0: not at all.
     pub keep_ms: u64,
+    /// For whom it is run: what limits and fair turns go by.
+    pub tenant: Option<Tenant>,
+    /// How many slots of its worker it takes, from 1.
+    pub cost: u32,
 }
 
 impl Default for TaskOptions {
@@ -42,6 +46,8 @@ impl Default for TaskOptions {
             timeout_ms: None,
             soft_timeout_ms: None,
             keep_ms: DEFAULT_KEEP_MS,
+            tenant: None,
+            cost: 1,
         }
     }
 }
@@ -64,6 +70,10 @@ pub struct Record<'a> {
     /// The name of the task.
     #[serde(borrow)]
     pub task: Cow<'a, str>,
+    /// The tenant, if there is one. Scripts find the name and the tenant by what a record begins
+    /// with, so these three fields stay in front.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Cow<'a, str>>,
     /// Its arguments: the bytes that were sent.
     #[serde(borrow)]
     pub args: &'a RawValue,
@@ -88,6 +98,9 @@ pub struct Record<'a> {
     /// Retention of the outcome in milliseconds, if not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
+    /// Slots that it takes, if not one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u32>,
 }
 
 /// Why a stored record cannot be read.
@@ -124,6 +137,8 @@ impl<'a> Record<'a> {
             timeout_ms: options.timeout_ms,
             soft_timeout_ms: options.soft_timeout_ms,
             keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
+            tenant: options.tenant.as_ref().map(|tenant| Cow::Borrowed(tenant.as_str())),
+            cost: unless(options.cost, &1),
         }
     }
 
@@ -167,7 +182,14 @@ impl<'a> Record<'a> {
             timeout_ms: self.timeout_ms,
             soft_timeout_ms: self.soft_timeout_ms,
             keep_ms: self.keep_ms.unwrap_or(default.keep_ms),
+            tenant: self.tenant.as_deref().and_then(|tenant| tenant.parse().ok()),
+            cost: self.cost(),
         }
+    }
+
+    /// How many slots it takes, one at least.
+    pub fn cost(&self) -> u32 {
+        self.cost.unwrap_or(1).max(1)
     }
 
     /// The retry policy of the task.
@@ -200,6 +222,8 @@ mod tests {
             timeout_ms: Some(1_500),
             soft_timeout_ms: Some(1_000),
             keep_ms: 0,
+            tenant: Some("ada@example.org".parse().expect("a tenant")),
+            cost: 3,
         };
         for options in [options, TaskOptions::default()] {
             let stored = Record::new(&name, &args, &options).encode().expect("encodes");

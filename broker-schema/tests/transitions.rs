@@ -12,7 +12,7 @@ use std::time::Duration;
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{Ending, Entry, Found, Order, Run, Start, Whereabouts};
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
-use celeriac_broker_schema::{Outcome, Requester, State, TaskId, UniqueKey};
+use celeriac_broker_schema::{Limit, Outcome, Rate, Requester, State, TaskId, UniqueKey};
 
 use crate::support::*;
 
@@ -299,6 +299,7 @@ async fn given_a_busy_namespace(world: &World) {
     world.claim_as("w3", Ask::want(2).without_suspects()).await;
     world.complete("w3", &[failed("a"), retry("b", HOUR_MS)]).await;
     given_jobs_in_every_state(world).await;
+    given_limits(world).await;
     // Somebody waits for something, and watches a moment.
     world.broker.watch(&client("c1"), &[id("c")]).await.expect("watched");
     world.claim_as("w3", Ask::want(1).from(&["nothing"])).await;
@@ -317,6 +318,21 @@ async fn given_a_busy_namespace(world: &World) {
     let description = Some("{}");
     let live = Duration::from_secs(60);
     world.broker.beat(&lease("w3"), live, description).await.expect("told");
+}
+
+/// One task of a limited name runs, another one waits for it, and tenants take turns.
+async fn given_limits(world: &World) {
+    let rate = Some(Rate { tasks: 1, per_ms: HOUR_MS, burst: 1 });
+    let limit = Limit::new(rate, Some(1)).expect("a limit");
+    let subject = "task:limited".parse().expect("a subject");
+    world.broker.limit(&subject, Some(&limit)).await.expect("it is set");
+    let tasks = ["l1", "l2"].map(|name| entry_of(name, "limited", None));
+    let tasks = tasks.map(|entry| Entry { queue: queue("limited"), ..entry });
+    world.enqueue_all(&tasks).await;
+    world.claim_as("w3", Ask::want(2).from(&["limited"])).await;
+    world.broker.fair(&queue("limited"), true).await.expect("it is set");
+    let turn = Entry { queue: queue("limited"), ..entry_of("l3", "t", Some("x")) };
+    world.enqueue_all(&[turn]).await;
 }
 
 async fn given_jobs_in_every_state(world: &World) {

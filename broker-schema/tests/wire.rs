@@ -46,6 +46,31 @@ fn full_options() -> TaskOptions {
         timeout_ms: Some(1_500),
         soft_timeout_ms: None,
         keep_ms: 0,
+        ..TaskOptions::default()
+    }
+}
+
+/// Scripts find the name and the tenant of a task by what its record, or the spec of its job, begins
+/// with (`terms_of` in `lua/lib/ready.lua`).
+#[test]
+fn a_record_of_a_tenant() {
+    let stored = golden!("record_tenant");
+    let options = TaskOptions {
+        tenant: Some("ada@example.org".parse().expect("a tenant")),
+        cost: 3,
+        ..TaskOptions::default()
+    };
+    let (name, args) = ("mail/send.v2".parse().expect("a name"), raw(r#"["hello"]"#));
+    let record = Record::new(&name, &args, &options);
+
+    assert_eq!(record.encode().as_deref(), Ok(stored));
+    assert!(stored.starts_with(r#"{"v":1,"task":"mail/send.v2","tenant":"ada@example.org","#));
+    assert_eq!(Record::decode(stored).expect("a record").options(), options);
+    for plain in [golden!("record_plain"), golden!("record_full")] {
+        assert!(plain.starts_with(r#"{"v":1,"task":""#));
+    }
+    for spec in [golden!("job_plain"), golden!("job_full")] {
+        assert!(spec.starts_with(r#"{"v":1,"chunk":{"v":1,"task":""#));
     }
 }
 

@@ -8,8 +8,8 @@ use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
 use celeriac_broker_schema::script::{Entry, Start};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Priority, QueueName, Record, TaskId, TaskName, TaskOptions, Timestamp,
-    UniqueKey,
+    Backoff, InvalidInput, Priority, QueueName, Record, TaskId, TaskName, TaskOptions, Tenant,
+    Timestamp, UniqueKey,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -132,6 +132,20 @@ impl NewTask {
         self
     }
 
+    /// For whom it is run: limits of tenants and fair turns go by it.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.options.tenant = Some(tenant);
+        self
+    }
+
+    /// How many slots of its worker it takes; one unless set. A worker with fewer slots fails it.
+    #[must_use]
+    pub fn cost(mut self, slots: u32) -> Self {
+        self.options.cost = slots.max(1);
+        self
+    }
+
     /// For how long its outcome is kept; zero: not at all.
     #[must_use]
     pub fn keep_result(mut self, keep: Duration) -> Self {
@@ -231,6 +245,17 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::keep_result`].
     pub fn keep_result(self, keep: Duration) -> Self {
         self.with(|task| task.keep_result(keep))
+    }
+
+    /// See [`NewTask::tenant`]; a tenant that is not valid is reported when this is awaited.
+    pub fn tenant(mut self, tenant: &str) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.tenant(tenant.parse()?)));
+        self
+    }
+
+    /// See [`NewTask::cost`].
+    pub fn cost(self, slots: u32) -> Self {
+        self.with(|task| task.cost(slots))
     }
 
     /// See [`NewTask::key`]; a key that is not valid is reported when this is awaited.

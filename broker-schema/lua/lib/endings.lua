@@ -30,6 +30,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     call('HDEL', inflight, id)
     text = settle().history_add(text, failures + 1, crashes, entry)
     if ends_as_cancelled(id, text, now) then return end
+    give_back_places({ id })
     call('HSET', HISTORY, id, text)
     call('HINCRBY', STATS, 'retried', 1)
     wait_until_due(priority, queue, id, delay)
@@ -63,6 +64,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     call('HDEL', inflight, id)
     local text = call('HGET', HISTORY, id)
     if ends_as_cancelled(id, text, now) then return end
+    give_back_places({ id })
     -- What has begun does not expire any more.
     if expires ~= '' and begun == '0' then call('ZADD', EXPIRY, expires, id) end
     local _, crashes = history_counts(text)
@@ -85,12 +87,13 @@ local function apply_endings(at, inflight, now, stale, refused)
       end
       if lo >= first and hi <= last and lo < hi and tonumber(left) >= hi - lo then
         run = { field = field, job = job, priority = priority, queue = queue, left = tonumber(left) - (hi - lo),
-          crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil, back = back,
+          gone = hi - lo, crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil, back = back,
           head = attempt .. ':' .. claimed .. ':' .. priority .. ':' .. queue .. ':' }
       end
     end
     if run and call('HGET', job_key(run.job), 'state') ~= 'running' then
       call('HDEL', inflight, field)
+      give_back_places({ field })
       run = nil
     end
     if not run then stale[#stale + 1] = field end
@@ -98,6 +101,7 @@ local function apply_endings(at, inflight, now, stale, refused)
   end
 
   local function let_go(run)
+    give_back_places({ run.field }, run.gone)
     if run.left == 0 then
       call('HDEL', inflight, run.field)
     else

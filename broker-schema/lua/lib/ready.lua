@@ -3,9 +3,10 @@
 --   <job>:<index>      one chunk that goes its own way, because it is retried
 --   <job>:<lo>-<hi>    a range of chunks, lo included, hi not; `+<crashes>` follows when
 --                      workers were lost with it
--- The hash `chunks` counts how many chunks the ranges of a list hold beyond the elements
--- themselves, less the tasks in it that were cancelled, so that the depth of a queue is known
--- without reading its lists.
+--   @<tenant>          a turn: tasks of this tenant wait in a list of their own (see push_back)
+-- The hash `chunks` counts how many tasks and chunks wait at a list beyond its elements (in
+-- ranges, behind turns, parked beside it), less those in it that were cancelled, so that the depth
+-- of a queue is known without reading its lists.
 
 local function ready_key(queue, priority) return prefix .. 'ready:' .. queue .. ':' .. priority end
 local function suspects_key(queue) return prefix .. 'suspects:' .. queue end
@@ -39,8 +40,40 @@ local function push_front(queue, priority, element)
   count_chunks(queue, priority, extra_chunks(element))
 end
 
--- Puts an element at the back of its list.
-local function push_back(queue, priority, element)
+-- The name and the tenant of a task, from what its record or the spec of its job begins with.
+local function terms_of(record)
+  local name, at = string.match(record, '^{"v":1,"task":"([^"]*)"()')
+  if not name then name, at = string.match(record, '^{"v":1,"chunk":{"v":1,"task":"([^"]*)"()') end
+  if name then return name, string.match(record, '^,"tenant":"([^"]*)"', at) end
+end
+
+local function turn_key(queue, priority, tenant)
+  return prefix .. 'turn:' .. queue .. ':' .. priority .. ':' .. tenant
+end
+
+-- Whether the tenants of a queue take turns. Asked once in a call.
+local fair_queues
+local function is_fair(queue)
+  if fair_queues == nil then fair_queues = call('EXISTS', prefix .. 'fair') == 1 and {} end
+  if not fair_queues then return false end
+  if fair_queues[queue] == nil then fair_queues[queue] = call('SISMEMBER', prefix .. 'fair', queue) == 1 end
+  return fair_queues[queue]
+end
+
+-- Puts an element at the back of its list. In a fair queue a task with a tenant goes to the back
+-- of its tenant's list, which has one turn in the ready list while anything is in it.
+local function push_back(queue, priority, element, record)
+  if is_fair(queue) then
+    record = record or call('HGET', TASKS, element)
+    local _, tenant = terms_of(record or '')
+    if tenant then
+      if call('RPUSH', turn_key(queue, priority, tenant), element) > 1 then
+        count_chunks(queue, priority, 1)
+        return
+      end
+      element = '@' .. tenant
+    end
+  end
   call('RPUSH', ready_key(queue, priority), element)
   count_chunks(queue, priority, extra_chunks(element))
 end

@@ -146,6 +146,7 @@ local function reclaim_bite(now, limit, crash_limit)
     take_back(entry[1], entry[2], lease, crash_limit, now)
   end
   each_bite('HDEL', key, fields)
+  give_back_places(fields)
   if call('EXISTS', key) == 0 then call('LPOP', orphans) end
   call('HINCRBY', STATS, 'reclaimed', #entries)
   return #entries, call('EXISTS', orphans) == 1

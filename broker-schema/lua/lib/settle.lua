@@ -50,6 +50,7 @@ local function settle()
   local function forget(ids)
     if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
     if call('EXISTS', CANCELS) == 1 then each_bite('HDEL', CANCELS, ids) end
+    give_back_places(ids)
   end
 
   local function keep_outcome(id, outcome, keep)

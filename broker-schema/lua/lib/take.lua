@@ -74,11 +74,17 @@ local function chunk_takers()
     return math.max(math.ceil(left / (2 * call('ZCARD', LEASES))), FAIR_LEAST)
   end
 
-  -- A range gives up to `want` chunks off its front. Returns how many were taken, and the element
-  -- that is left of it, if any.
+  -- A range gives up to `want` chunks off its front. Returns how many were taken, the element that
+  -- is left of it, if any, and whether it was parked as it is.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
     if call('HGET', job_key(job), 'state') ~= 'running' then return 0 end
+    local limits, shut = catch.gate and catch.gate.gauges_of(place.queue, call('HGET', job_key(job), 'spec')), nil
+    if limits then want, shut = catch.gate.allowed(limits, want) end
+    if shut then
+      catch.gate.park(place, element, shut)
+      return 0, nil, true
+    end
     local fair = fair_share(hi - lo)
     if fair < math.min(want, hi - lo) then catch.shared = true end
     local first, last = open_stretch(job, lo, hi, math.min(want, fair))
@@ -90,12 +96,13 @@ local function chunk_takers()
     call('HSETNX', job_key(job), 'started', now)
     local field = range_element(job, first, last, 0)
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
+    if limits then catch.gate.enter(field, limits, last - first) end
     local runs = catch.runs
     runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '' }
     return last - first, rest
   end
 
-  -- One chunk that goes its own way. Returns 1, or 0 if its job is over.
+  -- One chunk that goes its own way. Returns 1, or 0 if its job is over or it was parked.
   local function take_chunk(catch, place, id)
     local job, index = string.match(id, '^(%x+):(%d+)$')
     if not job then return 0 end
@@ -103,7 +110,14 @@ local function chunk_takers()
     local text = call('HGET', job_history_key(job), index)
     local failures, crashes = history_counts(text)
     local attempt = failures + crashes + 1
+    local limits = catch.gate and catch.gate.gauges_of(place.queue, call('HGET', job_key(job), 'spec'))
+    local shut = limits and select(2, catch.gate.allowed(limits, 1))
+    if shut then
+      catch.gate.park(place, id, shut)
+      return 0
+    end
     hold(catch, id, attempt .. place.tail .. ':1')
+    if limits then catch.gate.enter(id, limits, 1) end
     local runs = catch.runs
     runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '' }
     return 1
@@ -123,8 +137,8 @@ local function column(key, ids)
   return any and found or ''
 end
 
--- Drops from a group what expired while it waited; from now on the others cannot expire, unless
--- they are handed back before they begin: hence their times are returned, too.
+-- Drops from a group what expired while it waited. What is begun does not expire any more, but what
+-- is handed back before that does: hence the times of the others are returned, too.
 local function without_expired(ids, records, now)
   local kept_ids, kept_records, expires = {}, {}, {}
   for i, score in ipairs(call('ZMSCORE', EXPIRY, unpack(ids))) do
@@ -132,10 +146,7 @@ local function without_expired(ids, records, now)
       settle().expire_task(ids[i], now)
     else
       kept_ids[#kept_ids + 1], kept_records[#kept_records + 1] = ids[i], records[i]
-      if score then
-        call('ZREM', EXPIRY, ids[i])
-        expires[#kept_ids] = score
-      end
+      expires[ids[i]] = score
     end
   end
   return kept_ids, kept_records, expires
@@ -145,7 +156,9 @@ end
 local function hold_group(catch, place, ids, records, now)
   local expires
   if catch.may_expire and #ids > 0 then ids, records, expires = without_expired(ids, records, now) end
+  if catch.gate then ids, records = catch.gate.admit(place, ids, records) end
   if #ids == 0 then return 0 end
+  if expires then call('ZREM', EXPIRY, unpack(ids)) end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
   for i, id in ipairs(ids) do
@@ -154,7 +167,7 @@ local function hold_group(catch, place, ids, records, now)
       local failures, crashes = history_counts(histories[i])
       value = (failures + crashes + 1) .. place.tail
     end
-    if expires and expires[i] then value = value .. ':' .. expires[i] end
+    if expires and expires[id] then value = value .. ':' .. expires[id] end
     held[n + 1], held[n + 2] = id, value
     n = n + 2
   end
@@ -174,6 +187,36 @@ local function all_there(values)
   return true
 end
 
+-- A turn: its tenant gives some of its tasks, a fair part of the room that is left, and goes to the
+-- back while more of them wait. `others`: the elements that were popped and are not looked at yet.
+local function take_turn(catch, place, element, room, others, now)
+  local tenant = string.sub(element, 2)
+  local share = math.max(math.floor(room / (1 + others + call('LLEN', place.list))), 1)
+  local limit = catch.gate and catch.gate.gauge('tenant:' .. tenant)
+  if limit then
+    share = math.min(share, catch.gate.room(limit))
+    if share == 0 then
+      catch.gate.park(place, element, limit)
+      return 0
+    end
+  end
+  local key = turn_key(place.queue, place.priority, tenant)
+  local popped = call('LPOP', key, share) or {}
+  local more = call('EXISTS', key)
+  if more == 1 then call('RPUSH', place.list, element) end
+  count_chunks(place.queue, place.priority, 1 - more - #popped)
+  if #popped == 0 then return 0 end
+  local ids, records = {}, {}
+  for i, record in ipairs(call('HMGET', TASKS, unpack(popped))) do
+    if record then
+      ids[#ids + 1], records[#records + 1] = popped[i], record
+    else
+      drop_over(popped[i])
+    end
+  end
+  return hold_group(catch, place, ids, records, now)
+end
+
 -- Takes what fits out of `popped`; what does not goes back to the front in its order, the rest of
 -- a range included. An id without a record was cancelled and is dropped. Returns how many tasks
 -- and chunks were taken.
@@ -189,10 +232,15 @@ local function take_elements(catch, place, popped, want, now)
     elseif found[i] then
       ids[#ids + 1], records[#records + 1] = element, found[i]
     elseif range_of(element) then
-      local taken, rest = chunk_takers().take_range(catch, place, element, room, now)
+      local taken, rest, parked = chunk_takers().take_range(catch, place, element, room, now)
       chunks = chunks + taken
-      back[#back + 1] = rest
-      count_chunks(place.queue, place.priority, (rest and extra_chunks(rest) or 0) - extra_chunks(element))
+      -- Where tenants take turns, a range does, too.
+      if rest and is_fair(place.queue) then call('RPUSH', place.list, rest) else back[#back + 1] = rest end
+      if not parked then
+        count_chunks(place.queue, place.priority, (rest and extra_chunks(rest) or 0) - extra_chunks(element))
+      end
+    elseif string.sub(element, 1, 1) == '@' then
+      chunks = chunks + take_turn(catch, place, element, room, #popped - i, now)
     else
       local taken = chunk_takers().take_chunk(catch, place, element)
       if taken == 0 then drop_over(element) end
@@ -245,6 +293,7 @@ local function take_suspect(catch, queue, now)
     if not entry then return 0 end
     local priority, element = string.match(entry, '^(%d):(.+)$')
     local place, record = place_at(queue, priority, now), call('HGET', TASKS, element)
+    place.suspect = true
     local taken, rest
     if record then
       taken = hold_group(catch, place, { element }, { record }, now)
@@ -263,7 +312,7 @@ end
 
 -- When an idle worker must look again: the next due, expiring or reclaimable thing. One worker
 -- watches each moment; the others come a little later, in case that one is gone by then.
-local function next_event(lease, now, delayed, expiring, leases, unfinished)
+local function next_event(lease, now, delayed, expiring, leases, unfinished, parked)
   local at
   local function earlier(time)
     time = tonumber(time)
@@ -271,6 +320,7 @@ local function next_event(lease, now, delayed, expiring, leases, unfinished)
   end
   earlier(delayed[2])
   earlier(expiring[2])
+  earlier(parked)
   earlier(leases[1] ~= lease and leases[2] or leases[4])
   -- An expired lease that is not empty yet.
   if unfinished then earlier(now) end
@@ -295,11 +345,15 @@ local function take(args, now)
   local promoted = promote(now, delayed, PROMOTE_BITE)
   local _, unfinished = reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
   expire(now, expiring, EXPIRE_BITE)
-  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil }
+  local gated = limited() and gate()
+  if gated and want > 0 then gated.drive_due() end
+  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil,
+    gate = gated }
   local taken = 0
   if want > 0 and args.suspect then
     for _, queue in ipairs(queues) do
-      if taken == 0 then taken = take_suspect(catch, queue, now) end
+      local shut = gated and gated.queue_room(queue) < 1
+      if taken == 0 and not shut then taken = take_suspect(catch, queue, now) end
     end
   end
   local suspects = taken
@@ -311,13 +365,21 @@ local function take(args, now)
   if suspects > 0 then want = taken end
   for _, queue in ipairs(queues) do
     local lists = ready_keys(queue)
-    if taken < want then taken = taken + take_queue(catch, queue, lists, want - taken, now) end
-    if (taken >= want or catch.shared) and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+    local room = want - taken
+    if gated then room = math.min(room, gated.queue_room(queue)) end
+    if room > 0 then taken = taken + take_queue(catch, queue, lists, room, now) end
+    local shut = gated and gated.queue_is_shut(queue, lists)
+    if (taken >= want or catch.shared) and not shut and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
   each_bite('HSET', inflight_key(lease), catch.held)
-  if taken >= want or catch.shared then return catch.groups, catch.runs, 0, 0, suspects end
+  if gated then gated.flush() end
+  if taken >= want or catch.shared then
+    -- This worker will not watch for what it has parked: somebody who idles must.
+    if gated and gated.news then ring(gated.news) end
+    return catch.groups, catch.runs, 0, 0, suspects
+  end
   -- What was due has been moved: look for what comes after it.
   if promoted > 0 then delayed = first(DELAYED, 0) end
-  local at, watching = next_event(lease, now, delayed, expiring, leases, unfinished)
+  local at, watching = next_event(lease, now, delayed, expiring, leases, unfinished, gated and gated.next_at())
   return catch.groups, catch.runs, at, watching, suspects
 end

@@ -14,8 +14,11 @@ mod close;
 mod complete;
 mod enqueue;
 mod enqueue_range;
+mod fair;
 mod inspect;
 mod job;
+mod limit;
+mod limits;
 mod open;
 mod order;
 mod reclaim;
@@ -34,6 +37,8 @@ pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use limit::Changed;
+pub use limits::{Limits, SubjectView};
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
 pub use reclaim::Reclaimed;
@@ -50,8 +55,11 @@ pub(crate) use {
     complete::complete,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    fair::fair,
     inspect::inspect,
     job::job,
+    limit::limit,
+    limits::limits,
     open::open,
     order::order,
     reclaim::reclaim,

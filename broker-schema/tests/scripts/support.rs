@@ -526,6 +526,15 @@ pub(crate) fn delayed(name: &str, delay_ms: u64) -> Entry {
     Entry { start: Start { delay_ms: Some(delay_ms), ..Start::default() }, ..entry(name) }
 }
 
+/// A task of another name, of a tenant.
+pub(crate) fn entry_of(name: &str, task: &str, tenant: Option<&str>) -> Entry {
+    let tenant = tenant.map(|tenant| tenant.parse().expect("a tenant"));
+    let options = TaskOptions { tenant, ..TaskOptions::default() };
+    let (task, args) = (task.parse().expect("a name"), args(name));
+    let record = Record::new(&task, &args, &options).encode().expect("a record");
+    Entry { record, ..entry(name) }
+}
+
 /// The stored description of a job of chunks without options.
 pub(crate) fn spec(chunks: u64) -> String {
     let (task, args, options) =

@@ -1,0 +1,25 @@
+-- limit: set or remove one limit (see lib/gate.lua). What it had parked comes back if it may.
+-- keys   1 prefix
+-- args   1 kind (queue, task, tenant)  2 name, or * for each that has no limit of its own
+--        3 limit (<n> <period ms> <burst> <concurrency>, 0 for none), or '' to remove it
+-- reply  ok | unchanged | full (there are 10,000 limits of this kind)
+-- cost   O(1), and at most 1,000 subjects for *
+local key, name, rule = prefix .. 'limits:' .. ARGV[1], ARGV[2], ARGV[3]
+local old = call('HGET', key, name)
+if (old or '') == rule then return { 'unchanged' } end
+if not old and call('HLEN', key) >= 10000 then return { 'full' } end
+
+-- nothing above writes
+local subject = ARGV[1] .. ':' .. name
+if name ~= '*' then gate().refresh(subject) end
+if rule == '' then call('HDEL', key, name) else call('HSET', key, name, rule) end
+if name ~= '*' then
+  gate().refresh(subject)
+  gate().drive(subject)
+else
+  -- Those whose limit is full now hear of it when a holder ends, wherever they stand.
+  for _, parked in ipairs(call('ZRANGE', PARKED, 0, 999)) do
+    if string.find(parked, ARGV[1] .. ':', 1, true) == 1 then call('ZADD', PARKED, 0, parked) end
+  end
+end
+return { 'ok' }

@@ -1,0 +1,83 @@
+//! `limits`: the limits, what they hold and what waits for them.
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::gate::{Limit, Subject};
+use crate::keys::Keys;
+use crate::reply::Reply;
+use crate::script::script;
+use crate::time::Timestamp;
+
+script!(LIMITS, "limits", " flags=no-writes", ["base", "ready"]);
+
+/// The limits of a namespace at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Redis time.
+    pub now: Timestamp,
+    /// Those that are set, by subject.
+    pub set: Vec<(Subject, Limit)>,
+    /// The subjects that hold tasks or let some wait.
+    pub busy: Vec<SubjectView>,
+    /// The queues whose tenants take turns.
+    pub fair: Vec<String>,
+}
+
+/// How a subject stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubjectView {
+    /// Which one.
+    pub subject: Subject,
+    /// How many tasks workers hold, if its concurrency is limited.
+    pub held: u64,
+    /// How many tasks wait only for this limit. What waits for the limit of a queue stays in the
+    /// queue and is not counted here.
+    pub waiting: u64,
+    /// When its rate lets the next one go, if that is known.
+    pub next: Option<Timestamp>,
+}
+
+pub(crate) async fn limits(
+    connections: &Connections,
+    keys: &Keys,
+    most: u32,
+) -> Result<Limits, BrokerError> {
+    let mut command = LIMITS.command(keys.prefix());
+    command.arg(most);
+    let mut reply = Reply::new(LIMITS.name, connections.run(&LIMITS, &command).await?)?;
+    let now = Timestamp(reply.number("now")?);
+    let mut set = read_set(reply.array("limits")?)?;
+    set.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut busy = read_busy(reply.array("subjects")?)?;
+    busy.sort_by(|a, b| a.subject.cmp(&b.subject));
+    let mut fair = reply.array("fair")?.texts("queue")?;
+    fair.sort();
+    Ok(Limits { now, set, busy, fair })
+}
+
+fn read_set(mut reply: Reply) -> Result<Vec<(Subject, Limit)>, BrokerError> {
+    let mut set = Vec::with_capacity(reply.len());
+    while !reply.is_empty() {
+        let mut one = reply.array("limit")?;
+        let subject = format!("{}:{}", one.text("kind")?, one.text("name")?);
+        let subject = subject.parse().map_err(|_| one.error(format!("subject {subject:?}")))?;
+        let stored = one.text("limit")?;
+        let limit = Limit::decode(&stored).ok_or_else(|| one.error(format!("limit {stored:?}")))?;
+        set.push((subject, limit));
+    }
+    Ok(set)
+}
+
+fn read_busy(mut reply: Reply) -> Result<Vec<SubjectView>, BrokerError> {
+    let mut busy = Vec::with_capacity(reply.len());
+    while !reply.is_empty() {
+        let mut one = reply.array("subject")?;
+        busy.push(SubjectView {
+            subject: one.parsed("subject")?,
+            held: one.number("held")?,
+            waiting: one.number("waiting")?,
+            next: Some(Timestamp(one.number("next")?)).filter(|at| at.0 > 0),
+        });
+    }
+    Ok(busy)
+}
