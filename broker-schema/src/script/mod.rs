@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use redis::Cmd;
 
 mod beat;
+mod checkpoint;
 mod claim;
 mod close;
 mod complete;
@@ -23,6 +24,7 @@ mod snapshot;
 mod watch;
 mod workers;
 
+pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
@@ -38,9 +40,9 @@ pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
-    beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    beat::beat, checkpoint::checkpoint, claim::claim, close::close, complete::complete,
+    enqueue::enqueue, enqueue_range::enqueue_range, inspect::inspect, job::job, open::open,
+    reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
 };
 
 /// A Lua script.

@@ -8,6 +8,7 @@
 mod support;
 
 mod beat;
+mod checkpoint;
 mod claim;
 mod close;
 mod complete;
