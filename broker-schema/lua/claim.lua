@@ -6,9 +6,9 @@
 --        6 number of queues, then the queues
 -- reply  ok <now ms> <groups> <runs> <next event ms, 0: none> <watching 1/0> <suspects>
 --        | repeated <now ms> <groups> <runs> | lost
---        group: queue, priority, ids, records, histories or '', inputs or ''
+--        group: queue, priority, ids, records, histories or '', inputs or '', states or ''
 --        run: in-flight field, attempt, queue, priority, job spec ('' after the first run of a
---        job), history
+--        job), history, (index, state)* or ''
 -- cost   O(want), upkeep of at most 300 elements
 local args = take_args()
 local now = now_ms()

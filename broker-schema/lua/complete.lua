@@ -13,6 +13,7 @@
 --        CR field, index, delay ms, attempt                    retry of one chunk
 --        CF field, index, outcome, attempt, error              final failure of one chunk
 --        CL field, lo, hi                                      release of chunks lo..hi
+--        K  name in flight, index of the chunk or '', attempt, state   its state, before it goes back
 --        An attempt is a JSON line for the history.
 -- reply  ok <now ms> <groups> <runs> <next event ms> <watching> <suspects> <stale ids> <refused fields>
 --        | repeated <now ms> <groups> <runs> | lost

@@ -23,15 +23,6 @@ local function due(member)
   return call('ZSCORE', DELAYED, member)
 end
 
--- Whether a chunk was handed back out of a run in flight.
-local function is_handed_back(value, index)
-  local spans = string.match(value, '^%d+:%d+:%d:[^:]+:%d+(.*)$')
-  for lo, hi in string.gmatch(spans or '', '(%d+)%-(%d+)') do
-    if tonumber(lo) <= index and index < tonumber(hi) then return true end
-  end
-  return false
-end
-
 -- What a lease holds of it: `id` itself, or a run that contains chunk `index` of `job` and from
 -- which the chunk has not gone.
 local function held_by(lease, job, index)

@@ -15,9 +15,9 @@ use crate::name::QueueName;
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Cancelled, Changed, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView,
-    Limits, Opened, Order, OrderSeen, RangeJob, Reclaimed, Renewed, Snapshot, Watched, Whereabouts,
-    Workers,
+    self, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found,
+    JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob, Reclaimed, Renewed, Snapshot,
+    Watched, Whereabouts, Workers,
 };
 use crate::subscription::{Notices, Subscription};
 use crate::time::{Timestamp, millis};
@@ -224,6 +224,19 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn close(&self, lease: &LeaseId) -> Result<Closed, BrokerError> {
         script::close(&self.inner.connections, &self.inner.keys, lease).await
+    }
+
+    /// Keeps the states of attempts under way, for the attempts after them. One answer for each.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; [`BrokerError::OutOfMemory`] if it is full: nothing was
+    /// kept then, and the older states stay.
+    pub async fn checkpoint(
+        &self,
+        lease: &LeaseId,
+        checkpoints: &[Checkpoint],
+    ) -> Result<Vec<Kept>, BrokerError> {
+        script::checkpoint(&self.inner.connections, &self.inner.keys, lease, checkpoints).await
     }
 
     /// Upkeep: at most `limit` of each kind.

@@ -231,6 +231,15 @@ pub const TABLE: &[KeyRow] = &[
         "never",
     ),
     key(
+        "checkpoints",
+        "hash",
+        "id → the state in which an attempt left a task that has not ended",
+        "checkpoint, complete",
+        "claim, complete",
+        "complete, reclaim (dead), claim (expired); checkpoint (what older versions leave)",
+        "never",
+    ),
+    key(
         "result:<id>",
         "string",
         "the outcome of a task or job",
@@ -274,6 +283,15 @@ pub const TABLE: &[KeyRow] = &[
         "claim, complete, reclaim, inspect",
         "its expiry",
         "as the job",
+    ),
+    key(
+        "job:<id>:checkpoints",
+        "hash",
+        "index → the state in which an attempt left a chunk that has not ended",
+        "checkpoint, complete",
+        "claim, complete",
+        "complete, reclaim (dead chunk)",
+        "never",
     ),
     key(
         "jobs:open",

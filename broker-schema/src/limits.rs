@@ -5,6 +5,8 @@
 pub const MAX_ARGS_BYTES: usize = 1 << 20;
 /// Longest result of a task, in bytes of JSON. See [`MAX_ARGS_BYTES`].
 pub const MAX_RESULT_BYTES: usize = 1 << 20;
+/// Longest state of a checkpoint, in bytes of JSON. See [`MAX_ARGS_BYTES`].
+pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
 /// Most chunks of one range. Its bitmap is written at once: 100 million chunks are 12.5 MB.
 pub const MAX_CHUNKS: u64 = 100_000_000;
 /// Most tasks in one call of a script. Lua on Redis unpacks at most about 8,000 values; a call

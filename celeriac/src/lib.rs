@@ -81,3 +81,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/tasks.md")]
 pub mod guide {}
+
+/// The guide to checkpoints, for the same reason.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/checkpoints.md")]
+pub mod checkpoints {}

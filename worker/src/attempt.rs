@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use crate::outbox::{Ended, How};
 use crate::shared::Shared;
-use crate::task::{CancelReason, Context, TaskError};
+use crate::task::{CancelReason, Context, Post, TaskError};
 use crate::unit::{Order, Unit, Work};
 
 /// An attempt under way.
@@ -26,7 +26,7 @@ pub(crate) struct Running {
     pub(crate) task: String,
     pub(crate) since: Timestamp,
     pub(crate) timeout: Option<Duration>,
-    begun: Instant,
+    pub(crate) begun: Instant,
     retry: RetryPolicy,
     keep_ms: u64,
     settled: AtomicBool,
@@ -37,7 +37,8 @@ type Result = std::result::Result<Box<RawValue>, TaskError>;
 
 impl Running {
     pub(crate) fn begin(shared: &Shared, unit: Unit, order: Terms) -> Arc<Self> {
-        let ctx = Context::new(unit.context_parts());
+        let post = Post::new(unit.restored(), Some(Arc::clone(&shared.post_bell)));
+        let ctx = Context::with_post(unit.context_parts(), post);
         Arc::new(Self {
             ctx,
             task: order.task,
@@ -80,7 +81,34 @@ impl Running {
         first.then(|| How::Told(self.unit.id(), Box::new(release(&self.unit, true))))
     }
 
+    /// The newest state, if it has not been saved and an attempt may come that goes on from it. To be
+    /// told before the ending.
+    pub(crate) fn last_state(&self, how: &How) -> Option<Ended> {
+        let state = self.ctx.post().close()?;
+        let goes_on = |ending: &Ending| {
+            matches!(
+                ending,
+                Ending::Retry { .. }
+                    | Ending::Released { .. }
+                    | Ending::ChunkRetry { .. }
+                    | Ending::ChunksReleased { .. }
+            )
+        };
+        match how {
+            How::Told(id, ending) if goes_on(ending) => {
+                let checkpoint = Box::new(Ending::Checkpoint(self.unit.checkpoint(&state)));
+                Some(Ended::besides(self.unit.epoch, How::Told(*id, checkpoint)))
+            }
+            _ => None,
+        }
+    }
+
     fn tell(&self, shared: &Shared, how: How, frees: bool) {
+        if !matches!(how, How::Silent)
+            && let Some(state) = self.last_state(&how)
+        {
+            shared.outbox.push(state, false);
+        }
         let ended = Ended {
             epoch: self.unit.epoch,
             how,

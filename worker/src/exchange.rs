@@ -303,6 +303,7 @@ impl Exchange {
 
     fn forget(&mut self, id: TaskId, ending: &Ending) {
         match ending {
+            Ending::Checkpoint(_) => {}
             Ending::ChunkRetry { run, .. } | Ending::ChunkFailed { run, .. } => self.let_go(run, 1),
             Ending::ChunksSucceeded { run, lo, hi, .. }
             | Ending::ChunksReleased { run, lo, hi } => {

@@ -2,7 +2,7 @@
 //!
 //! [`task`] is what users write: handlers, extractors, the registry. [`Worker`] runs them: the
 //! exchange takes tasks from Redis and gives endings back, slots run attempts, the keeper holds
-//! the lease, the housekeeper cleans up after lost workers. `worker.rs` puts them together.
+//! the lease, the courier saves states, the housekeeper cleans up after lost workers. `worker.rs` puts them together.
 
 pub mod builtin;
 pub mod task;
@@ -11,6 +11,7 @@ mod attempt;
 mod bell;
 mod clock;
 mod config;
+mod courier;
 mod exchange;
 mod housekeeper;
 mod keeper;

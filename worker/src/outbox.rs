@@ -64,6 +64,7 @@ impl Ended {
                 Ending::Succeeded { outcome, .. }
                 | Ending::Failed { outcome, .. }
                 | Ending::ChunkFailed { outcome, .. } => outcome.len(),
+                Ending::Checkpoint(checkpoint) => checkpoint.state.len(),
                 Ending::Retry { attempt, .. } | Ending::ChunkRetry { attempt, .. } => attempt.len(),
                 _ => 0,
             },

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     lease: Mutex<(LeaseId, Epoch)>,
     /// Rung when the lease changes or is found lost.
     pub(crate) lease_news: Notify,
+    /// Rung when an attempt leaves something for the courier.
+    pub(crate) post_bell: Arc<Notify>,
     /// Calls of the exchange that were answered.
     calls: AtomicU64,
     /// The newest epoch whose lease is known to be lost.
@@ -63,6 +65,7 @@ impl Shared {
             shutdown,
             lease: Mutex::new((lease, 1)),
             lease_news: Notify::new(),
+            post_bell: Arc::new(Notify::new()),
             calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             slots,

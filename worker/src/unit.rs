@@ -8,7 +8,7 @@ use std::sync::Arc;
 use celeriac_broker_schema::job::{JobSpec, chunk_args, reducer_args};
 use celeriac_broker_schema::outcome::counts_of;
 use celeriac_broker_schema::record::UnreadableRecord;
-use celeriac_broker_schema::script::{Delivery, Run};
+use celeriac_broker_schema::script::{Checkpoint, Delivery, Run};
 use celeriac_broker_schema::{
     Accumulate, ErrorKind, JobId, Record, RetryPolicy, Split, TaskFailure, TaskId, TaskOptions,
 };
@@ -116,6 +116,26 @@ impl Unit {
             Work::Chunk { run, .. } if run.run.history.is_empty() => run.run.attempt > 2,
             _ => counts_of(self.history()).1 >= 2,
         }
+    }
+
+    /// The state in which an earlier attempt left it.
+    pub(crate) fn restored(&self) -> Option<String> {
+        match &self.work {
+            Work::Task(delivery) => delivery.checkpoint.clone(),
+            Work::Chunk { run, index } => {
+                let mut states = run.run.checkpoints.iter();
+                states.find(|(of, _)| of == index).map(|(_, state)| state.clone())
+            }
+        }
+    }
+
+    /// A state in which this attempt leaves it.
+    pub(crate) fn checkpoint(&self, state: &str) -> Checkpoint {
+        let run = match &self.work {
+            Work::Task(_) => None,
+            Work::Chunk { run, .. } => Some(run.run.field.clone()),
+        };
+        Checkpoint { id: self.id(), run, attempt: self.attempt(), state: state.to_owned() }
     }
 
     /// How much memory its record takes.

@@ -38,6 +38,7 @@ local function job_key(job) return prefix .. 'job:' .. job end
 local function done_key(job) return prefix .. 'job:' .. job .. ':done' end
 local function out_key(job) return prefix .. 'job:' .. job .. ':out' end
 local function job_history_key(job) return prefix .. 'job:' .. job .. ':history' end
+local function job_checkpoints_key(job) return prefix .. 'job:' .. job .. ':checkpoints' end
 
 -- Wakes one idle worker of a queue. One token is enough: whoever takes it and leaves work
 -- behind rings again, so that wake-ups go on one by one and never as a herd.

@@ -156,6 +156,15 @@ local function apply_endings(at, inflight, now, stale, refused)
     end
   end
 
+  -- The states of chunks that need them no more.
+  local has_states = {}
+  local function drop_states(job, lo, hi)
+    local key = job_checkpoints_key(job)
+    if has_states[job] == nil then has_states[job] = call('EXISTS', key) == 1 end
+    if not has_states[job] then return end
+    for index = lo, hi - 1 do call('HDEL', key, string.format('%.0f', index)) end
+  end
+
   local function chunks_succeed(field, lo, hi, deltas)
     local run = run_of(field, lo, hi)
     if not run then return end
@@ -170,6 +179,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     end
     let_go(run)
     set_bits(done, lo, hi)
+    drop_states(run.job, lo, hi)
     accumulate(key, deltas)
     call('HINCRBY', STATS, 'succeeded', hi - lo)
     local settled = call('HINCRBY', key, 'done', hi - lo)
@@ -256,6 +266,9 @@ local function apply_endings(at, inflight, now, stale, refused)
       chunk_fails(text(), number(), text(), text(), text())
     elseif tag == 'CL' then
       chunks_released(text(), number(), number())
+    elseif tag == 'K' then
+      -- What is not held is told of by the ending behind it.
+      attempts().keep_state(inflight, text(), text(), text(), text())
     end
   end
 end

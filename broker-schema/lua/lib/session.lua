@@ -23,15 +23,22 @@ local function holdings(lease)
       local record = call('HGET', TASKS, id)
       if record then
         local history, inputs = call('HGET', HISTORY, id), call('HGET', INPUTS, id)
-        groups[#groups + 1] = { queue, priority, { id }, { record }, { history or '' }, { inputs or '' } }
+        local state = call('HGET', prefix .. 'checkpoints', id)
+        groups[#groups + 1] =
+          { queue, priority, { id }, { record }, { history or '' }, { inputs or '' }, { state or '' } }
       else
-        local job, index = string.match(id, '^(%x+):(%d+)')
-        local text = job and not range_of(id) and call('HGET', job_history_key(job), index)
+        local job, lo = string.match(id, '^(%x+):(%d+)')
+        local _, _, hi = range_of(id)
+        local text = job and not hi and call('HGET', job_history_key(job), lo)
         -- The description of a job is given once.
         local spec = job and (described[job] and '' or call('HGET', job_key(job), 'spec'))
         if spec then
           described[job] = true
-          runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '' }
+          local key, states = job_checkpoints_key(job), ''
+          if call('EXISTS', key) == 1 then
+            states = chunk_takers().states_of({ bytes = 0 }, key, tonumber(lo), hi or lo + 1)
+          end
+          runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '', states }
         end
       end
     end

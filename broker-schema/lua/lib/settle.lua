@@ -12,6 +12,7 @@ local settle_made
 local function settle()
   if settle_made then return settle_made end
   local WATCHERS = prefix .. 'watchers'
+  local CHECKPOINTS = prefix .. 'checkpoints'
   local WAITING = prefix .. 'waiting'
   local DEAD = prefix .. 'dead'
   local DEAD_TASKS = prefix .. 'dead:tasks'
@@ -51,6 +52,7 @@ local function settle()
     if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
     if call('EXISTS', CANCELS) == 1 then each_bite('HDEL', CANCELS, ids) end
     give_back_places(ids)
+    if call('EXISTS', CHECKPOINTS) == 1 then each_bite('HDEL', CHECKPOINTS, ids) end
   end
 
   local function keep_outcome(id, outcome, keep)
@@ -110,6 +112,8 @@ local function settle()
     for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job) }) do
       call('PEXPIRE', each, ttl)
     end
+    -- Nobody goes on with its chunks.
+    call('UNLINK', job_checkpoints_key(job))
   end
 
   -- A job's final failure: the first chunk (or the reducer) that fails for good ends it, and the

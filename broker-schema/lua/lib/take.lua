@@ -74,6 +74,21 @@ local function chunk_takers()
     return math.max(math.ceil(left / (2 * call('ZCARD', LEASES))), FAIR_LEAST)
   end
 
+  -- The states that chunks lo..hi left behind, each behind its index; '' if there is none.
+  local function states_of(catch, key, lo, hi)
+    local states = {}
+    for index = lo, hi - 1 do
+      local number = string.format('%.0f', index)
+      local state = call('HGET', key, number)
+      if state then
+        states[#states + 1], states[#states + 2] = number, state
+        catch.bytes = catch.bytes + #state
+      end
+    end
+    if catch.bytes > MOST_BYTES then catch.shared = true end
+    return #states > 0 and states or ''
+  end
+
   -- A range gives up to `want` chunks off its front. Returns how many were taken, the element that
   -- is left of it, if any, and whether it was parked as it is.
   local function take_range(catch, place, element, want, now)
@@ -86,6 +101,9 @@ local function chunk_takers()
       return 0, nil, true
     end
     local fair = fair_share(hi - lo)
+    local checkpoints = job_checkpoints_key(job)
+    local going_on = call('EXISTS', checkpoints) == 1
+    if going_on then fair = math.min(fair, FIRST_BITE) end
     if fair < math.min(want, hi - lo) then catch.shared = true end
     local first, last = open_stretch(job, lo, hi, math.min(want, fair))
     if not first then return 0 end
@@ -98,7 +116,8 @@ local function chunk_takers()
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
     if limits then catch.gate.enter(field, limits, last - first) end
     local runs = catch.runs
-    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '' }
+    local states = going_on and states_of(catch, checkpoints, first, last) or ''
+    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '', states }
     return last - first, rest
   end
 
@@ -119,15 +138,16 @@ local function chunk_takers()
     hold(catch, id, attempt .. place.tail .. ':1')
     if limits then catch.gate.enter(id, limits, 1) end
     local runs = catch.runs
-    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '' }
+    local states = states_of(catch, job_checkpoints_key(job), tonumber(index), index + 1)
+    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '', states }
     return 1
   end
 
-  chunks_made = { take_range = take_range, take_chunk = take_chunk }
+  chunks_made = { take_range = take_range, take_chunk = take_chunk, states_of = states_of }
   return chunks_made
 end
 
--- Extra columns of a group of tasks (earlier attempts, inputs): '' when none of them has any.
+-- Extra columns of a group of tasks (earlier attempts, inputs, states): '' when none of them has any.
 local function column(key, ids)
   if call('HLEN', key) == 0 then return '' end
   local found, any = call('HMGET', key, unpack(ids)), false
@@ -160,6 +180,7 @@ local function hold_group(catch, place, ids, records, now)
   if #ids == 0 then return 0 end
   if expires then call('ZREM', EXPIRY, unpack(ids)) end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
+  local checkpoints = column(prefix .. 'checkpoints', ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
   for i, id in ipairs(ids) do
     local value = first
@@ -173,10 +194,13 @@ local function hold_group(catch, place, ids, records, now)
   end
   local bytes = catch.bytes
   for i = 1, #records do bytes = bytes + #records[i] end
+  if checkpoints ~= '' then
+    for i = 1, #ids do bytes = bytes + #checkpoints[i] end
+  end
   catch.bytes = bytes
   if bytes > MOST_BYTES then catch.shared = true end
   local groups = catch.groups
-  groups[#groups + 1] = { place.queue, place.priority, ids, records, histories, inputs }
+  groups[#groups + 1] = { place.queue, place.priority, ids, records, histories, inputs, checkpoints }
   return #ids
 end
 

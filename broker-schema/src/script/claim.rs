@@ -91,6 +91,8 @@ pub struct Delivery {
     pub history: String,
     /// What it waited for: the accumulators, if it is the reducer of a job.
     pub input: Option<String>,
+    /// The state in which an earlier attempt left it (see [`crate::script::Checkpoint`]).
+    pub checkpoint: Option<String>,
 }
 
 /// The name under which a run is in flight: `<job>:<lo>-<hi>`, or `<job>:<index>`.
@@ -128,6 +130,8 @@ pub struct Run {
     pub spec: Arc<str>,
     /// For a chunk that goes its own way: its counts and earlier attempts.
     pub history: String,
+    /// The states in which earlier attempts left chunks of it, by index.
+    pub checkpoints: Vec<(u64, String)>,
 }
 
 pub(crate) fn write_claim(command: &mut Cmd, claim: &Claim<'_>) {
@@ -187,6 +191,7 @@ fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
         let mut records = group.array("records")?;
         let mut histories = group.optional_array("histories")?;
         let mut inputs = group.optional_array("inputs")?;
+        let mut checkpoints = group.optional_array("checkpoints")?;
         tasks.reserve(ids.len());
         while !ids.is_empty() {
             let column = |column: &mut Option<Reply>| {
@@ -198,6 +203,7 @@ fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
                 queue: Arc::clone(&queue),
                 history: column(&mut histories)?,
                 input: Some(column(&mut inputs)?).filter(|text| !text.is_empty()),
+                checkpoint: Some(column(&mut checkpoints)?).filter(|text| !text.is_empty()),
             });
         }
     }
@@ -222,6 +228,7 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
         }
         let spec = specs.get(&job).ok_or_else(|| run.error(format!("no spec of {job}")))?.clone();
         let history = run.text("history")?;
+        let checkpoints = run.optional_array("checkpoints")?.map(read_states).transpose()?;
         found.push(Run {
             field: RunField(field.into()),
             job,
@@ -231,7 +238,16 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
             queue,
             spec,
             history,
+            checkpoints: checkpoints.unwrap_or_default(),
         });
+    }
+    Ok(found)
+}
+
+fn read_states(mut states: Reply) -> Result<Vec<(u64, String)>, BrokerError> {
+    let mut found = Vec::with_capacity(states.len() / 2);
+    while !states.is_empty() {
+        found.push((states.number("index")?, states.text("state")?));
     }
     Ok(found)
 }

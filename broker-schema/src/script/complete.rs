@@ -7,6 +7,7 @@ use crate::error::BrokerError;
 use crate::id::TaskId;
 use crate::job::Delta;
 use crate::keys::Keys;
+use crate::script::checkpoint::{Checkpoint, write_checkpoint};
 use crate::script::claim::{Claim, Claimed, RunField, read_claimed, write_claim};
 use crate::script::{bounded, script};
 
@@ -14,7 +15,7 @@ script!(
     COMPLETE,
     "complete",
     " flags=allow-oom",
-    ["base", "ready", "gate", "settle", "reclaim", "take", "session", "endings"]
+    ["base", "ready", "gate", "settle", "reclaim", "take", "session", "states", "endings"]
 );
 
 /// How an attempt of a task, or of chunks of a run, ended.
@@ -100,6 +101,9 @@ pub enum Ending {
         /// The [`crate::TaskFailure`] alone, in JSON.
         failure: String,
     },
+    /// The state of an attempt that does not end it: kept for the attempt after it. Tell it before
+    /// the ending with which the task goes back.
+    Checkpoint(Checkpoint),
     /// Chunks `lo..hi` of a run go back unstarted.
     ChunksReleased {
         /// The run.
@@ -173,6 +177,10 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         }
         Ending::ChunkFailed { run, index, outcome, attempt, failure } => {
             command.arg("CF").arg(run.as_str()).arg(*index).arg(outcome).arg(attempt).arg(failure);
+        }
+        Ending::Checkpoint(checkpoint) => {
+            command.arg("K");
+            write_checkpoint(command, checkpoint);
         }
         Ending::ChunksReleased { run, lo, hi } => {
             command.arg("CL").arg(run.as_str()).arg(*lo).arg(*hi);

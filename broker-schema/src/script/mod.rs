@@ -9,6 +9,7 @@ use redis::Cmd;
 
 mod beat;
 mod cancel;
+mod checkpoint;
 mod claim;
 mod close;
 mod complete;
@@ -30,6 +31,7 @@ mod watch;
 mod workers;
 
 pub use cancel::Cancelled;
+pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
@@ -50,6 +52,7 @@ pub use workers::{WorkerView, Workers};
 pub(crate) use {
     beat::beat,
     cancel::cancel,
+    checkpoint::checkpoint,
     claim::claim,
     close::close,
     complete::complete,

@@ -9,6 +9,7 @@ mod support;
 
 mod beat;
 mod cancel;
+mod checkpoint;
 mod claim;
 mod close;
 mod complete;

@@ -89,6 +89,9 @@ impl Exchange {
     pub(super) async fn leave(&mut self) -> usize {
         for running in self.shared.running() {
             if let Some(how) = running.give_up() {
+                if let Some(state) = running.last_state(&how) {
+                    self.shared.outbox.push(state, true);
+                }
                 // Its slot may still free its place itself.
                 let ended = Ended::besides(running.unit.epoch, how);
                 self.shared.outbox.push(ended, true);

@@ -5,7 +5,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use celeriac_broker_schema::{ChunkIndex, JobId, Split, TaskId, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
+
+use super::TaskError;
+use super::post::Post;
 
 /// Longest note about progress, in characters: one line for people, sent with every heartbeat.
 const MAX_NOTE_CHARS: usize = 200;
@@ -38,6 +43,7 @@ struct Shared {
     cancelled: AtomicU8,
     cancel: Notify,
     progress: Mutex<Option<Progress>>,
+    post: Post,
 }
 
 /// What a [`Context`] is made of.
@@ -112,11 +118,16 @@ impl CancelReason {
 impl Context {
     /// The context of an attempt that begins.
     pub fn new(parts: ContextParts) -> Self {
+        Self::with_post(parts, Post::default())
+    }
+
+    pub(crate) fn with_post(parts: ContextParts, post: Post) -> Self {
         let shared = Shared {
             parts,
             cancelled: AtomicU8::new(0),
             cancel: Notify::const_new(),
             progress: Mutex::new(None),
+            post,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -125,6 +136,15 @@ impl Context {
     /// `Context::new(ContextParts { attempt: 3, ..ContextParts::default() })`.
     pub fn for_test() -> Self {
         Self::new(ContextParts::default())
+    }
+
+    /// The context of an attempt that goes on from a checkpoint, for tests of handlers.
+    ///
+    /// # Errors
+    /// A state that cannot be written as JSON.
+    pub fn resumed(parts: ContextParts, state: &impl Serialize) -> Result<Self, TaskError> {
+        let json = serde_json::to_string(state).map_err(TaskError::fatal)?;
+        Ok(Self::with_post(parts, Post::new(Some(json), None)))
     }
 
     /// The id of the task.
@@ -185,6 +205,68 @@ impl Context {
     /// How far the task is, if it ever said so.
     pub fn progress_now(&self) -> Option<Progress> {
         self.progress_slot().clone()
+    }
+
+    /// The state in which an earlier attempt of this task left it with [`Context::checkpoint`]; none
+    /// in the first attempt, or if none was saved. It does not change during an attempt.
+    ///
+    /// # Errors
+    /// The state is not a `State`: other code wrote it. Take `.unwrap_or_default()` to begin anew
+    /// then.
+    pub fn restored<State: DeserializeOwned>(&self) -> Result<Option<State>, TaskError> {
+        self.shared.post.restored()
+    }
+
+    /// Leaves the state from which the next attempt goes on, should this one fail, be handed back or
+    /// lose its worker. Does not wait: the newest state is saved about once a second, and when the
+    /// attempt fails or its worker stops in good order. Only a worker that dies costs the work since
+    /// the last second.
+    ///
+    /// ```
+    /// # use celeriac_worker::task::{Context, TaskError};
+    /// fn sum(ctx: &Context, numbers: &[u64]) -> Result<u64, TaskError> {
+    ///     let (mut next, mut sum): (usize, u64) = ctx.restored()?.unwrap_or_default();
+    ///     while next < numbers.len() {
+    ///         sum += numbers[next];
+    ///         next += 1;
+    ///         ctx.checkpoint(&(next, sum))?;
+    ///     }
+    ///     Ok(sum)
+    /// }
+    /// # use celeriac_worker::task::ContextParts;
+    /// let ctx = Context::resumed(ContextParts::default(), &(2, 30))?;
+    /// assert_eq!(sum(&ctx, &[10, 20, 3])?, 33);
+    /// # Ok::<(), TaskError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A state that cannot be written as JSON, or is longer than a mebibyte.
+    pub fn checkpoint(&self, state: &impl Serialize) -> Result<(), TaskError> {
+        self.shared.post.leave(state, false).map(|_| ())
+    }
+
+    /// As [`Context::checkpoint`], but saves the state at once and waits until Redis has it; through
+    /// outages of Redis, if need be.
+    ///
+    /// # Errors
+    /// As [`Context::checkpoint`]; and if Redis is full, or the task is not this worker's any more.
+    pub async fn checkpoint_now(&self, state: &impl Serialize) -> Result<(), TaskError> {
+        let number = self.shared.post.leave(state, true)?;
+        self.shared.post.is_kept(number).await
+    }
+
+    /// As [`Context::checkpoint_now`], for tasks that compute on a thread of their own. Do not call
+    /// it in an async task.
+    ///
+    /// # Errors
+    /// As [`Context::checkpoint_now`]; and if the task was told to stop while it waited.
+    pub fn checkpoint_now_blocking(&self, state: &impl Serialize) -> Result<(), TaskError> {
+        let number = self.shared.post.leave(state, true)?;
+        self.shared.post.wait_until_kept(number, || self.is_cancelled())
+    }
+
+    pub(crate) fn post(&self) -> &Post {
+        &self.shared.post
     }
 
     /// Asks the task to stop. The first reason counts.

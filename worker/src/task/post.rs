@@ -1,0 +1,305 @@
+//! What an attempt leaves to be carried to Redis while it runs: its newest state. The handler puts
+//! it here, the courier of the worker takes it; nothing here speaks to Redis.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use celeriac_broker_schema::limits::MAX_CHECKPOINT_BYTES;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+
+use super::TaskError;
+
+/// How often a thread that waits for its state to be kept looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The post of one attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Post {
+    /// The state in which an earlier attempt left the task.
+    restored: Option<String>,
+    /// Rung when there is something to carry. None where nobody carries: in tests of handlers.
+    bell: Option<Arc<Notify>>,
+    slot: Mutex<Slot>,
+    /// Told when a state was carried, or will not be.
+    answered: Notify,
+    answered_threads: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The newest state that is not in Redis yet.
+    state: Option<Arc<str>>,
+    /// How many states were left here, and up to which of them somebody waits and Redis has them.
+    number: u64,
+    urgent: u64,
+    kept: u64,
+    /// Why the newest state that was waited for could not be kept, by its number.
+    refused: Option<(u64, String)>,
+    carried_at: Option<Instant>,
+    closed: bool,
+}
+
+/// A state on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Parcel {
+    pub(crate) state: Arc<str>,
+    number: u64,
+}
+
+/// What is known of a state that somebody waits for.
+enum Answer {
+    Kept,
+    Refused(String),
+    /// The attempt is over, or not ours any more.
+    Closed,
+    NotYet,
+}
+
+impl Post {
+    pub(crate) fn new(restored: Option<String>, bell: Option<Arc<Notify>>) -> Self {
+        Self { restored, bell, ..Self::default() }
+    }
+
+    // For the handler.
+
+    pub(crate) fn restored<S: DeserializeOwned>(&self) -> Result<Option<S>, TaskError> {
+        let unreadable = |error| {
+            TaskError::new(format!(
+                "the checkpoint of an earlier attempt does not fit the type that is asked for: {error}"
+            ))
+        };
+        self.restored.as_deref().map(serde_json::from_str).transpose().map_err(unreadable)
+    }
+
+    /// Leaves a state. Returns its number.
+    pub(crate) fn leave(&self, state: &impl Serialize, urgent: bool) -> Result<u64, TaskError> {
+        let json = encode(state)?;
+        let mut slot = self.slot();
+        slot.number += 1;
+        let number = slot.number;
+        // The first one rings; whoever carries it will see those after it.
+        let ring = slot.state.is_none() || urgent;
+        slot.state = Some(json);
+        if urgent {
+            slot.urgent = number;
+        }
+        drop(slot);
+        match &self.bell {
+            Some(bell) if ring => bell.notify_one(),
+            Some(_) => {}
+            // Nobody would ever answer.
+            None => self.carried(number),
+        }
+        Ok(number)
+    }
+
+    /// Waits until a state is kept.
+    pub(crate) async fn is_kept(&self, number: u64) -> Result<(), TaskError> {
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            // Enlisted before the question: an answer between the two is not missed.
+            answered.as_mut().enable();
+            if let Some(result) = self.answer(number).result() {
+                return result;
+            }
+            answered.await;
+        }
+    }
+
+    /// The same for a thread, until `stop` says so.
+    pub(crate) fn wait_until_kept(
+        &self,
+        number: u64,
+        stop: impl Fn() -> bool,
+    ) -> Result<(), TaskError> {
+        let mut slot = self.slot();
+        loop {
+            if let Some(result) = slot.answer(number).result() {
+                return result;
+            }
+            if stop() {
+                return Err(TaskError::cancelled());
+            }
+            let waited = self.answered_threads.wait_timeout(slot, LOOK);
+            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn answer(&self, number: u64) -> Answer {
+        self.slot().answer(number)
+    }
+
+    // For the worker.
+
+    /// When the newest state is to be carried, if there is one: a `distance` after the last one or
+    /// the beginning of the attempt, at once if somebody waits for it.
+    pub(crate) fn due(&self, begun: Instant, distance: Duration) -> Option<Instant> {
+        let slot = self.slot();
+        slot.state.as_ref().filter(|_| !slot.closed)?;
+        let waited_for = slot.urgent > slot.kept && slot.refused.is_none();
+        let since = slot.carried_at.unwrap_or(begun);
+        Some(if waited_for { since } else { since + distance })
+    }
+
+    /// The newest state, which stays here until it is [`Post::carried`].
+    pub(crate) fn parcel(&self) -> Option<Parcel> {
+        let slot = self.slot();
+        let state = Arc::clone(slot.state.as_ref().filter(|_| !slot.closed)?);
+        Some(Parcel { state, number: slot.number })
+    }
+
+    /// Redis keeps this state.
+    pub(crate) fn delivered(&self, parcel: &Parcel) {
+        self.carried(parcel.number);
+    }
+
+    fn carried(&self, number: u64) {
+        let mut slot = self.slot();
+        slot.kept = slot.kept.max(number);
+        slot.refused = None;
+        slot.carried_at = Some(Instant::now());
+        if slot.number == number {
+            slot.state = None;
+        }
+        self.tell(slot);
+    }
+
+    /// Redis takes no states now. Those who wait hear why; the newest is tried again later.
+    pub(crate) fn refused(&self, parcel: &Parcel, reason: &str) {
+        let mut slot = self.slot();
+        slot.refused = Some((parcel.number, reason.to_owned()));
+        slot.carried_at = Some(Instant::now());
+        self.tell(slot);
+    }
+
+    /// The attempt is over: nothing is carried any more. Returns a state that was not.
+    pub(crate) fn close(&self) -> Option<Arc<str>> {
+        let mut slot = self.slot();
+        slot.closed = true;
+        let left = slot.state.take();
+        self.tell(slot);
+        left
+    }
+
+    fn tell(&self, slot: MutexGuard<'_, Slot>) {
+        drop(slot);
+        self.answered.notify_waiters();
+        self.answered_threads.notify_all();
+    }
+
+    // A task that panicked while it held the lock has left nothing half done in it.
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn answer(&self, number: u64) -> Answer {
+        match &self.refused {
+            _ if self.kept >= number => Answer::Kept,
+            _ if self.closed => Answer::Closed,
+            Some((refused, reason)) if *refused >= number => Answer::Refused(reason.clone()),
+            _ => Answer::NotYet,
+        }
+    }
+}
+
+impl Answer {
+    fn result(self) -> Option<Result<(), TaskError>> {
+        match self {
+            Self::Kept => Some(Ok(())),
+            Self::Refused(reason) => {
+                Some(Err(TaskError::new(format!("the checkpoint was not saved: {reason}"))))
+            }
+            Self::Closed => Some(Err(TaskError::cancelled())),
+            Self::NotYet => None,
+        }
+    }
+}
+
+fn encode(state: &impl Serialize) -> Result<Arc<str>, TaskError> {
+    let json = serde_json::to_string(state)
+        .map_err(|error| TaskError::fatal(format!("the checkpoint cannot be written: {error}")))?;
+    match json.len() {
+        bytes if bytes > MAX_CHECKPOINT_BYTES => Err(TaskError::fatal(format!(
+            "the checkpoint has {bytes} bytes and {MAX_CHECKPOINT_BYTES} are allowed; put large data elsewhere and keep its address"
+        ))),
+        _ => Ok(json.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DISTANCE: Duration = Duration::from_secs(1);
+
+    fn post() -> (Post, Arc<Notify>) {
+        let bell = Arc::new(Notify::new());
+        (Post::new(None, Some(Arc::clone(&bell))), bell)
+    }
+
+    #[test]
+    fn the_newest_state_is_carried_and_older_answers_do_not_count_for_it() {
+        let (post, _) = post();
+        let begun = Instant::now();
+        assert_eq!(post.due(begun, DISTANCE), None);
+        post.leave(&1, false).expect("is left");
+        post.leave(&2, false).expect("is left");
+        assert_eq!(post.due(begun, DISTANCE), Some(begun + DISTANCE));
+        let second = post.parcel().expect("a state");
+        assert_eq!(&*second.state, "2");
+        post.leave(&3, false).expect("is left");
+
+        post.delivered(&second);
+
+        let third = post.parcel().expect("a newer one");
+        assert_eq!(&*third.state, "3");
+        post.delivered(&third);
+        assert!(post.parcel().is_none() && post.due(begun, DISTANCE).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_what_became_of_the_state() {
+        let (post, bell) = post();
+        let begun = Instant::now();
+        let kept = post.leave(&1, true).expect("is left");
+        bell.notified().await;
+        assert_eq!(post.due(begun, DISTANCE), Some(begun));
+        let parcel = post.parcel().expect("a state");
+        let (told, ()) = tokio::join!(post.is_kept(kept), async { post.delivered(&parcel) });
+        told.expect("it is kept");
+
+        let refused = post.leave(&2, true).expect("is left");
+        let parcel = post.parcel().expect("a state");
+        post.refused(&parcel, "Redis is full");
+        let told = post.is_kept(refused).await.expect_err("is refused").to_string();
+        assert_eq!(told, "the checkpoint was not saved: Redis is full");
+        // It waits for its turn now.
+        assert!(post.due(begun, DISTANCE).is_some_and(|due| due > begun + DISTANCE));
+
+        let late = post.leave(&3, true).expect("is left");
+        assert_eq!(post.close().as_deref(), Some("3"));
+        assert!(post.wait_until_kept(late, || false).expect_err("is closed").is_cancelled());
+    }
+
+    #[test]
+    fn where_nobody_carries_nothing_waits() {
+        let post = Post::new(Some("[1]".to_owned()), None);
+        let number = post.leave(&1, true).expect("is left");
+        post.wait_until_kept(number, || false).expect("nobody waits");
+        assert_eq!(post.restored::<Vec<u8>>().expect("fits"), Some(vec![1]));
+        assert!(post.restored::<String>().is_err());
+        assert_eq!(Post::default().restored::<String>().expect("nothing"), None);
+    }
+
+    #[test]
+    fn large_states_are_refused_with_their_size() {
+        let error =
+            post().0.leave(&"x".repeat(MAX_CHECKPOINT_BYTES), false).expect_err("too large");
+        assert!(error.to_string().contains("1048578 bytes and 1048576 are allowed"), "{error}");
+    }
+}
