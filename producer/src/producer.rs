@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::error::{EnqueueError, ResultError};
 use crate::handle::Handle;
 use crate::job::NewJob;
+use crate::layer::EnqueueLayer;
 use crate::many::{Enqueued, Many};
 use crate::sender::{Answer, Sender, Submission, What};
 use crate::task::Task;
@@ -58,6 +59,8 @@ impl Default for Patience {
 #[derive(Clone)]
 pub struct Producer {
     inner: Arc<Inner>,
+    /// The first one added comes first. None at all for most producers.
+    layers: Option<Arc<[Arc<dyn EnqueueLayer>]>>,
 }
 
 struct Inner {
@@ -85,7 +88,8 @@ impl Producer {
     pub fn with_patience(broker: Broker, patience: Patience) -> Self {
         let (client, clock) = (ClientId::new(), Arc::new(Clock::default()));
         let (submissions, waits) = (OnceLock::new(), OnceLock::new());
-        Self { inner: Arc::new(Inner { broker, client, clock, patience, submissions, waits }) }
+        let inner = Arc::new(Inner { broker, client, clock, patience, submissions, waits });
+        Self { inner, layers: None }
     }
 
     /// Connects and looks whether the server can hold a queue; what endangers tasks there is
@@ -99,6 +103,37 @@ impl Producer {
             tracing::warn!(server = broker.server(), "{warning}");
         }
         Ok(Self::new(broker))
+    }
+
+    /// This producer with another layer: something that sees, and may change or refuse, every task
+    /// before it is stored. Layers come in the order in which they were added.
+    ///
+    /// The layer holds for this value and clones made of it: `producer.clone().layer(…)` leaves the
+    /// original as it is, and both share a connection.
+    ///
+    /// ```
+    /// # use celeriac_broker_schema::{Broker, RedisConfig};
+    /// use celeriac_producer::{BoxError, NewTask, Producer};
+    /// # fn example(producer: Producer) -> Producer {
+    /// producer.layer(|task: &mut NewTask| -> Result<(), BoxError> {
+    ///     task.meta.headers.set("tenant", "acme");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn layer(mut self, layer: impl EnqueueLayer) -> Self {
+        let before = self.layers.iter().flat_map(|layers| layers.iter()).cloned();
+        let layer: Arc<dyn EnqueueLayer> = Arc::new(layer);
+        self.layers = Some(before.chain([layer]).collect());
+        self
+    }
+
+    pub(crate) fn apply_layers(&self, task: &mut NewTask) -> Result<(), EnqueueError> {
+        for layer in self.layers.iter().flat_map(|layers| layers.iter()) {
+            layer.enqueue(task).map_err(|error| EnqueueError::Layer(error.into()))?;
+        }
+        Ok(())
     }
 
     /// The broker behind it.
@@ -119,7 +154,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`EnqueueError`].
-    pub async fn enqueue_task(&self, task: NewTask) -> Result<Handle, EnqueueError> {
+    pub async fn enqueue_task(&self, mut task: NewTask) -> Result<Handle, EnqueueError> {
+        self.apply_layers(&mut task)?;
         let id = self.new_id();
         let answer = self.submit(vec![task.into_entry(id)?])?;
         let duplicates = answer.await.map_err(|_| EnqueueError::ShutDown)??;
@@ -154,7 +190,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`EnqueueError`].
-    pub async fn enqueue_job(&self, job: NewJob) -> Result<Handle, EnqueueError> {
+    pub async fn enqueue_job(&self, mut job: NewJob) -> Result<Handle, EnqueueError> {
+        job.tasks_mut().try_for_each(|task| self.apply_layers(task))?;
         let id = self.new_id();
         let what = What::Job(Box::new(job.into_range(id.job())?));
         let duplicates = self.send(what)?.await.map_err(|_| EnqueueError::ShutDown)??;

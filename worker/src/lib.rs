@@ -5,12 +5,14 @@
 //! the lease, the housekeeper cleans up after lost workers. `worker.rs` puts them together.
 
 pub mod builtin;
+pub mod layers;
 pub mod task;
 
 mod attempt;
 mod bell;
 mod clock;
 mod config;
+mod events;
 mod exchange;
 mod housekeeper;
 mod keeper;
@@ -26,5 +28,6 @@ mod unit;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};
+pub use events::{Event, Events};
 pub use shutdown::{Shutdown, listen_to_signals};
 pub use worker::{Summary, Worker, WorkerError};

@@ -1,10 +1,11 @@
 //! The context of one attempt: what it is, whether it should stop, how far it is. The handler and
 //! the runtime share it; nothing here speaks to Redis.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use celeriac_broker_schema::{ChunkIndex, JobId, Split, TaskId, Timestamp};
+use celeriac_broker_schema::{ChunkIndex, Headers, JobId, Meta, QueueName, Split, TaskId, Timestamp};
 use tokio::sync::Notify;
 
 /// Longest note about progress, in characters: one line for people, sent with every heartbeat.
@@ -41,7 +42,7 @@ struct Shared {
 }
 
 /// What a [`Context`] is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ContextParts {
     /// The task.
     pub id: TaskId,
@@ -49,6 +50,10 @@ pub struct ContextParts {
     pub attempt: u32,
     /// Which part of a job the task is.
     pub chunk: Option<Chunk>,
+    /// The queue it waited in.
+    pub queue: QueueName,
+    /// Label, tags and headers, if it has any.
+    pub meta: Option<Arc<Meta>>,
 }
 
 /// Which part of a job a task is. All parts of a job together are `0..total`, and this one is
@@ -142,6 +147,27 @@ impl Context {
         self.shared.parts.chunk
     }
 
+    /// The queue in which the task waited.
+    pub fn queue(&self) -> &QueueName {
+        &self.shared.parts.queue
+    }
+
+    /// Label, tags and headers of the task.
+    pub fn meta(&self) -> &Meta {
+        static NONE: Meta = Meta { label: None, tags: BTreeSet::new(), headers: Headers::new() };
+        self.shared.parts.meta.as_deref().unwrap_or(&NONE)
+    }
+
+    /// What travels with the task besides its arguments.
+    pub fn headers(&self) -> &Headers {
+        &self.meta().headers
+    }
+
+    /// One of the headers.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)
+    }
+
     /// Whether the task should stop now. Cheap enough for an inner loop. Async tasks are also
     /// stopped at their next `.await`; tasks on a thread of their own stop only by asking this.
     pub fn is_cancelled(&self) -> bool {
@@ -206,7 +232,13 @@ impl Context {
 impl Default for ContextParts {
     /// The first attempt of a task that is no chunk, with an id of zeros: for tests.
     fn default() -> Self {
-        Self { id: TaskId::from_parts(Timestamp(0), [0; 10]), attempt: 1, chunk: None }
+        Self {
+            id: TaskId::from_parts(Timestamp(0), [0; 10]),
+            attempt: 1,
+            chunk: None,
+            queue: QueueName::default(),
+            meta: None,
+        }
     }
 }
 

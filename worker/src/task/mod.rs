@@ -7,10 +7,12 @@ mod context;
 mod error;
 mod extract;
 mod handler;
+mod layer;
 mod registry;
 
 pub use context::{CancelReason, Chunk, Context, ContextParts, Progress};
 pub use error::TaskError;
 pub use extract::{Attempt, Data, Extractors, FromContext, FromRef};
 pub use handler::{AsyncRun, CpuRun, ErasedTask, Handler, RunResult, TaskFuture, TaskResult};
+pub use layer::{Next, Run, RunLayer};
 pub use registry::{RegisteredTask, Registry, Tasks};
