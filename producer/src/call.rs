@@ -8,8 +8,8 @@ use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
 use celeriac_broker_schema::script::{Entry, Start};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Meta, Priority, QueueName, Record, TaskId, TaskName, TaskOptions, Timestamp,
-    UniqueKey,
+    Backoff, InvalidInput, Meta, Priority, QueueName, Record, TaskId, TaskName, TaskOptions,
+    Timestamp, UniqueKey,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;

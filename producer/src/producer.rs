@@ -15,6 +15,7 @@ use crate::handle::Handle;
 use crate::job::NewJob;
 use crate::layer::EnqueueLayer;
 use crate::many::{Enqueued, Many};
+use crate::recorder::Recorder;
 use crate::sender::{Answer, Sender, Submission, What};
 use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
@@ -61,6 +62,7 @@ pub struct Producer {
     inner: Arc<Inner>,
     /// The first one added comes first. None at all for most producers.
     layers: Option<Arc<[Arc<dyn EnqueueLayer>]>>,
+    recorder: Option<Recorder>,
 }
 
 struct Inner {
@@ -89,7 +91,7 @@ impl Producer {
         let (client, clock) = (ClientId::new(), Arc::new(Clock::default()));
         let (submissions, waits) = (OnceLock::new(), OnceLock::new());
         let inner = Arc::new(Inner { broker, client, clock, patience, submissions, waits });
-        Self { inner, layers: None }
+        Self { inner, layers: None, recorder: None }
     }
 
     /// Connects and looks whether the server can hold a queue; what endangers tasks there is
@@ -134,6 +136,41 @@ impl Producer {
             layer.enqueue(task).map_err(|error| EnqueueError::Layer(error.into()))?;
         }
         Ok(())
+    }
+
+    /// A producer without Redis, for tests of code that enqueues: the recorder keeps what it is told to
+    /// enqueue, all of which succeeds. An idempotency key is remembered for ever, and there are no
+    /// results to wait for: handles say at once that the task is unknown.
+    ///
+    /// ```
+    /// # use celeriac_producer::{NewTask, Producer, EnqueueError};
+    /// async fn sign_up(user: &str, producer: &Producer) -> Result<(), EnqueueError> {
+    ///     let mail = NewTask::new("mail.send", &serde_json::json!({ "to": user }))?;
+    ///     producer.enqueue_task(mail.tag("welcome")).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), EnqueueError> {
+    /// let (producer, recorder) = Producer::recording();
+    /// sign_up("ada@example.org", &producer).await?;
+    /// let tasks = recorder.tasks();
+    /// assert_eq!(tasks[0].name.as_str(), "mail.send");
+    /// assert_eq!(tasks[0].args.get(), r#"{"to":"ada@example.org"}"#);
+    /// assert!(tasks[0].meta.tags.contains("welcome"));
+    /// # Ok(()) }
+    /// ```
+    pub fn recording() -> (Self, Recorder) {
+        // Nobody can listen there: whoever asks for more than enqueueing gets an error.
+        let nowhere = RedisConfig::new("redis+unix:///dev/null/a-recording-producer-has-no-redis");
+        let recorder = Recorder::new(false);
+        let producer = Self::new(Broker::new(nowhere).expect("a URL"));
+        (Self { recorder: Some(recorder.clone()), ..producer }, recorder)
+    }
+
+    /// This producer, with a recorder that keeps what goes through it to Redis.
+    pub fn recorded(self) -> (Self, Recorder) {
+        let recorder = Recorder::new(true);
+        (Self { recorder: Some(recorder.clone()), ..self }, recorder)
     }
 
     /// The broker behind it.
@@ -218,6 +255,11 @@ impl Producer {
     }
 
     fn send(&self, what: What) -> Result<oneshot::Receiver<Answer>, EnqueueError> {
+        let (answer, receiver) = oneshot::channel();
+        if let Some(duplicates) = self.recorder.as_ref().and_then(|recorder| recorder.note(&what)) {
+            let _ = answer.send(Ok(duplicates));
+            return Ok(receiver);
+        }
         let inner = &self.inner;
         let sender = inner.submissions.get_or_init(|| {
             let (sender, submissions) = mpsc::unbounded_channel();
@@ -234,7 +276,6 @@ impl Producer {
             );
             sender
         });
-        let (answer, receiver) = oneshot::channel();
         sender
             .send(Submission { since: tokio::time::Instant::now(), what, answer })
             .map_err(|_| EnqueueError::ShutDown)?;
@@ -243,6 +284,9 @@ impl Producer {
 
     /// Waits for the stored outcome of a task or job.
     pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+        if self.recorder.as_ref().is_some_and(|recorder| !recorder.forwards()) {
+            return Err(ResultError::Unknown(id));
+        }
         let inner = &self.inner;
         let waits = inner.waits.get_or_init(|| {
             let (sender, waits) = mpsc::unbounded_channel();

@@ -39,7 +39,9 @@ pub struct TraceParent {
 
 /// A text that is no `traceparent` of a known form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("not a traceparent: expected 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, not all zeros")]
+#[error(
+    "not a traceparent: expected 00-<32 hex digits>-<16 hex digits>-<2 hex digits>, not all zeros"
+)]
 pub struct NotATraceParent;
 
 const SAMPLED: u8 = 1;

@@ -122,6 +122,20 @@ impl Events {
         self.left = event == Event::Left;
         Some(event)
     }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        if self.left {
+            return None;
+        }
+        let event = match self.receiver.try_recv() {
+            Ok(event) => event,
+            Err(broadcast::error::TryRecvError::Lagged(events)) => Event::Missed { events },
+            Err(_) => return None,
+        };
+        self.left = event == Event::Left;
+        Some(event)
+    }
 }
 
 /// Tells events to subscribers, if there are any.

@@ -70,7 +70,7 @@ impl<F: FnMut(RunEnd)> Drop for Watch<F> {
 
 /// A span named `run` around every run, with `task`, `id`, `attempt`, `queue`, and when it is over
 /// `outcome` (see [`RunEnd::as_str`]); with [`TraceContext`] outside of it also `trace_id` and
-/// `parent_id`.
+/// `span_id`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TraceSpans;
 
@@ -83,11 +83,11 @@ impl TraceSpans {
             attempt = run.attempt(),
             queue = run.queue().as_str(),
             trace_id = Empty,
-            parent_id = Empty,
+            span_id = Empty,
             outcome = Empty,
         );
         if let Some(Current { parent, .. }) = Current::get() {
-            span.record("trace_id", parent.trace_id()).record("parent_id", parent.span_id());
+            span.record("trace_id", parent.trace_id()).record("span_id", parent.span_id());
         }
         span
     }

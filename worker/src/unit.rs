@@ -10,7 +10,8 @@ use celeriac_broker_schema::outcome::counts_of;
 use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{Delivery, Run};
 use celeriac_broker_schema::{
-    Accumulate, ErrorKind, JobId, Meta, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId, TaskOptions,
+    Accumulate, ErrorKind, JobId, Meta, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId,
+    TaskOptions,
 };
 use serde_json::value::RawValue;
 

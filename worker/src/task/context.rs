@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use celeriac_broker_schema::{ChunkIndex, Headers, JobId, Meta, QueueName, Split, TaskId, Timestamp};
+use celeriac_broker_schema::{
+    ChunkIndex, Headers, JobId, Meta, QueueName, Split, TaskId, Timestamp,
+};
 use tokio::sync::Notify;
 
 /// Longest note about progress, in characters: one line for people, sent with every heartbeat.
