@@ -26,6 +26,18 @@ pub const MAX_TRACE_BYTES: usize = 16 << 10;
 /// Longest label, submitter and split field of a job, in bytes: they go to every worker that takes
 /// chunks of it.
 pub const MAX_LABEL_BYTES: usize = 256;
+/// Longest label of a task, in characters: one line for people.
+pub const MAX_LABEL_CHARS: usize = 200;
+/// Most tags of a task. They are stored with each.
+pub const MAX_TAGS: usize = 16;
+/// Longest tag, in bytes.
+pub const MAX_TAG_BYTES: usize = 64;
+/// Most headers of a task: as many as a trace context, a tenant and a few others need.
+pub const MAX_HEADERS: usize = 32;
+/// Longest name of a header, in bytes.
+pub const MAX_HEADER_NAME_BYTES: usize = 64;
+/// Most bytes of all headers of a task: Redis holds them for every queued task.
+pub const MAX_HEADER_BYTES: usize = 4096;
 /// Accumulators of a job: each costs every completion a command.
 pub const MAX_ACCUMULATORS: usize = 32;
 /// Integers are accumulated exactly within ±2^53, the range in which JSON numbers are exact in

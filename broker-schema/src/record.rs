@@ -2,12 +2,14 @@
 //! default is left out, so that a short task stays short in memory.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::InvalidInput;
 use crate::limits::{DEFAULT_KEEP_MS, MAX_ARGS_BYTES};
+use crate::meta::{Headers, Meta};
 use crate::name::{Priority, QueueName, TaskName, Tenant};
 use crate::retry::{Backoff, RetryPolicy};
 
@@ -101,6 +103,15 @@ pub struct Record<'a> {
     /// Slots that it takes, if not one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<u32>,
+    /// What people call this one task.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Cow<'a, str>>,
+    /// What people find it by.
+    #[serde(default, skip_serializing_if = "no_tags")]
+    pub tags: Cow<'a, BTreeSet<String>>,
+    /// What programs pass along with it.
+    #[serde(default, skip_serializing_if = "no_headers")]
+    pub headers: Cow<'a, Headers>,
 }
 
 /// Why a stored record cannot be read.
@@ -115,6 +126,14 @@ pub enum UnreadableRecord {
     /// Not a record at all.
     #[error("the record is not readable: {0}")]
     Broken(String),
+}
+
+fn no_tags(tags: &BTreeSet<String>) -> bool {
+    tags.is_empty()
+}
+
+fn no_headers(headers: &Headers) -> bool {
+    headers.is_empty()
 }
 
 fn unless<T: PartialEq>(value: T, default: &T) -> Option<T> {
@@ -139,7 +158,19 @@ impl<'a> Record<'a> {
             keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
             tenant: options.tenant.as_ref().map(|tenant| Cow::Borrowed(tenant.as_str())),
             cost: unless(options.cost, &1),
+            label: None,
+            tags: Cow::default(),
+            headers: Cow::default(),
         }
+    }
+
+    /// The same with label, tags and headers.
+    #[must_use]
+    pub fn with_meta(mut self, meta: &'a Meta) -> Self {
+        self.label = meta.label.as_deref().map(Cow::Borrowed);
+        self.tags = Cow::Borrowed(&meta.tags);
+        self.headers = Cow::Borrowed(&meta.headers);
+        self
     }
 
     /// The stored form.
@@ -153,6 +184,15 @@ impl<'a> Record<'a> {
         }
         serde_json::to_string(self)
             .map_err(|error| InvalidInput::Json { what: "record", reason: error.to_string() })
+    }
+
+    /// Label, tags and headers, taken out of the record.
+    pub fn take_meta(&mut self) -> Meta {
+        Meta {
+            label: self.label.take().map(Cow::into_owned),
+            tags: std::mem::take(&mut self.tags).into_owned(),
+            headers: std::mem::take(&mut self.headers).into_owned(),
+        }
     }
 
     /// Reads a stored record.

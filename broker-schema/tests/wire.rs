@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use celeriac_broker_schema::{
-    Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Outcome, Priority, Record, RetryPolicy,
+    Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Meta, Outcome, Priority, Record, RetryPolicy,
     Split, State, TaskFailure, TaskOptions, Timestamp,
 };
 use serde::Serialize;
@@ -106,6 +106,21 @@ fn a_record_with_a_soft_timeout() {
 
     assert_eq!(Record::new(&name, &args, &options).encode().as_deref(), Ok(stored));
     assert_eq!(Record::decode(stored).expect("a record").options(), options);
+}
+
+#[test]
+fn a_record_with_label_tags_and_headers() {
+    let stored = golden!("record_meta");
+    let (name, args) = ("echo".parse().expect("a name"), raw("[]"));
+    let mut meta = Meta { label: Some("Rechnung für Ada".to_owned()), ..Meta::default() };
+    meta.tags.extend(["vip", "emea"].map(str::to_owned));
+    meta.headers.set("Tenant", "acme");
+    meta.headers.set("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let options = TaskOptions::default();
+    let written = Record::new(&name, &args, &options).with_meta(&meta).encode();
+
+    assert_eq!(written.as_deref(), Ok(stored));
+    assert_eq!(Record::decode(stored).expect("a record").take_meta(), meta);
 }
 
 #[test]

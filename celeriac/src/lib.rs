@@ -38,25 +38,36 @@ pub use celeriac_macros::task;
 // What tasks and their handlers are made of.
 pub use celeriac_producer::task::Task;
 pub use celeriac_worker::task::{
-    Attempt, CancelReason, Chunk, Context, ContextParts, Data, FromContext, FromRef, Progress,
-    Registry, TaskError, Tasks,
+    Attempt, CancelReason, Chunk, Context, ContextParts, Data, FromContext, FromRef, Next,
+    Progress, Registry, Run, RunLayer, RunResult, TaskError, Tasks,
 };
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
-    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+    Backoff, Broker, BrokerError, ErrorKind, Headers, InvalidInput, JobId, Meta, Outcome, Priority,
+    QueueName, RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
 };
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
-    Enqueue, EnqueueError, Enqueued, Handle, Many, NewJob, NewTask, Patience, Producer, ResultError,
+    BoxError, Enqueue, EnqueueError, EnqueueLayer, Enqueued, Handle, Many, NewJob, NewTask,
+    Patience, Producer, ResultError,
 };
 
 // Running.
 pub use celeriac_worker::{
-    ConfigError, Shutdown, Summary, Worker, WorkerConfig, WorkerError, listen_to_signals,
+    ConfigError, Event, Events, Shutdown, Summary, Worker, WorkerConfig, WorkerError,
+    listen_to_signals,
 };
+
+/// Stock layers around runs, and the trace context that travels with tasks.
+pub mod layers {
+    pub use celeriac_producer::trace::{Current, TraceContext, TraceParent};
+    pub use celeriac_worker::layers::{RunEnd, RunTiming, Timing, TraceSpans};
+}
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// What the expansion of [`task`] names. It may change in any release.
 #[doc(hidden)]
@@ -86,3 +97,13 @@ pub mod guide {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/checkpoints.md")]
 pub mod checkpoints {}
+
+/// The same for the guide to middleware.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/middleware.md")]
+pub mod guide_to_middleware {}
+
+/// The same for the guide to testing.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+pub mod guide_to_testing {}

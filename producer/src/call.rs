@@ -8,8 +8,8 @@ use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
 use celeriac_broker_schema::script::{Entry, Start};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Priority, QueueName, Record, TaskId, TaskName, TaskOptions, Tenant,
-    Timestamp, UniqueKey,
+    Backoff, InvalidInput, Meta, Priority, QueueName, Record, TaskId, TaskName, TaskOptions,
+    Tenant, Timestamp, UniqueKey,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -39,6 +39,8 @@ pub struct NewTask {
     pub start: Start,
     /// An idempotency key, and for how many milliseconds it is remembered.
     pub unique: Option<(UniqueKey, u64)>,
+    /// Label, tags and headers.
+    pub meta: Meta,
 }
 
 impl NewTask {
@@ -53,7 +55,7 @@ impl NewTask {
 
     /// A task with arguments that are JSON already.
     pub fn from_raw(name: TaskName, args: Box<RawValue>, options: TaskOptions) -> Self {
-        Self { name, args, options, start: Start::default(), unique: None }
+        Self { name, args, options, start: Start::default(), unique: None, meta: Meta::default() }
     }
 
     /// A typed task with its own options.
@@ -67,6 +69,38 @@ impl NewTask {
     /// Its name.
     pub fn name(&self) -> &TaskName {
         &self.name
+    }
+
+    /// Its arguments: the bytes that are stored.
+    pub fn args(&self) -> &RawValue {
+        &self.args
+    }
+
+    /// Replaces its arguments, for a layer that encrypts them for instance.
+    pub fn set_args(&mut self, args: Box<RawValue>) {
+        self.args = args;
+    }
+
+    /// What people call this one task, in up to 200 characters.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.meta.label = Some(label.into());
+        self
+    }
+
+    /// Adds what people find it by; up to 16 tags of up to 64 bytes.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.meta.tags.insert(tag.into());
+        self
+    }
+
+    /// Sets a header: a short text that travels with it, for the programs around it. Up to 32, and
+    /// up to 4 kB of names and values together.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.meta.headers.set(name, value);
+        self
     }
 
     /// The queue it waits in.
@@ -167,12 +201,21 @@ impl NewTask {
         self
     }
 
-    pub(crate) fn record(&self) -> Record<'_> {
-        Record::new(&self.name, &self.args, &self.options)
+    /// Its record.
+    ///
+    /// # Errors
+    /// Label, tags or headers are out of bounds.
+    pub(crate) fn record(&self) -> Result<Record<'_>, InvalidInput> {
+        let record = Record::new(&self.name, &self.args, &self.options);
+        if self.meta.is_empty() {
+            return Ok(record);
+        }
+        self.meta.check()?;
+        Ok(record.with_meta(&self.meta))
     }
 
     pub(crate) fn into_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
-        let record = self.record().encode()?;
+        let record = self.record()?.encode()?;
         let TaskOptions { queue, priority, .. } = self.options;
         Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
     }
@@ -256,6 +299,21 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::cost`].
     pub fn cost(self, slots: u32) -> Self {
         self.with(|task| task.cost(slots))
+    }
+
+    /// See [`NewTask::label`].
+    pub fn label(self, label: impl Into<String>) -> Self {
+        self.with(|task| task.label(label))
+    }
+
+    /// See [`NewTask::tag`].
+    pub fn tag(self, tag: impl Into<String>) -> Self {
+        self.with(|task| task.tag(tag))
+    }
+
+    /// See [`NewTask::header`].
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|task| task.header(name, value))
     }
 
     /// See [`NewTask::key`]; a key that is not valid is reported when this is awaited.

@@ -13,6 +13,9 @@ pub enum EnqueueError {
     /// The task cannot be enqueued as it is. Nothing was sent.
     #[error(transparent)]
     Invalid(#[from] InvalidInput),
+    /// A layer of the producer refuses it. Nothing was sent.
+    #[error("the task was not enqueued: {0}")]
+    Layer(std::sync::Arc<dyn std::error::Error + Send + Sync>),
     /// Redis refuses for good: wrong user, out of memory, unsuitable. The task does not exist.
     #[error("the task was not enqueued: {0}")]
     Refused(std::sync::Arc<BrokerError>),

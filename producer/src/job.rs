@@ -116,6 +116,11 @@ impl NewJob {
         self
     }
 
+    /// The tasks it is made of: the chunk, and the reducer if there is one.
+    pub(crate) fn tasks_mut(&mut self) -> impl Iterator<Item = &mut NewTask> {
+        std::iter::once(&mut self.chunk).chain(self.reduce.as_mut())
+    }
+
     pub(crate) fn into_range(self, id: JobId) -> Result<RangeJob, InvalidInput> {
         let reducer = self.reduce.as_ref();
         let timed = self.chunk.start != Start::default()
@@ -130,7 +135,7 @@ impl NewJob {
         let keep_ms = self.chunk.options.keep_ms;
         let spec = JobSpec {
             v: FORMAT,
-            chunk: self.chunk.record(),
+            chunk: self.chunk.record()?,
             chunks: self.chunks,
             split: self.split,
             accumulate: self.accumulate,
@@ -144,7 +149,7 @@ impl NewJob {
         let reducer = match self.reduce {
             Some(mut reducer) => {
                 reducer.options.keep_ms = keep_ms;
-                let record = reducer.record().encode()?;
+                let record = reducer.record()?.encode()?;
                 Some((record, reducer.options.queue, reducer.options.priority))
             }
             None => None,

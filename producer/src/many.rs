@@ -50,7 +50,8 @@ impl Many {
     ///
     /// # Errors
     /// The task itself is not valid (the others are not affected), or an earlier batch failed.
-    pub async fn push(&mut self, task: NewTask) -> Result<TaskId, EnqueueError> {
+    pub async fn push(&mut self, mut task: NewTask) -> Result<TaskId, EnqueueError> {
+        self.producer.apply_layers(&mut task)?;
         let id = self.producer.new_id();
         let entry = task.into_entry(id)?;
         self.bytes += entry.record.len();

@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::error::{EnqueueError, ResultError};
 use crate::handle::Handle;
 use crate::job::NewJob;
+use crate::layer::EnqueueLayer;
 use crate::many::{Enqueued, Many};
+use crate::recorder::Recorder;
 use crate::sender::{Answer, Sender, Submission, What};
 use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
@@ -58,6 +60,9 @@ impl Default for Patience {
 #[derive(Clone)]
 pub struct Producer {
     inner: Arc<Inner>,
+    /// The first one added comes first. None at all for most producers.
+    layers: Option<Arc<[Arc<dyn EnqueueLayer>]>>,
+    recorder: Option<Recorder>,
 }
 
 struct Inner {
@@ -85,7 +90,8 @@ impl Producer {
     pub fn with_patience(broker: Broker, patience: Patience) -> Self {
         let (client, clock) = (ClientId::new(), Arc::new(Clock::default()));
         let (submissions, waits) = (OnceLock::new(), OnceLock::new());
-        Self { inner: Arc::new(Inner { broker, client, clock, patience, submissions, waits }) }
+        let inner = Arc::new(Inner { broker, client, clock, patience, submissions, waits });
+        Self { inner, layers: None, recorder: None }
     }
 
     /// Connects and looks whether the server can hold a queue; what endangers tasks there is
@@ -99,6 +105,72 @@ impl Producer {
             tracing::warn!(server = broker.server(), "{warning}");
         }
         Ok(Self::new(broker))
+    }
+
+    /// This producer with another layer: something that sees, and may change or refuse, every task
+    /// before it is stored. Layers come in the order in which they were added.
+    ///
+    /// The layer holds for this value and clones made of it: `producer.clone().layer(…)` leaves the
+    /// original as it is, and both share a connection.
+    ///
+    /// ```
+    /// # use celeriac_broker_schema::{Broker, RedisConfig};
+    /// use celeriac_producer::{BoxError, NewTask, Producer};
+    /// # fn example(producer: Producer) -> Producer {
+    /// producer.layer(|task: &mut NewTask| -> Result<(), BoxError> {
+    ///     task.meta.headers.set("tenant", "acme");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn layer(mut self, layer: impl EnqueueLayer) -> Self {
+        let before = self.layers.iter().flat_map(|layers| layers.iter()).cloned();
+        let layer: Arc<dyn EnqueueLayer> = Arc::new(layer);
+        self.layers = Some(before.chain([layer]).collect());
+        self
+    }
+
+    pub(crate) fn apply_layers(&self, task: &mut NewTask) -> Result<(), EnqueueError> {
+        for layer in self.layers.iter().flat_map(|layers| layers.iter()) {
+            layer.enqueue(task).map_err(|error| EnqueueError::Layer(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// A producer without Redis, for tests of code that enqueues: the recorder keeps what it is told to
+    /// enqueue, all of which succeeds. An idempotency key is remembered for ever, and there are no
+    /// results to wait for: handles say at once that the task is unknown.
+    ///
+    /// ```
+    /// # use celeriac_producer::{NewTask, Producer, EnqueueError};
+    /// async fn sign_up(user: &str, producer: &Producer) -> Result<(), EnqueueError> {
+    ///     let mail = NewTask::new("mail.send", &serde_json::json!({ "to": user }))?;
+    ///     producer.enqueue_task(mail.tag("welcome")).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), EnqueueError> {
+    /// let (producer, recorder) = Producer::recording();
+    /// sign_up("ada@example.org", &producer).await?;
+    /// let tasks = recorder.tasks();
+    /// assert_eq!(tasks[0].name.as_str(), "mail.send");
+    /// assert_eq!(tasks[0].args.get(), r#"{"to":"ada@example.org"}"#);
+    /// assert!(tasks[0].meta.tags.contains("welcome"));
+    /// # Ok(()) }
+    /// ```
+    pub fn recording() -> (Self, Recorder) {
+        // Nobody can listen there: whoever asks for more than enqueueing gets an error.
+        let nowhere = RedisConfig::new("redis+unix:///dev/null/a-recording-producer-has-no-redis");
+        let recorder = Recorder::new(false);
+        let producer = Self::new(Broker::new(nowhere).expect("a URL"));
+        (Self { recorder: Some(recorder.clone()), ..producer }, recorder)
+    }
+
+    /// This producer, with a recorder that keeps what goes through it to Redis.
+    pub fn recorded(self) -> (Self, Recorder) {
+        let recorder = Recorder::new(true);
+        (Self { recorder: Some(recorder.clone()), ..self }, recorder)
     }
 
     /// The broker behind it.
@@ -119,7 +191,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`EnqueueError`].
-    pub async fn enqueue_task(&self, task: NewTask) -> Result<Handle, EnqueueError> {
+    pub async fn enqueue_task(&self, mut task: NewTask) -> Result<Handle, EnqueueError> {
+        self.apply_layers(&mut task)?;
         let id = self.new_id();
         let answer = self.submit(vec![task.into_entry(id)?])?;
         let duplicates = answer.await.map_err(|_| EnqueueError::ShutDown)??;
@@ -154,7 +227,8 @@ impl Producer {
     ///
     /// # Errors
     /// [`EnqueueError`].
-    pub async fn enqueue_job(&self, job: NewJob) -> Result<Handle, EnqueueError> {
+    pub async fn enqueue_job(&self, mut job: NewJob) -> Result<Handle, EnqueueError> {
+        job.tasks_mut().try_for_each(|task| self.apply_layers(task))?;
         let id = self.new_id();
         let what = What::Job(Box::new(job.into_range(id.job())?));
         let duplicates = self.send(what)?.await.map_err(|_| EnqueueError::ShutDown)??;
@@ -181,6 +255,11 @@ impl Producer {
     }
 
     fn send(&self, what: What) -> Result<oneshot::Receiver<Answer>, EnqueueError> {
+        let (answer, receiver) = oneshot::channel();
+        if let Some(duplicates) = self.recorder.as_ref().and_then(|recorder| recorder.note(&what)) {
+            let _ = answer.send(Ok(duplicates));
+            return Ok(receiver);
+        }
         let inner = &self.inner;
         let sender = inner.submissions.get_or_init(|| {
             let (sender, submissions) = mpsc::unbounded_channel();
@@ -197,7 +276,6 @@ impl Producer {
             );
             sender
         });
-        let (answer, receiver) = oneshot::channel();
         sender
             .send(Submission { since: tokio::time::Instant::now(), what, answer })
             .map_err(|_| EnqueueError::ShutDown)?;
@@ -206,6 +284,9 @@ impl Producer {
 
     /// Waits for the stored outcome of a task or job.
     pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+        if self.recorder.as_ref().is_some_and(|recorder| !recorder.forwards()) {
+            return Err(ResultError::Unknown(id));
+        }
         let inner = &self.inner;
         let waits = inner.waits.get_or_init(|| {
             let (sender, waits) = mpsc::unbounded_channel();

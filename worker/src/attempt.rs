@@ -10,13 +10,14 @@ use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::retry::{Decision, Wish, decide};
 use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{
-    Attempt, ErrorKind, Outcome, RetryPolicy, State, TaskFailure, Timestamp,
+    Attempt, ErrorKind, Meta, Outcome, QueueName, RetryPolicy, State, TaskFailure, Timestamp,
 };
 use serde_json::value::RawValue;
 
+use crate::events::Event;
 use crate::outbox::{Ended, How};
 use crate::shared::Shared;
-use crate::task::{CancelReason, Context, Post, TaskError};
+use crate::task::{CancelReason, Context, ContextParts, Post, TaskError};
 use crate::unit::{Order, Unit, Work};
 
 /// An attempt under way.
@@ -38,7 +39,14 @@ type Result = std::result::Result<Box<RawValue>, TaskError>;
 impl Running {
     pub(crate) fn begin(shared: &Shared, unit: Unit, order: Terms) -> Arc<Self> {
         let post = Post::new(unit.restored(), Some(Arc::clone(&shared.post_bell)));
-        let ctx = Context::with_post(unit.context_parts(), post);
+        shared.events.tell(|| Event::Started {
+            id: unit.id(),
+            task: order.task.clone(),
+            attempt: unit.attempt(),
+        });
+        let (queue, meta) = (order.queue, order.meta);
+        let parts = ContextParts { queue, meta, ..unit.context_parts() };
+        let ctx = Context::with_post(parts, post);
         Arc::new(Self {
             ctx,
             task: order.task,
@@ -76,9 +84,9 @@ impl Running {
 
     /// Hands the attempt back although it goes on: it did not stop when the worker left. None if
     /// it has ended meanwhile.
-    pub(crate) fn give_up(&self) -> Option<How> {
+    pub(crate) fn give_up(&self, shared: &Shared) -> Option<How> {
         let first = !self.settled.swap(true, Ordering::AcqRel);
-        first.then(|| How::Told(self.unit.id(), Box::new(release(&self.unit, true))))
+        first.then(|| self.release(shared))
     }
 
     /// The newest state, if it has not been saved and an attempt may come that goes on from it. To be
@@ -101,6 +109,12 @@ impl Running {
             }
             _ => None,
         }
+    }
+
+    fn release(&self, shared: &Shared) -> How {
+        let (id, reason) = (self.unit.id(), self.ctx.cancel_reason());
+        shared.events.tell(|| Event::Released { id, attempt: self.ctx.attempt(), reason });
+        How::Told(id, Box::new(release(&self.unit, true)))
     }
 
     fn tell(&self, shared: &Shared, how: How, frees: bool) {
@@ -128,7 +142,7 @@ impl Running {
                 Some(CancelReason::Stopping | CancelReason::Requested | CancelReason::LeaseLost)
             )
         {
-            return How::Told(self.unit.id(), Box::new(release(&self.unit, true)));
+            return self.release(shared);
         }
         let accumulated = result.and_then(|json| match &self.unit.work {
             Work::Chunk { run, .. } => match deltas(&run.job.accumulate, &json) {
@@ -140,6 +154,12 @@ impl Running {
         match accumulated {
             Ok((json, deltas)) => {
                 shared.totals.succeeded.fetch_add(1, Ordering::Relaxed);
+                shared.events.tell(|| Event::Succeeded {
+                    id: self.unit.id(),
+                    task: self.task.clone(),
+                    attempt: self.ctx.attempt(),
+                    took: self.begun.elapsed(),
+                });
                 self.succeed(shared, json, deltas)
             }
             Err(error) => {
@@ -199,6 +219,8 @@ pub(crate) struct Terms {
     retry: RetryPolicy,
     timeout_ms: Option<u64>,
     keep_ms: u64,
+    queue: QueueName,
+    meta: Option<Arc<Meta>>,
 }
 
 impl Terms {
@@ -208,6 +230,8 @@ impl Terms {
             retry: order.retry,
             timeout_ms: order.timeout_ms,
             keep_ms: order.keep_ms,
+            queue: order.queue.clone(),
+            meta: order.meta.clone(),
         }
     }
 }
@@ -258,6 +282,7 @@ impl Failed {
     fn ending(self, shared: &Shared, unit: &Unit) -> Ending {
         let (failures, _) = counts_of(unit.history());
         let decision = decide(&self.retry, failures, self.wish, rand::random());
+        shared.events.tell(|| self.told(unit, &decision));
         let attempt = Attempt {
             attempt: unit.attempt(),
             outcome: "failed".into(),
@@ -274,6 +299,16 @@ impl Failed {
         match decision {
             Decision::Retry { delay_ms } => retry(unit, delay_ms, encode(&attempt)),
             Decision::Fail => self.fail(unit, attempt),
+        }
+    }
+
+    fn told(&self, unit: &Unit, decision: &Decision) -> Event {
+        let (id, attempt, failure) = (unit.id(), unit.attempt(), self.failure.clone());
+        match *decision {
+            Decision::Retry { delay_ms } => {
+                Event::Retried { id, attempt, failure, after: Duration::from_millis(delay_ms) }
+            }
+            Decision::Fail => Event::Failed { id, attempt, failure },
         }
     }
 

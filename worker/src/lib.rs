@@ -5,6 +5,7 @@
 //! the lease, the courier saves states, the housekeeper cleans up after lost workers. `worker.rs` puts them together.
 
 pub mod builtin;
+pub mod layers;
 pub mod task;
 
 mod attempt;
@@ -12,6 +13,7 @@ mod bell;
 mod clock;
 mod config;
 mod courier;
+mod events;
 mod exchange;
 mod housekeeper;
 mod keeper;
@@ -27,5 +29,6 @@ mod unit;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};
+pub use events::{Event, Events};
 pub use shutdown::{Shutdown, listen_to_signals};
 pub use worker::{Summary, Worker, WorkerError};

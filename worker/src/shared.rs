@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::attempt::{Running, release};
 use crate::clock::RedisClock;
 use crate::config::WorkerConfig;
+use crate::events::{Event, Teller};
 use crate::lanes::Lanes;
 use crate::outbox::{Ended, Outbox};
 use crate::shutdown::Shutdown;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) totals: Totals,
     pub(crate) shutdown: Shutdown,
+    pub(crate) events: Teller,
     lease: Mutex<(LeaseId, Epoch)>,
     /// Rung when the lease changes or is found lost.
     pub(crate) lease_news: Notify,
@@ -63,6 +65,7 @@ impl Shared {
             outbox: Outbox::default(),
             totals: Totals::default(),
             shutdown,
+            events: Teller::default(),
             lease: Mutex::new((lease, 1)),
             lease_news: Notify::new(),
             post_bell: Arc::new(Notify::new()),
@@ -101,6 +104,7 @@ impl Shared {
         let before = self.lost.fetch_max(u64::from(epoch), Ordering::AcqRel);
         if before < u64::from(epoch) {
             tracing::warn!("the lease was lost: its tasks are given to other workers");
+            self.events.tell(|| Event::LeaseLost { lease: self.lease().0 });
             self.cancel(CancelReason::LeaseLost, |running| running.unit.epoch <= epoch);
             self.lease_news.notify_one();
         }

@@ -91,6 +91,8 @@ async fn poll_to_its_end(running: &Running, task: &mut TaskFuture) -> RunResult 
 
 /// Runs units that compute, one after the other, until the lanes are closed. Blocks its thread.
 pub(crate) fn computing_slot(shared: &Arc<Shared>, slot: usize, runtime: &tokio::runtime::Handle) {
+    // Layers may sleep or spawn, also around a task that computes.
+    let _entered = runtime.enter();
     while let Some((unit, _permit)) = shared.lanes.next_to_compute(runtime) {
         run_computing(shared, slot, unit, runtime);
     }

@@ -10,7 +10,8 @@ use celeriac_broker_schema::outcome::counts_of;
 use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{Checkpoint, Delivery, Run};
 use celeriac_broker_schema::{
-    Accumulate, ErrorKind, JobId, Record, RetryPolicy, Split, TaskFailure, TaskId, TaskOptions,
+    Accumulate, ErrorKind, JobId, Meta, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId,
+    TaskOptions,
 };
 use serde_json::value::RawValue;
 
@@ -45,6 +46,7 @@ pub(crate) struct JobPlan {
     pub(crate) task: String,
     pub(crate) options: TaskOptions,
     pub(crate) accumulate: BTreeMap<String, Accumulate>,
+    meta: Option<Arc<Meta>>,
     args: Box<RawValue>,
     split: Option<Split>,
     chunks: u64,
@@ -57,12 +59,15 @@ pub(crate) struct Order<'a> {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) keep_ms: u64,
+    pub(crate) queue: QueueName,
+    pub(crate) meta: Option<Arc<Meta>>,
 }
 
 impl JobPlan {
     pub(crate) fn read(spec: &str) -> Result<Self, UnreadableRecord> {
-        let spec = JobSpec::decode(spec)?;
+        let mut spec = JobSpec::decode(spec)?;
         Ok(Self {
+            meta: shared(spec.chunk.take_meta()),
             task: spec.chunk.task.clone().into_owned(),
             options: spec.chunk.options(),
             accumulate: spec.accumulate,
@@ -155,7 +160,7 @@ impl Unit {
                 Some(Chunk::new(run.run.job, *index, job.chunks, job.split.as_ref()))
             }
         };
-        ContextParts { id: self.id(), attempt: self.attempt(), chunk }
+        ContextParts { id: self.id(), attempt: self.attempt(), chunk, ..ContextParts::default() }
     }
 
     /// Reads what is to be run.
@@ -173,17 +178,24 @@ impl Unit {
                     retry: job.options.retry,
                     timeout_ms: job.options.timeout_ms,
                     keep_ms: job.options.keep_ms,
+                    queue: job.options.queue.clone(),
+                    meta: job.meta.clone(),
                 })
             }
         }
     }
 }
 
+/// Most tasks have none of it, and then it costs nothing to pass on.
+fn shared(meta: Meta) -> Option<Arc<Meta>> {
+    (!meta.is_empty()).then(|| Arc::new(meta))
+}
+
 fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
     let unreadable = |reason: String| TaskFailure::new(ErrorKind::BadRecord, reason);
     let text = std::str::from_utf8(&delivery.record)
         .map_err(|error| unreadable(format!("the record is not readable: {error}")))?;
-    let record = Record::decode(text).map_err(|error| unreadable(error.to_string()))?;
+    let mut record = Record::decode(text).map_err(|error| unreadable(error.to_string()))?;
     let args = match &delivery.input {
         None => Cow::Borrowed(record.args),
         Some(totals) => Cow::Owned(reducer_args(record.args, totals).map_err(|error| {
@@ -197,6 +209,8 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
         retry: record.retry(),
         timeout_ms: record.timeout_ms,
         keep_ms: record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS),
+        queue: record.queue.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
+        meta: shared(record.take_meta()),
         task: record.task,
         args,
     })

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::RedisClock;
 use crate::config::{ConfigError, WorkerConfig};
+use crate::events::{Event, Events, Teller};
 use crate::exchange::Exchange;
 use crate::keeper::Keeper;
 use crate::shared::Shared;
@@ -46,6 +47,7 @@ pub struct Worker {
     broker: Broker,
     tasks: Tasks,
     config: WorkerConfig,
+    events: Teller,
 }
 
 /// What a worker did.
@@ -82,7 +84,28 @@ impl Worker {
     /// [`ConfigError`] with everything that is wrong with the settings.
     pub fn new(broker: Broker, tasks: Tasks, config: WorkerConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { broker, tasks, config })
+        Ok(Self { broker, tasks, config, events: Teller::default() })
+    }
+
+    /// Subscribes to what happens in this worker, within this process. Without subscribers nothing is
+    /// told and nothing is paid for it.
+    ///
+    /// ```no_run
+    /// # use celeriac_worker::{Event, Shutdown, Worker};
+    /// # async fn example(mut worker: Worker) {
+    /// let mut events = worker.events();
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.next().await {
+    ///         if let Event::Failed { id, failure, .. } = event {
+    ///             eprintln!("task {id} is dead: {failure}");
+    ///         }
+    ///     }
+    /// });
+    /// # let _ = worker.run(Shutdown::new()).await;
+    /// # }
+    /// ```
+    pub fn events(&mut self) -> Events {
+        self.events.subscribe()
     }
 
     /// Works until it is told to stop and has left in good order.
@@ -107,13 +130,16 @@ impl Worker {
         let Some((lease, now)) = opened else {
             return Ok(Summary { succeeded: 0, failed: 0, left_behind: 0 });
         };
-        let Self { broker, tasks, config } = self;
+        let Self { broker, tasks, config, events } = self;
         let own = broker.separate()?;
         let clock = RedisClock::new(now);
-        let shared = Arc::new(Shared::new(broker, tasks, config, clock, lease.clone(), shutdown));
+        let mut shared = Shared::new(broker, tasks, config, clock, lease.clone(), shutdown);
+        shared.events = events;
+        let shared = Arc::new(shared);
         let stop = CancellationToken::new();
         let end = EndOnDrop { shared: Arc::clone(&shared), stop: stop.clone() };
         let (threads, keeper_ended) = start_threads(&shared, own, &stop)?;
+        shared.events.tell(|| Event::Opened { lease: lease.clone() });
         ready(&lease);
         let ended = run_loops(&shared, keeper_ended).await;
         drop(end);
@@ -140,6 +166,7 @@ impl Drop for EndOnDrop {
         self.shared.cancel(CancelReason::Stopping, |_| true);
         self.shared.lanes.close();
         self.stop.cancel();
+        self.shared.events.tell(|| Event::Left);
     }
 }
 

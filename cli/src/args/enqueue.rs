@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::values::{Due, count, due, duration, named_value, split, time};
+use super::values::{Due, count, due, duration, header, named_value, split, time};
 use super::{Input, WaitArgs};
 use celeriac_broker_schema::Timestamp;
 
@@ -67,6 +67,15 @@ pub(crate) struct TaskArgs {
     /// Enqueue it only if nothing with this key was enqueued within the last day
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// What people call the task, or the job of chunks
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    /// What people find it by; may be given up to 16 times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) tag: Vec<String>,
+    /// A header that travels with it, such as traceparent; may be given up to 32 times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = header)]
+    pub(crate) header: Vec<(String, String)>,
 }
 
 /// How a job is cut and put together.
@@ -91,9 +100,6 @@ pub(crate) struct JobArgs {
     /// Task that gets the sums, minima and maxima; its result is that of the job
     #[arg(long, value_name = "TASK", requires = "chunks")]
     pub(crate) reduce: Option<String>,
-    /// What people call the job
-    #[arg(long, value_name = "TEXT", requires = "chunks")]
-    pub(crate) label: Option<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -104,6 +110,7 @@ Examples:
   generate | celeriac enqueue --lines -
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …}; all but the task may
+\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,
+\"label\": …, \"tags\": […], \"headers\": {…}}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

@@ -97,6 +97,14 @@ pub(crate) fn named_value(text: &str) -> Result<(String, serde_json::Value), Str
     }
 }
 
+/// `tenant=acme`
+pub(crate) fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is no header: write NAME=VALUE, such as tenant=acme")),
+    }
+}
+
 /// A duration as [`duration`] reads it.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let ms = millis(duration);

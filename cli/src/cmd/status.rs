@@ -1,10 +1,12 @@
 //! `celeriac status`: where a task, a chunk or a job is, what happened to it, and why it does not
 //! run if it does not.
 
+use std::collections::BTreeSet;
+
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::script::{Found, Whereabouts};
 use celeriac_broker_schema::{
-    Attempt, Broker, JobSpec, Outcome, Record, State, TaskFailure, TaskId, Timestamp,
+    Attempt, Broker, Headers, JobSpec, Meta, Outcome, Record, State, TaskFailure, TaskId, Timestamp,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -96,6 +98,13 @@ struct TaskStatus {
     queue: Option<String>,
     priority: Option<u8>,
     args: Option<Box<RawValue>>,
+    /// What people call it and find it by, and what travels with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    tags: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Headers::is_empty")]
+    headers: Headers,
     /// When it is due, if it is delayed.
     due: Option<Timestamp>,
     /// The attempt under way.
@@ -131,6 +140,9 @@ impl TaskStatus {
             queue: None,
             priority: None,
             args: None,
+            label: None,
+            tags: BTreeSet::new(),
+            headers: Headers::new(),
             due: None,
             running: None,
             failures: 0,
@@ -169,6 +181,8 @@ impl TaskStatus {
             status.queue = Some(options.queue.as_str().to_owned());
             status.priority = Some(options.priority.get());
             status.args = Some(record.args.to_owned());
+            let Meta { label, tags, headers } = record.clone().take_meta();
+            (status.label, status.tags, status.headers) = (label, tags, headers);
         }
         (status.failures, status.crashes) = counts_of(history);
         status.attempts = attempts_of(history);
@@ -181,8 +195,14 @@ impl TaskStatus {
             pairs.extend(value.map(|value| (name, value)));
         };
         add("why", self.note.clone());
+        add("label", self.label.clone());
         add("task", self.task.clone());
         add("arguments", self.args.as_ref().map(|args| args.get().to_owned()));
+        let tags = self.tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        add("tags", (!tags.is_empty()).then_some(tags));
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        let headers = headers.collect::<Vec<_>>().join(", ");
+        add("headers", (!headers.is_empty()).then_some(headers));
         let place = self.queue.as_ref().zip(self.priority);
         add("queue", place.map(|(queue, priority)| format!("{queue}, priority {priority}")));
         add("due", self.due.map(|due| time_and_distance(due, now)));

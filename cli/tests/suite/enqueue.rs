@@ -34,6 +34,20 @@ async fn options_arrive() {
 }
 
 #[tokio::test]
+async fn label_tags_and_headers_arrive() {
+    let celeriac = Celeriac::shared().await;
+    let id = celeriac.ok("enqueue mail --label July --tag vip --tag emea --header Tenant=acme");
+    let status = celeriac.json(&format!("status {id}"));
+    assert_eq!(status["label"], "July");
+    assert_eq!(status["tags"], json!(["emea", "vip"]));
+    assert_eq!(status["headers"], json!({ "tenant": "acme" }));
+    let text = celeriac.ok(&format!("status {id}"));
+    assert!(text.contains("emea, vip") && text.contains("tenant: acme"), "{text}");
+    let refused = celeriac.run("enqueue mail --header tenant");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_key_enqueues_once() {
     let celeriac = Celeriac::shared().await;
     let first = celeriac.ok("enqueue echo --key same");

@@ -8,6 +8,7 @@ use celeriac_broker_schema::{ErrorKind, TaskFailure, TaskId, Timestamp};
 use tokio::time::Instant;
 
 use super::{Exchange, LOOK_ANYWAY};
+use crate::events::Event;
 use crate::outbox::{Ended, How};
 use crate::task::ErasedTask;
 use crate::unit::{ChunkRun, JobPlan, Unit, Work};
@@ -22,6 +23,7 @@ impl Exchange {
                 id,
                 "an ending was not accepted: the task was given to somebody else, or its job is over"
             );
+            self.shared.events.tell(|| Event::Stale { id: id.clone() });
         }
         self.shared.clock.set(grant.now);
         let before = self.occupied;
@@ -80,7 +82,11 @@ impl Exchange {
             self.pace.weighed(unit.bytes());
             self.suspects += usize::from(unit.is_suspect());
         }
-        self.occupied += awaiting.len() + computing.len();
+        let units = awaiting.len() + computing.len();
+        self.occupied += units;
+        if units > 0 {
+            self.shared.events.tell(|| Event::Claimed { units });
+        }
         if !awaiting.is_empty() {
             self.shared.lanes.push_to_await(awaiting);
         }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Exchange, LeftBehind};
 use crate::attempt::release;
+use crate::events::Event;
 use crate::outbox::Ended;
 use crate::task::CancelReason;
 
@@ -60,12 +61,16 @@ impl Exchange {
         // An idle worker must come to know when this lease ends. Lost, it only comes later.
         let _ = self.shared.broker.ring(&self.shared.config.queues).await;
         tracing::info!(lease = %self.lease, "a new lease is open");
+        self.shared.events.tell(|| Event::Opened { lease: self.lease.clone() });
         Ok(())
     }
 
     /// Moves on with leaving: first what has not begun goes back, then what runs may finish until
     /// the time is over, then it is told to stop and goes back, too.
     pub(super) fn drain(&mut self) {
+        if self.leave_by.is_none() {
+            self.shared.events.tell(|| Event::Draining);
+        }
         let by =
             *self.leave_by.get_or_insert_with(|| Instant::now() + self.shared.config.drain_timeout);
         // A slot may have put something back into the lanes meanwhile.
@@ -88,7 +93,7 @@ impl Exchange {
     /// Hands back what still runs (it did not stop when told to), and ends the lease.
     pub(super) async fn leave(&mut self) -> usize {
         for running in self.shared.running() {
-            if let Some(how) = running.give_up() {
+            if let Some(how) = running.give_up(&self.shared) {
                 if let Some(state) = running.last_state(&how) {
                     self.shared.outbox.push(state, true);
                 }

@@ -1,10 +1,13 @@
 //! The context of one attempt: what it is, whether it should stop, how far it is. The handler and
 //! the runtime share it; nothing here speaks to Redis.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use celeriac_broker_schema::{ChunkIndex, JobId, Split, TaskId, Timestamp};
+use celeriac_broker_schema::{
+    ChunkIndex, Headers, JobId, Meta, QueueName, Split, TaskId, Timestamp,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -47,7 +50,7 @@ struct Shared {
 }
 
 /// What a [`Context`] is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ContextParts {
     /// The task.
     pub id: TaskId,
@@ -55,6 +58,10 @@ pub struct ContextParts {
     pub attempt: u32,
     /// Which part of a job the task is.
     pub chunk: Option<Chunk>,
+    /// The queue it waited in.
+    pub queue: QueueName,
+    /// Label, tags and headers, if it has any.
+    pub meta: Option<Arc<Meta>>,
 }
 
 /// Which part of a job a task is. All parts of a job together are `0..total`, and this one is
@@ -160,6 +167,27 @@ impl Context {
     /// Which part of a job this task is, if it is one.
     pub fn chunk(&self) -> Option<Chunk> {
         self.shared.parts.chunk
+    }
+
+    /// The queue in which the task waited.
+    pub fn queue(&self) -> &QueueName {
+        &self.shared.parts.queue
+    }
+
+    /// Label, tags and headers of the task.
+    pub fn meta(&self) -> &Meta {
+        static NONE: Meta = Meta { label: None, tags: BTreeSet::new(), headers: Headers::new() };
+        self.shared.parts.meta.as_deref().unwrap_or(&NONE)
+    }
+
+    /// What travels with the task besides its arguments.
+    pub fn headers(&self) -> &Headers {
+        &self.meta().headers
+    }
+
+    /// One of the headers.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().get(name)
     }
 
     /// Whether the task should stop now. Cheap enough for an inner loop. Async tasks are also
@@ -288,7 +316,13 @@ impl Context {
 impl Default for ContextParts {
     /// The first attempt of a task that is no chunk, with an id of zeros: for tests.
     fn default() -> Self {
-        Self { id: TaskId::from_parts(Timestamp(0), [0; 10]), attempt: 1, chunk: None }
+        Self {
+            id: TaskId::from_parts(Timestamp(0), [0; 10]),
+            attempt: 1,
+            chunk: None,
+            queue: QueueName::default(),
+            meta: None,
+        }
     }
 }
 

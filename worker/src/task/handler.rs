@@ -29,6 +29,15 @@ pub enum ErasedTask {
     Cpu(Arc<CpuRun>),
 }
 
+impl std::fmt::Debug for ErasedTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Async(_) => "Async",
+            Self::Cpu(_) => "Cpu",
+        })
+    }
+}
+
 /// A function with up to six extractors first and the task last: `fn(E1, …, Task) -> …`. Only
 /// its shape; what the types must be is asked where it is registered, so that the compiler can
 /// name the one that does not fit.

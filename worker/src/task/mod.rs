@@ -7,6 +7,7 @@ mod context;
 mod error;
 mod extract;
 mod handler;
+mod layer;
 mod post;
 mod registry;
 
@@ -14,5 +15,6 @@ pub use context::{CancelReason, Chunk, Context, ContextParts, Progress};
 pub use error::TaskError;
 pub use extract::{Attempt, Data, Extractors, FromContext, FromRef};
 pub use handler::{AsyncRun, CpuRun, ErasedTask, Handler, RunResult, TaskFuture, TaskResult};
+pub use layer::{Next, Run, RunLayer};
 pub(crate) use post::{Parcel, Post};
 pub use registry::{RegisteredTask, Registry, Tasks};

@@ -12,7 +12,8 @@ use celeriac_producer::task::Task;
 use serde_json::value::to_raw_value;
 
 use crate::task::handler::{erase_async, erase_cpu};
-use crate::task::{Context, ErasedTask, Extractors, Handler, TaskError, TaskResult};
+use crate::task::layer::Layers;
+use crate::task::{Context, ErasedTask, Extractors, Handler, RunLayer, TaskError, TaskResult};
 
 type Table = HashMap<Cow<'static, str>, ErasedTask>;
 
@@ -49,6 +50,7 @@ type Table = HashMap<Cow<'static, str>, ErasedTask>;
 pub struct Registry<S = ()> {
     state: Arc<S>,
     table: Table,
+    layers: Layers,
 }
 
 /// A task together with the function that runs it, in a worker with state `S`.
@@ -72,7 +74,7 @@ impl<S: Send + Sync + 'static> Registry<S> {
     ///
     /// [`Data`]: crate::task::Data
     pub fn new(state: S) -> Self {
-        Self { state: Arc::new(state), table: Table::new() }
+        Self { state: Arc::new(state), table: Table::new(), layers: Layers::default() }
     }
 
     /// Adds an async handler: extractors first, the task last.
@@ -131,9 +133,17 @@ impl<S: Send + Sync + 'static> Registry<S> {
         self.insert(Cow::Owned(name.as_str().to_owned()), task)
     }
 
+    /// Puts a layer around the runs of all tasks of this registry, whether they are added before or
+    /// after it. The layer that is added first is the outermost.
+    #[must_use]
+    pub fn layer(mut self, layer: impl RunLayer) -> Self {
+        self.layers = self.layers.with_inner(layer);
+        self
+    }
+
     /// The table, which changes no more.
     pub fn build(self) -> Tasks {
-        Tasks { table: Arc::new(self.table) }
+        Tasks::new(Arc::new(self.table), self.layers)
     }
 
     #[track_caller]
@@ -165,10 +175,29 @@ impl<S> fmt::Debug for Registry<S> {
 /// The tasks of a worker by name. Clones share them.
 #[derive(Clone)]
 pub struct Tasks {
+    /// With the layers around them; the same as `bare` if there are none.
     table: Arc<Table>,
+    bare: Arc<Table>,
+    layers: Layers,
 }
 
 impl Tasks {
+    fn new(bare: Arc<Table>, layers: Layers) -> Self {
+        let table = if layers.is_empty() {
+            Arc::clone(&bare)
+        } else {
+            let wrapped = bare.iter().map(|(name, task)| (name.clone(), layers.wrap(name, task)));
+            Arc::new(wrapped.collect())
+        };
+        Self { table, bare, layers }
+    }
+
+    /// The same tasks with another layer around their runs, outside of those that they have already.
+    #[must_use]
+    pub fn layer(self, layer: impl RunLayer) -> Self {
+        Self::new(self.bare, self.layers.with_outer(layer))
+    }
+
     /// The task of this name.
     pub fn get(&self, name: &str) -> Option<&ErasedTask> {
         self.table.get(name)
@@ -181,7 +210,7 @@ impl Tasks {
         names
     }
 
-    /// Runs a task here and now, as a worker would: for tests without Redis. A task that computes
+    /// Runs a task here and now, with its layers, as a worker would: for tests without Redis. A task that computes
     /// blocks meanwhile; a panic comes through.
     ///
     /// # Errors
@@ -190,14 +219,11 @@ impl Tasks {
     /// # Panics
     /// If the task is not registered.
     pub async fn call<T: Task>(&self, ctx: &Context, task: T) -> Result<T::Output, TaskError> {
-        let Some(erased) = self.get(T::NAME) else {
+        let Some(erased) = self.bare.get(T::NAME) else {
             panic!("task `{}` is not registered, but {:?} are", T::NAME, self.names());
         };
         let args = to_raw_value(&task).map_err(|error| TaskError::bad_arguments(T::NAME, error))?;
-        let result = match erased {
-            ErasedTask::Async(run) => run(ctx, &args).await?,
-            ErasedTask::Cpu(run) => run(ctx, &args)?,
-        };
+        let result = self.layers.run(erased, Cow::Borrowed(T::NAME), ctx, &args).await?;
         serde_json::from_str(result.get()).map_err(|error| TaskError::bad_result(T::NAME, error))
     }
 }

@@ -10,6 +10,7 @@ mod drain;
 mod endings;
 mod enqueue;
 mod isolation;
+mod layers;
 mod lease;
 mod options;
 mod outage;

@@ -12,10 +12,11 @@ use crate::fleet_view::this_host;
 
 /// The job that the arguments describe. One of a built-in task is reduced as that task wants,
 /// unless the command line says how.
-pub(super) fn new_job(spec: TaskSpec, chunks: u64, args: JobArgs) -> Result<NewJob, CliError> {
+pub(super) fn new_job(mut spec: TaskSpec, chunks: u64, args: JobArgs) -> Result<NewJob, CliError> {
     let plan = spec.task().and_then(|task| job_plan(task.as_str()));
+    let label = spec.take_label();
     let chunk = spec.into_task()?;
-    let JobArgs { split, mut sum, min, max, mut reduce, label, .. } = args;
+    let JobArgs { split, mut sum, min, max, mut reduce, .. } = args;
     let says_nothing = sum.is_empty() && min.is_empty() && max.is_empty() && reduce.is_none();
     if let Some(plan) = plan.filter(|_| says_nothing) {
         sum = plan.sums.iter().map(|&field| field.to_owned()).collect();
@@ -45,5 +46,7 @@ fn reducer(name: String, chunk: &NewTask) -> Result<NewTask, CliError> {
     let mut options = chunk.options.clone();
     // The time-out is that of a chunk; how long the reduction takes is another matter.
     options.timeout_ms = None;
-    Ok(NewTask::from_raw(TaskName::new(name)?, no_arguments, options))
+    let mut reducer = NewTask::from_raw(TaskName::new(name)?, no_arguments, options);
+    reducer.meta = chunk.meta.clone();
+    Ok(reducer)
 }

@@ -1,5 +1,6 @@
 //! A task as it is described, on the command line or in a line of JSON: everything may be missing.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, UniqueKey};
@@ -33,6 +34,9 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
     key: Option<String>,
+    label: Option<String>,
+    tags: Option<BTreeSet<String>>,
+    headers: Option<BTreeMap<String, String>>,
 }
 
 impl TaskSpec {
@@ -49,6 +53,9 @@ impl TaskSpec {
             timeout: args.timeout,
             keep: args.keep,
             key: args.key,
+            label: args.label,
+            tags: (!args.tag.is_empty()).then(|| args.tag.into_iter().collect()),
+            headers: (!args.header.is_empty()).then(|| args.header.into_iter().collect()),
         })
     }
 
@@ -90,7 +97,15 @@ impl TaskSpec {
             timeout: self.timeout.or(defaults.timeout),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
+            label: self.label.or_else(|| defaults.label.clone()),
+            tags: self.tags.or_else(|| defaults.tags.clone()),
+            headers: self.headers.or_else(|| defaults.headers.clone()),
         }
+    }
+
+    /// The label, which is that of the job if there is one.
+    pub(super) fn take_label(&mut self) -> Option<String> {
+        self.label.take()
     }
 
     pub(super) fn task(&self) -> Option<&TaskName> {
@@ -129,6 +144,12 @@ impl TaskSpec {
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);
         }
+        task.meta.label = self.label;
+        task.meta.tags = self.tags.unwrap_or_default();
+        for (name, value) in self.headers.unwrap_or_default() {
+            task.meta.headers.set(name, value);
+        }
+        task.meta.check()?;
         match self.key {
             Some(key) => Ok(task.key(UniqueKey::new(key)?)),
             None => Ok(task),
@@ -205,6 +226,18 @@ mod tests {
         );
         let plain = line("{}").unwrap().or(&defaults).into_task().unwrap();
         assert_eq!(plain.start.delay_ms, Some(10_000));
+    }
+
+    #[test]
+    fn label_tags_and_headers_travel_with_a_line() {
+        let defaults = line(r#"{"task":"echo","label":"all","tags":["a"]}"#).unwrap();
+        let own = r#"{"tags":["c","b"],"headers":{"Tenant":"acme"}}"#;
+        let meta = line(own).unwrap().or(&defaults).into_task().unwrap().meta;
+        assert_eq!(meta.label.as_deref(), Some("all"));
+        assert_eq!(meta.tags.into_iter().collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(meta.headers.iter().collect::<Vec<_>>(), [("tenant", "acme")]);
+        let refused = line(r#"{"task":"t","headers":{"a b":""}}"#).unwrap().into_task();
+        assert!(refused.unwrap_err().to_string().starts_with("header name of a b"));
     }
 
     #[test]

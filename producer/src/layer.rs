@@ -1,0 +1,46 @@
+//! Layers around enqueueing: what sees every task before it is stored.
+
+use crate::call::NewTask;
+
+/// Any error.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Sees every task of a producer before it is stored, and may change it (headers, tags, options,
+/// arguments) or refuse it. For a job of chunks it is called once for the task of its chunks and once
+/// for its reducer.
+///
+/// A function `Fn(&mut NewTask) -> Result<(), BoxError>` is a layer, too. It is called while the caller
+/// waits: it should not block.
+///
+/// ```
+/// use celeriac_producer::{BoxError, EnqueueLayer, NewTask};
+///
+/// /// Puts the tasks of a tenant into a queue of their own.
+/// struct Tenant(String);
+///
+/// impl EnqueueLayer for Tenant {
+///     fn enqueue(&self, task: &mut NewTask) -> Result<(), BoxError> {
+///         task.options.queue = format!("tenant-{}", self.0).parse()?;
+///         task.meta.headers.set("tenant", &self.0);
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait EnqueueLayer: Send + Sync + 'static {
+    /// Looks at a task that is about to be stored.
+    ///
+    /// # Errors
+    /// The task is not enqueued; the caller gets [`EnqueueError::Layer`] with this error.
+    ///
+    /// [`EnqueueError::Layer`]: crate::EnqueueError::Layer
+    fn enqueue(&self, task: &mut NewTask) -> Result<(), BoxError>;
+}
+
+impl<F> EnqueueLayer for F
+where
+    F: Fn(&mut NewTask) -> Result<(), BoxError> + Send + Sync + 'static,
+{
+    fn enqueue(&self, task: &mut NewTask) -> Result<(), BoxError> {
+        self(task)
+    }
+}
