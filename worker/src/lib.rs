@@ -11,6 +11,7 @@ mod attempt;
 mod bell;
 mod clock;
 mod config;
+mod ear;
 mod exchange;
 mod housekeeper;
 mod keeper;
@@ -23,6 +24,7 @@ mod shared;
 mod shutdown;
 mod slots;
 mod unit;
+mod unwanted;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};
