@@ -20,6 +20,7 @@ async fn add(a: i64, mut b: i64) -> Result<i64, TaskError> {
     retries = 10,
     backoff = "500ms..2h",
     timeout = "30s",
+    soft_timeout = "25s",
     keep = "1d",
     cpu
 )]
@@ -52,6 +53,7 @@ fn options_are_those_of_the_attribute() {
         priority: "7".parse().expect("a priority"),
         retry: RetryPolicy { retries: 10, backoff: Backoff { base_ms: 500, cap_ms: 7_200_000 } },
         timeout_ms: Some(30_000),
+        soft_timeout_ms: Some(25_000),
         keep_ms: 86_400_000,
         ..TaskOptions::default()
     };

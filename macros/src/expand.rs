@@ -116,7 +116,9 @@ fn set_options(options: &Options) -> impl Iterator<Item = TokenStream> {
     let ms = options.timeout_ms;
     let timeout = ms.map(|ms| quote!(options.timeout_ms = ::core::option::Option::Some(#ms);));
     let keep = options.keep_ms.map(|ms| quote!(options.keep_ms = #ms;));
-    [queue, priority, retries, backoff, timeout, keep].into_iter().flatten()
+    let ms = options.soft_timeout_ms;
+    let soft = ms.map(|ms| quote!(options.soft_timeout_ms = ::core::option::Option::Some(#ms);));
+    [queue, priority, retries, backoff, timeout, soft, keep].into_iter().flatten()
 }
 
 fn registered(options: &Options, signature: &Signature) -> TokenStream {

@@ -55,6 +55,7 @@ use signature::Signature;
 /// | `retries = 3` | attempts after the first one | 3 |
 /// | `backoff = "1s..10m"` | longest wait before the first retry, doubled for each further one up to the second value | `1s..10m` |
 /// | `timeout = "30s"` | longest time of an attempt | none |
+/// | `soft_timeout = "25s"` | when an attempt is told to save what it has and end | none |
 /// | `keep = "1h"` | how long the outcome is kept | `1d` |
 /// | `cpu` | the function computes: it is not async and gets a thread to itself | async |
 ///

@@ -11,7 +11,8 @@ use syn::{Expr, ExprLit, Ident, Lit, LitInt, LitStr, Meta, Token};
 use crate::duration;
 use crate::errors::Errors;
 
-const KNOWN: &str = "`name`, `queue`, `priority`, `retries`, `backoff`, `timeout`, `keep`, `cpu`";
+const KNOWN: &str =
+    "`name`, `queue`, `priority`, `retries`, `backoff`, `timeout`, `soft_timeout`, `keep`, `cpu`";
 
 /// What was set; the rest has the defaults of the protocol.
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub(crate) struct Options {
     /// Base and cap in milliseconds.
     pub(crate) backoff: Option<(u64, u64)>,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) keep_ms: Option<u64>,
     /// The function computes.
     pub(crate) cpu: bool,
@@ -52,6 +54,9 @@ impl Options {
             "retries" => once(&mut self.retries, option, retries(number(meta)?)?),
             "backoff" => once(&mut self.backoff, option, parsed(text(meta)?, duration::backoff)?),
             "timeout" => once(&mut self.timeout_ms, option, parsed(text(meta)?, timeout)?),
+            "soft_timeout" => {
+                once(&mut self.soft_timeout_ms, option, parsed(text(meta)?, timeout)?)
+            }
             "keep" => once(&mut self.keep_ms, option, parsed(text(meta)?, duration::milliseconds)?),
             "cpu" => {
                 meta.require_path_only().map_err(|_| error(meta, "`cpu` takes no value"))?;

@@ -220,6 +220,8 @@ fn ending(
         worker: Some(lease.to_string()),
         started: Some(now),
         ended: now.plus_ms(40),
+        by: None,
+        why: None,
         attempts: Vec::new(),
     };
     match held {
@@ -298,6 +300,7 @@ fn describe(
             task,
             attempt,
             since,
+            wedged: None,
             progress: (host != "render-2").then_some(progress),
         }
     });
@@ -311,6 +314,8 @@ fn describe(
         busy: held.len() as u32,
         buffered: 0,
         draining: host == "etl-7",
+        paused: None,
+        order: 0,
         started: Timestamp(0),
         succeeded,
         failed,

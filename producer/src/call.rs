@@ -180,6 +180,14 @@ impl NewTask {
         self
     }
 
+    /// After how much time an attempt is told that it may save what it has and end. It is not
+    /// stopped; see [`NewTask::timeout`] for that.
+    #[must_use]
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.options.soft_timeout_ms = Some(millis(timeout));
+        self
+    }
+
     /// For how long its outcome is kept; zero: not at all.
     #[must_use]
     pub fn keep_result(mut self, keep: Duration) -> Self {
@@ -283,6 +291,11 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|task| task.timeout(timeout))
+    }
+
+    /// See [`NewTask::soft_timeout`].
+    pub fn soft_timeout(self, timeout: Duration) -> Self {
+        self.with(|task| task.soft_timeout(timeout))
     }
 
     /// See [`NewTask::keep_result`].

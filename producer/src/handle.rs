@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use celeriac_broker_schema::{Outcome, State, TaskFailure, TaskId};
+use celeriac_broker_schema::script::Cancelled;
+use celeriac_broker_schema::{BrokerError, Outcome, Requester, State, TaskFailure, TaskId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -58,6 +59,34 @@ impl<T> Handle<T> {
     /// handle leads to that one.
     pub fn is_duplicate(&self) -> bool {
         self.duplicate
+    }
+
+    /// Cancels the task or job: what does not run ends at once, and what runs is told to stop. Says
+    /// which of both it was; wait for the [`Handle::outcome`] to know how it ended. A cancel is kept
+    /// in Redis, and outlives this process and that of the worker.
+    ///
+    /// ```no_run
+    /// # async fn f(handle: celeriac_producer::Handle<u64>) -> Result<(), Box<dyn std::error::Error>> {
+    /// handle.cancel().await?;
+    /// println!("{}", handle.outcome().await?.state);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; it may have been cancelled all the same, and repeating it
+    /// does no harm.
+    pub async fn cancel(&self) -> Result<Cancelled, BrokerError> {
+        self.cancel_as(&Requester::default()).await
+    }
+
+    /// As [`Handle::cancel`], and says who wants it and why: it is told to the task, and stands in
+    /// its outcome.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`].
+    pub async fn cancel_as(&self, requester: &Requester) -> Result<Cancelled, BrokerError> {
+        let answers = self.producer.broker().cancel(&[self.id], requester).await?;
+        Ok(answers.into_iter().next().unwrap_or(Cancelled::Unknown))
     }
 
     /// Waits for the end and returns all that is stored of it, whatever the end was. Waits through

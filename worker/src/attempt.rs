@@ -1,8 +1,8 @@
 //! One attempt: what a slot runs, and how its result becomes an ending. The result is settled
 //! once, by whoever is first: the task itself, or its time-out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::job::deltas;
@@ -10,7 +10,8 @@ use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::retry::{Decision, Wish, decide};
 use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{
-    Attempt, ErrorKind, Meta, Outcome, QueueName, RetryPolicy, State, TaskFailure, Timestamp,
+    Attempt, ErrorKind, Meta, Outcome, QueueName, Requester, RetryPolicy, State, TaskFailure,
+    Timestamp,
 };
 use serde_json::value::RawValue;
 
@@ -27,17 +28,28 @@ pub(crate) struct Running {
     pub(crate) task: String,
     pub(crate) since: Timestamp,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) soft_timeout: Option<Duration>,
     pub(crate) begun: Instant,
+    /// Whether it has a thread of its own.
+    computes: bool,
     retry: RetryPolicy,
     keep_ms: u64,
     settled: AtomicBool,
+    /// When it was told that somebody cancelled it.
+    asked: OnceLock<Instant>,
+    /// Since when it goes on although it is settled (Redis time); 0 if it does not.
+    wedged: AtomicU64,
 }
+
+/// How much later than its grace ends a task that awaits is taken for one that blocks its thread:
+/// otherwise its slot ends it.
+const BLOCKED: Duration = Duration::from_secs(1);
 
 /// What an attempt came to, before it is told.
 type Result = std::result::Result<Box<RawValue>, TaskError>;
 
 impl Running {
-    pub(crate) fn begin(shared: &Shared, unit: Unit, order: Terms) -> Arc<Self> {
+    pub(crate) fn begin(shared: &Shared, unit: Unit, order: Terms, computes: bool) -> Arc<Self> {
         let post = Post::new(unit.restored(), Some(Arc::clone(&shared.post_bell)));
         shared.events.tell(|| Event::Started {
             id: unit.id(),
@@ -52,10 +64,14 @@ impl Running {
             task: order.task,
             since: shared.clock.now(),
             timeout: order.timeout_ms.map(Duration::from_millis),
+            soft_timeout: order.soft_timeout_ms.map(Duration::from_millis),
             begun: Instant::now(),
+            computes,
             retry: order.retry,
             keep_ms: order.keep_ms,
             settled: AtomicBool::new(false),
+            asked: OnceLock::new(),
+            wedged: AtomicU64::new(0),
             unit,
         })
     }
@@ -73,13 +89,40 @@ impl Running {
     /// Ends the attempt while its thread goes on: it did not stop when its time was over. The slot
     /// stays taken until it does.
     pub(crate) fn end_overdue(&self, shared: &Shared) {
-        if let Some(limit) = self.timeout
-            && !self.settled.swap(true, Ordering::AcqRel)
-        {
-            self.ctx.cancel(CancelReason::Timeout);
-            let how = self.settle(shared, Err(TaskError::timeout(limit)));
+        if let Some(limit) = self.timeout {
+            self.end_as_it_goes_on(shared, CancelReason::Timeout, TaskError::timeout(limit));
+        }
+    }
+
+    /// Ends the attempt while it goes on: it was cancelled, and did not stop in time.
+    pub(crate) fn end_unheeded(&self, shared: &Shared) {
+        self.end_as_it_goes_on(shared, CancelReason::Requested, TaskError::cancelled());
+    }
+
+    fn end_as_it_goes_on(&self, shared: &Shared, reason: CancelReason, error: TaskError) {
+        if !self.settled.swap(true, Ordering::AcqRel) {
+            self.ctx.cancel(reason);
+            self.wedged.store(shared.clock.now().0, Ordering::Relaxed);
+            let how = self.settle(shared, Err(error));
             self.tell(shared, how, false);
         }
+    }
+
+    /// Asks it to stop because somebody cancelled it or its job.
+    pub(crate) fn ask(&self, requester: Requester) {
+        let _ = self.asked.set(Instant::now());
+        self.ctx.cancel_for(requester);
+    }
+
+    /// When it must have stopped, if it was asked to and has not.
+    pub(crate) fn must_stop_by(&self, grace: Duration) -> Option<Instant> {
+        let asked = self.asked.get().filter(|_| !self.settled.load(Ordering::Acquire))?;
+        Some(*asked + grace + if self.computes { Duration::ZERO } else { BLOCKED })
+    }
+
+    /// Since when it goes on although it is settled.
+    pub(crate) fn wedged(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.wedged.load(Ordering::Relaxed))).filter(|since| since.0 > 0)
     }
 
     /// Hands the attempt back although it goes on: it did not stop when the worker left. None if
@@ -134,15 +177,18 @@ impl Running {
     }
 
     fn settle(&self, shared: &Shared, result: Result) -> How {
-        // An attempt that was told to stop because the worker stops, its job is over or its lease is
-        // lost, was interrupted and did not fail.
-        if result.is_err()
-            && matches!(
-                self.ctx.cancel_reason(),
-                Some(CancelReason::Stopping | CancelReason::Requested | CancelReason::LeaseLost)
-            )
-        {
-            return self.release(shared);
+        // An attempt that was told to stop because somebody cancelled it, or the worker stops, or its
+        // lease is lost, was interrupted and did not fail.
+        if result.is_err() {
+            match self.ctx.cancel_reason() {
+                Some(CancelReason::Requested) => {
+                    return How::Told(self.unit.id(), Box::new(self.cancelled(shared)));
+                }
+                Some(CancelReason::Stopping | CancelReason::LeaseLost) => {
+                    return self.release(shared);
+                }
+                _ => {}
+            }
         }
         let accumulated = result.and_then(|json| match &self.unit.work {
             Work::Chunk { run, .. } => match deltas(&run.job.accumulate, &json) {
@@ -177,6 +223,29 @@ impl Running {
         }
     }
 
+    /// What a cancelled attempt comes to. A chunk goes back, and nobody takes it: its job is over.
+    fn cancelled(&self, shared: &Shared) -> Ending {
+        let Work::Task(delivery) = &self.unit.work else {
+            return release(&self.unit, true);
+        };
+        let Requester { by, why } = self.ctx.cancelled_by().cloned().unwrap_or_default();
+        let outcome = encode(&Outcome {
+            v: 1,
+            state: State::Cancelled,
+            result: None,
+            error: None,
+            failed_task: None,
+            attempt: Some(self.ctx.attempt()),
+            worker: Some(shared.lease_id()),
+            started: Some(self.since),
+            ended: shared.clock.now(),
+            by,
+            why,
+            attempts: attempts_of(&delivery.history),
+        });
+        Ending::Cancelled { id: delivery.id, outcome, keep_ms: self.keep_ms }
+    }
+
     fn succeed(
         &self,
         shared: &Shared,
@@ -201,6 +270,8 @@ impl Running {
                         worker: Some(shared.lease_id()),
                         started: Some(self.since),
                         ended: shared.clock.now(),
+                        by: None,
+                        why: None,
                         attempts: attempts_of(&delivery.history),
                     })
                 };
@@ -218,6 +289,7 @@ pub(crate) struct Terms {
     task: String,
     retry: RetryPolicy,
     timeout_ms: Option<u64>,
+    soft_timeout_ms: Option<u64>,
     keep_ms: u64,
     queue: QueueName,
     meta: Option<Arc<Meta>>,
@@ -229,6 +301,7 @@ impl Terms {
             task: order.task.clone().into_owned(),
             retry: order.retry,
             timeout_ms: order.timeout_ms,
+            soft_timeout_ms: order.soft_timeout_ms,
             keep_ms: order.keep_ms,
             queue: order.queue.clone(),
             meta: order.meta.clone(),
@@ -326,6 +399,8 @@ impl Failed {
             worker: Some(attempt.worker.clone()),
             started: attempt.started,
             ended: attempt.ended,
+            by: None,
+            why: None,
             attempts: {
                 attempts.push(attempt);
                 attempts

@@ -23,6 +23,9 @@ pub struct WorkerConfig {
     /// How long running tasks may go on when it is told to stop. Default: 25 s, below the 30 s
     /// after which Kubernetes kills.
     pub drain_timeout: Duration,
+    /// How long a task may go on after it was cancelled. Then a task that awaits is dropped, and one
+    /// that computes keeps its slot until it ends, while nobody waits for it any more. Default: 5 s.
+    pub cancel_grace: Duration,
     /// Deliveries of one task that may end with a lost worker, from 1. Default: 3.
     pub crash_limit: u32,
 }
@@ -34,6 +37,7 @@ impl Default for WorkerConfig {
             concurrency: std::thread::available_parallelism().map_or(1, usize::from),
             visibility: Duration::from_millis(DEFAULT_VISIBILITY_MS),
             drain_timeout: Duration::from_secs(25),
+            cancel_grace: Duration::from_secs(5),
             crash_limit: DEFAULT_CRASH_LIMIT,
         }
     }

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Renewed;
-use celeriac_broker_schema::{Broker, JobId, Progress, RunningTask, Timestamp, WorkerInfo};
-use tokio::time::{Instant, sleep, timeout};
+use celeriac_broker_schema::{Broker, JobId, Notice, Progress, RunningTask, Timestamp, WorkerInfo};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::ear::Ear;
 use crate::shared::Shared;
 use crate::unit::Epoch;
 
@@ -21,17 +22,19 @@ pub(crate) struct Keeper {
     shared: Arc<Shared>,
     /// Not the worker's: a connection lives in the runtime that made it.
     broker: Broker,
+    ear: Ear,
     started: Timestamp,
 }
 
 impl Keeper {
     pub(crate) fn new(shared: Arc<Shared>, broker: Broker) -> Self {
         let started = shared.clock.now();
-        Self { shared, broker, started }
+        let ear = Ear::new(broker.clone());
+        Self { shared, broker, ear, started }
     }
 
     /// Runs until told to stop, on a runtime of its own.
-    pub(crate) async fn run(self, stop: &CancellationToken) {
+    pub(crate) async fn run(mut self, stop: &CancellationToken) {
         tokio::select! {
             () = self.keep() => {}
             () = stop.cancelled() => {}
@@ -39,7 +42,7 @@ impl Keeper {
         self.tell_leave().await;
     }
 
-    async fn keep(&self) {
+    async fn keep(&mut self) {
         let period = self.shared.config.visibility / 3;
         let beat = period.min(BEAT);
         let (mut renew_at, mut tell_at) = (Instant::now() + period, Instant::now());
@@ -58,7 +61,26 @@ impl Keeper {
                 told = heard.then_some(activity);
                 tell_at = Instant::now() + self.shared.config.visibility.mul_f64(2.0 / 3.0);
             }
-            sleep(beat.min(renew_at.saturating_duration_since(Instant::now()))).await;
+            let unheeded = self.shared.end_unheeded().map_or(renew_at, Instant::from_std);
+            let wake_at = renew_at.min(unheeded).min(Instant::now() + beat);
+            if self.is_called(wake_at).await {
+                renew_at = Instant::now();
+            }
+        }
+    }
+
+    /// Waits until then. True if something is wanted of the lease before: a renewal tells what.
+    async fn is_called(&mut self, until: Instant) -> bool {
+        let (lease, _) = self.shared.lease();
+        loop {
+            let notice = tokio::select! {
+                () = sleep_until(until) => return false,
+                notice = self.ear.heard(&lease) => notice,
+            };
+            match notice {
+                Notice::Job(job) if !self.jobs().contains(&job) => {}
+                _ => return true,
+            }
         }
     }
 
@@ -81,11 +103,9 @@ impl Keeper {
         }
         let jobs = self.jobs();
         match self.broker.renew(&lease, self.shared.config.visibility, &jobs).await {
-            Ok(Renewed::Until { now, over }) => {
+            Ok(Renewed::Until { now, over, cancels, orders: _ }) => {
                 self.shared.clock.set(now);
-                for job in over {
-                    self.shared.job_over(job);
-                }
+                self.shared.hear_unwanted(cancels, over);
                 true
             }
             Ok(Renewed::Lost) => {
@@ -146,6 +166,8 @@ impl Keeper {
             busy,
             buffered: u32::try_from(shared.lanes.buffered()).unwrap_or(u32::MAX),
             draining: shared.shutdown.is_draining(),
+            paused: None,
+            order: 0,
             started: self.started,
             succeeded: shared.totals.succeeded.load(Ordering::Relaxed),
             failed: shared.totals.failed.load(Ordering::Relaxed),
@@ -163,6 +185,7 @@ fn describe(running: &crate::attempt::Running) -> RunningTask {
         task: running.task.clone(),
         attempt: running.ctx.attempt(),
         since: running.since,
+        wedged: running.wedged(),
         progress: progress.map(|p| Progress { done: p.done, total: p.total, note: p.note }),
     }
 }

@@ -13,6 +13,7 @@ mod bell;
 mod clock;
 mod config;
 mod courier;
+mod ear;
 mod events;
 mod exchange;
 mod housekeeper;
@@ -26,6 +27,7 @@ mod shared;
 mod shutdown;
 mod slots;
 mod unit;
+mod unwanted;
 mod worker;
 
 pub use config::{ConfigError, WorkerConfig};

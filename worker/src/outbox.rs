@@ -63,6 +63,7 @@ impl Ended {
             How::Told(_, ending) => match &**ending {
                 Ending::Succeeded { outcome, .. }
                 | Ending::Failed { outcome, .. }
+                | Ending::Cancelled { outcome, .. }
                 | Ending::ChunkFailed { outcome, .. } => outcome.len(),
                 Ending::Checkpoint(checkpoint) => checkpoint.state.len(),
                 Ending::Retry { attempt, .. } | Ending::ChunkRetry { attempt, .. } => attempt.len(),

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use celeriac_broker_schema::{Broker, JobId, LeaseId};
+use celeriac_broker_schema::{Broker, JobId, LeaseId, Requester, TaskId};
 use tokio::sync::Notify;
 
 use crate::attempt::{Running, release};
@@ -15,6 +16,7 @@ use crate::outbox::{Ended, Outbox};
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, Tasks};
 use crate::unit::Epoch;
+use crate::unwanted::Unwanted;
 
 pub(crate) struct Shared {
     pub(crate) broker: Broker,
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     calls: AtomicU64,
     /// The newest epoch whose lease is known to be lost.
     lost: AtomicU64,
+    /// What it holds and nobody wants any more.
+    pub(crate) unwanted: Unwanted,
     /// What each slot runs: first those that await, then those that compute.
     slots: Vec<Mutex<Option<Arc<Running>>>>,
 }
@@ -71,6 +75,7 @@ impl Shared {
             post_bell: Arc::new(Notify::new()),
             calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            unwanted: Unwanted::default(),
             slots,
         }
     }
@@ -114,12 +119,52 @@ impl Shared {
         self.lost.load(Ordering::Acquire) >= u64::from(epoch)
     }
 
-    /// Asks the chunks of a job that is over to stop, and gives up those that have not begun.
-    pub(crate) fn job_over(&self, job: JobId) {
-        for unit in self.lanes.take_job(job) {
+    /// Hears what nobody wants any more of all that is held: what of it runs is asked to stop, and
+    /// the rest will not begin.
+    pub(crate) fn hear_unwanted(&self, tasks: Vec<(TaskId, Requester)>, jobs: Vec<JobId>) {
+        let over = jobs.clone();
+        if !self.unwanted.set(tasks, jobs) {
+            return;
+        }
+        for unit in over.into_iter().flat_map(|job| self.lanes.take_job(job)) {
             self.outbox.push(Ended::before_it_began(&unit, release(&unit, false)), true);
         }
-        self.cancel(CancelReason::Requested, |running| running.unit.job() == Some(job));
+        for running in self.running() {
+            if let Some(requester) = self.unwanted.of(&running.unit) {
+                running.ask(requester);
+            }
+        }
+    }
+
+    /// Ends the attempts that were cancelled and did not stop in time; their slots stay taken. Returns
+    /// when to look again.
+    pub(crate) fn end_unheeded(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut next = None;
+        for running in self.running() {
+            match running.must_stop_by(self.config.cancel_grace) {
+                Some(by) if by <= now => running.end_unheeded(self),
+                Some(by) => next = Some(next.map_or(by, |next: Instant| next.min(by))),
+                None => {}
+            }
+        }
+        next
+    }
+
+    /// Whether an attempt is not even to begin; asked when its slot is entered, so that whoever looks
+    /// through the slots finds it there. It is told why.
+    pub(crate) fn must_not_begin(&self, running: &Running) -> bool {
+        if self.is_lost(running.unit.epoch) {
+            running.ctx.cancel(CancelReason::LeaseLost);
+            return true;
+        }
+        match self.unwanted.of(&running.unit) {
+            Some(requester) => {
+                running.ask(requester);
+                true
+            }
+            None => false,
+        }
     }
 
     pub(crate) fn cancel(&self, reason: CancelReason, which: impl Fn(&Running) -> bool) {

@@ -33,11 +33,9 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
     let ErasedTask::Async(run) = task else {
         return shared.lanes.push_to_compute(vec![unit]);
     };
-    let running = Running::begin(shared, unit, terms);
+    let running = Running::begin(shared, unit, terms, false);
     shared.enter(slot, Some(Arc::clone(&running)));
-    // The lease may have been lost before the slot was entered; then it is not even begun.
-    if shared.is_lost(running.unit.epoch) {
-        running.ctx.cancel(CancelReason::LeaseLost);
+    if shared.must_not_begin(&running) {
         shared.enter(slot, None);
         return running.end(shared, Err(TaskError::cancelled()));
     }
@@ -46,7 +44,7 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
         Err(_) => return shared.enter(slot, None),
     };
     let result = match started {
-        Ok(future) => drive(&running, future).await,
+        Ok(future) => drive(&running, shared.config.cancel_grace, future).await,
         Err(payload) => Err(panics::error_of(payload)),
     };
     shared.enter(slot, None);
@@ -54,39 +52,59 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
 }
 
 /// Polls a task to its end, its time-out, or a little past the word to stop.
-async fn drive(running: &Running, mut task: TaskFuture) -> RunResult {
-    let result = poll_to_its_end(running, &mut task).await;
+async fn drive(running: &Running, cancel_grace: Duration, mut task: TaskFuture) -> RunResult {
+    let result = poll_to_its_end(running, cancel_grace, &mut task).await;
     // What a task holds may panic when it is dropped; that is no matter of the slot.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
     result
 }
 
-async fn poll_to_its_end(running: &Running, task: &mut TaskFuture) -> RunResult {
+async fn poll_to_its_end(
+    running: &Running,
+    cancel_grace: Duration,
+    task: &mut TaskFuture,
+) -> RunResult {
     let mut future = AssertUnwindSafe(task).catch_unwind();
-    let overdue = async {
-        match running.timeout {
-            Some(limit) => tokio::time::sleep(limit).await,
-            None => std::future::pending().await,
-        }
-    };
+    let limits = limits(running);
     let result = tokio::select! {
         biased;
         result = &mut future => result,
-        reason = running.ctx.cancelled() => {
-            if reason == CancelReason::LeaseLost {
-                return Err(TaskError::cancelled());
-            }
-            match tokio::time::timeout(GRACE, &mut future).await {
+        reason = running.ctx.interrupted() => {
+            let grace = match reason {
+                CancelReason::LeaseLost => return Err(TaskError::cancelled()),
+                CancelReason::Requested => cancel_grace,
+                _ => GRACE,
+            };
+            match tokio::time::timeout(grace, &mut future).await {
                 Ok(result) => result,
                 Err(_) => return Err(TaskError::cancelled()),
             }
         }
-        () = overdue => {
+        limit = limits => {
             running.ctx.cancel(CancelReason::Timeout);
-            return Err(TaskError::timeout(running.timeout.unwrap_or_default()));
+            return Err(TaskError::timeout(limit));
         }
     };
     result.unwrap_or_else(|payload| Err(panics::error_of(payload)))
+}
+
+/// Waits until the time-out of an attempt is over, and returns it; tells it on the way when its soft
+/// one is.
+async fn limits(running: &Running) -> Duration {
+    let mut told_at = Duration::ZERO;
+    if let Some(soft) = running.soft_timeout {
+        // A soft limit behind the hard one is none.
+        told_at = running.timeout.map_or(soft, |limit| limit.min(soft));
+        tokio::time::sleep(told_at).await;
+        running.ctx.cancel(CancelReason::SoftTimeout);
+    }
+    match running.timeout {
+        Some(limit) => {
+            tokio::time::sleep(limit.saturating_sub(told_at)).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Runs units that compute, one after the other, until the lanes are closed. Blocks its thread.
@@ -103,17 +121,16 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
     };
-    let running = Running::begin(shared, unit, terms);
+    let running = Running::begin(shared, unit, terms, true);
     shared.enter(slot, Some(Arc::clone(&running)));
-    if shared.is_lost(running.unit.epoch) {
-        running.ctx.cancel(CancelReason::LeaseLost);
+    if shared.must_not_begin(&running) {
         shared.enter(slot, None);
         return running.end(shared, Err(TaskError::cancelled()));
     }
-    let overdue = running.timeout.map(|limit| {
+    let overdue = (running.timeout.is_some() || running.soft_timeout.is_some()).then(|| {
         let (shared, running) = (Arc::clone(shared), Arc::clone(&running));
         runtime.spawn(async move {
-            tokio::time::sleep(limit).await;
+            limits(&running).await;
             running.end_overdue(&shared);
         })
     });

@@ -58,6 +58,7 @@ pub(crate) struct Order<'a> {
     pub(crate) args: Cow<'a, RawValue>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) keep_ms: u64,
     pub(crate) queue: QueueName,
     pub(crate) meta: Option<Arc<Meta>>,
@@ -177,6 +178,7 @@ impl Unit {
                     args,
                     retry: job.options.retry,
                     timeout_ms: job.options.timeout_ms,
+                    soft_timeout_ms: job.options.soft_timeout_ms,
                     keep_ms: job.options.keep_ms,
                     queue: job.options.queue.clone(),
                     meta: job.meta.clone(),
@@ -208,6 +210,7 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
     Ok(Order {
         retry: record.retry(),
         timeout_ms: record.timeout_ms,
+        soft_timeout_ms: record.soft_timeout_ms,
         keep_ms: record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS),
         queue: record.queue.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
         meta: shared(record.take_meta()),

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use celeriac_broker_schema::{
-    ChunkIndex, Headers, JobId, Meta, QueueName, Split, TaskId, Timestamp,
+    ChunkIndex, Headers, JobId, Meta, QueueName, Requester, Split, TaskId, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -42,8 +42,9 @@ pub struct Context {
 #[derive(Debug)]
 struct Shared {
     parts: ContextParts,
-    /// 0, or the reason as a number. Changes once.
+    /// 0, or the reason as a number. Changes once, and once more after a soft time-out.
     cancelled: AtomicU8,
+    requester: OnceLock<Box<Requester>>,
     cancel: Notify,
     progress: Mutex<Option<Progress>>,
     post: Post,
@@ -107,11 +108,15 @@ pub enum CancelReason {
     LeaseLost,
     /// The worker stops, and the time for running tasks to finish is over.
     Stopping,
+    /// Its soft time-out is over: it may save what it has and end, as it likes. Nobody stops it yet,
+    /// and another reason may follow.
+    SoftTimeout,
 }
 
 impl CancelReason {
     // The order of this list makes the numbers; 0 is left for "not cancelled".
-    const ALL: [Self; 4] = [Self::Requested, Self::Timeout, Self::LeaseLost, Self::Stopping];
+    const ALL: [Self; 5] =
+        [Self::Requested, Self::Timeout, Self::LeaseLost, Self::Stopping, Self::SoftTimeout];
 
     fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.number() == number)
@@ -132,6 +137,7 @@ impl Context {
         let shared = Shared {
             parts,
             cancelled: AtomicU8::new(0),
+            requester: OnceLock::new(),
             cancel: Notify::const_new(),
             progress: Mutex::new(None),
             post,
@@ -201,12 +207,27 @@ impl Context {
         CancelReason::from_number(self.shared.cancelled.load(Ordering::Acquire))
     }
 
+    /// Who cancelled the task or its job, and why, if somebody did and said so.
+    pub fn cancelled_by(&self) -> Option<&Requester> {
+        self.shared.requester.get().map(|requester| &**requester)
+    }
+
     /// Waits until the task should stop.
     pub async fn cancelled(&self) -> CancelReason {
+        self.told(|_| true).await
+    }
+
+    /// Waits until the task has to stop: as [`Context::cancelled`], but a soft time-out does not
+    /// count. For those who go on after it.
+    pub async fn interrupted(&self) -> CancelReason {
+        self.told(|reason| reason != CancelReason::SoftTimeout).await
+    }
+
+    async fn told(&self, counts: impl Fn(CancelReason) -> bool) -> CancelReason {
         loop {
             // Made before the question: a notice between the two is not missed.
             let notice = self.shared.cancel.notified();
-            if let Some(reason) = self.cancel_reason() {
+            if let Some(reason) = self.cancel_reason().filter(|reason| counts(*reason)) {
                 return reason;
             }
             notice.await;
@@ -297,14 +318,21 @@ impl Context {
         &self.shared.post
     }
 
-    /// Asks the task to stop. The first reason counts.
+    /// Asks the task to stop. The first reason counts; only a soft time-out gives way to others.
     pub fn cancel(&self, reason: CancelReason) {
-        let (unset, set) = (0, reason.number());
-        let first =
-            self.shared.cancelled.compare_exchange(unset, set, Ordering::AcqRel, Ordering::Relaxed);
-        if first.is_ok() {
+        let soft = CancelReason::SoftTimeout;
+        let gives_way = |old| old == 0 || (old == soft.number() && reason != soft);
+        let set = |old| gives_way(old).then(|| reason.number());
+        if self.shared.cancelled.fetch_update(Ordering::AcqRel, Ordering::Acquire, set).is_ok() {
             self.shared.cancel.notify_waiters();
         }
+    }
+
+    /// Asks the task to stop because somebody said so.
+    pub fn cancel_for(&self, requester: Requester) {
+        // The first one counts, as the first reason does.
+        let _ = self.shared.requester.set(Box::new(requester));
+        self.cancel(CancelReason::Requested);
     }
 
     // A task that panicked while it held the lock has left nothing half done in it.
@@ -354,6 +382,21 @@ mod tests {
         assert_eq!(waited, CancelReason::LeaseLost);
         assert_eq!(ctx.cancelled().await, CancelReason::LeaseLost);
         assert!(ctx.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_soft_timeout_gives_way_and_interrupts_nothing() {
+        let ctx = Context::for_test();
+        ctx.cancel(CancelReason::SoftTimeout);
+        assert_eq!(ctx.cancelled().await, CancelReason::SoftTimeout);
+        let cancel = async {
+            ctx.cancel(CancelReason::SoftTimeout);
+            ctx.cancel_for(Requester::new("ada"));
+            ctx.cancel(CancelReason::SoftTimeout);
+        };
+        let (interrupted, ()) = tokio::join!(ctx.interrupted(), cancel);
+        assert_eq!(interrupted, CancelReason::Requested);
+        assert_eq!(ctx.cancelled_by(), Some(&Requester::new("ada")));
     }
 
     #[test]

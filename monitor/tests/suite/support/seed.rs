@@ -192,6 +192,8 @@ impl Worker {
             busy: running.len() as u32,
             buffered: 0,
             draining: false,
+            paused: None,
+            order: 0,
             started: Timestamp(0),
             succeeded: 5,
             failed: 0,
@@ -211,6 +213,7 @@ pub(crate) fn running(id: &impl ToString, since: Timestamp) -> RunningTask {
         task: "pi".to_owned(),
         attempt: 1,
         since,
+        wedged: None,
         progress: Some(progress),
     }
 }
@@ -282,6 +285,8 @@ fn outcome(
         worker: Some("0123456789abcdef".to_owned()),
         started: Some(now),
         ended: now.plus_ms(40),
+        by: None,
+        why: None,
         attempts: Vec::new(),
     }
 }
