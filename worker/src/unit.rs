@@ -24,6 +24,8 @@ pub(crate) type Epoch = u32;
 pub(crate) struct Unit {
     pub(crate) epoch: Epoch,
     pub(crate) work: Work,
+    /// How many slots it takes here: what it costs, at most all of them.
+    pub(crate) cost: usize,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,18 @@ pub(crate) struct Order<'a> {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) keep_ms: u64,
+    pub(crate) cost: u32,
+}
+
+/// What a record costs, without reading all of it: options stand at its end, and few have this one.
+pub(crate) fn cost_of(record: &[u8]) -> u32 {
+    const FIELD: &[u8] = br#""cost":"#;
+    let options = &record[record.len().saturating_sub(512)..];
+    if !options.windows(FIELD.len()).any(|part| part == FIELD) {
+        return 1;
+    }
+    let record = std::str::from_utf8(record).ok().and_then(|text| Record::decode(text).ok());
+    record.map_or(1, |record| record.cost())
 }
 
 impl JobPlan {
@@ -153,6 +167,7 @@ impl Unit {
                     retry: job.options.retry,
                     timeout_ms: job.options.timeout_ms,
                     keep_ms: job.options.keep_ms,
+                    cost: job.options.cost,
                 })
             }
         }
@@ -175,6 +190,7 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
     };
     Ok(Order {
         retry: record.retry(),
+        cost: record.cost(),
         timeout_ms: record.timeout_ms,
         keep_ms: record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS),
         task: record.task,

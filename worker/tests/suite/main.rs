@@ -10,6 +10,7 @@ mod endings;
 mod enqueue;
 mod isolation;
 mod lease;
+mod limits;
 mod options;
 mod outage;
 mod range;

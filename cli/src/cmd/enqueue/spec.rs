@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, UniqueKey};
+use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, Tenant, UniqueKey};
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -33,6 +33,8 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
     key: Option<String>,
+    tenant: Option<Tenant>,
+    cost: Option<u32>,
 }
 
 impl TaskSpec {
@@ -49,6 +51,8 @@ impl TaskSpec {
             timeout: args.timeout,
             keep: args.keep,
             key: args.key,
+            tenant: args.tenant.map(Tenant::new).transpose()?,
+            cost: args.cost,
         })
     }
 
@@ -90,6 +94,8 @@ impl TaskSpec {
             timeout: self.timeout.or(defaults.timeout),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
+            tenant: self.tenant.or_else(|| defaults.tenant.clone()),
+            cost: self.cost.or(defaults.cost),
         }
     }
 
@@ -128,6 +134,12 @@ impl TaskSpec {
         }
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);
+        }
+        if let Some(tenant) = self.tenant {
+            task = task.tenant(tenant);
+        }
+        if let Some(cost) = self.cost {
+            task = task.cost(cost);
         }
         match self.key {
             Some(key) => Ok(task.key(UniqueKey::new(key)?)),
