@@ -94,6 +94,8 @@ pub enum ErrorKind {
     BadResult,
     /// The result does not fit the accumulators of the job.
     BadAccumulator,
+    /// No worker that it was given to can run it with these options.
+    BadOptions,
     /// Its workers were lost too often.
     Crashed,
     /// A kind that a newer version writes.

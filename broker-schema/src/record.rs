@@ -100,9 +100,6 @@ pub struct Record<'a> {
     /// Retention of the outcome in milliseconds, if not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
-    /// Slots that it takes, if not one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cost: Option<u32>,
     /// What people call this one task.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Cow<'a, str>>,
@@ -112,6 +109,9 @@ pub struct Record<'a> {
     /// What programs pass along with it.
     #[serde(default, skip_serializing_if = "no_headers")]
     pub headers: Cow<'a, Headers>,
+    /// Slots that it takes, if not one. The last field: a worker looks for it at the end of a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u32>,
 }
 
 /// Why a stored record cannot be read.

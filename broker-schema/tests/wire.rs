@@ -307,6 +307,7 @@ fn kinds_of_errors() {
         (ErrorKind::BadRecord, "bad_record"),
         (ErrorKind::BadResult, "bad_result"),
         (ErrorKind::BadAccumulator, "bad_accumulator"),
+        (ErrorKind::BadOptions, "bad_options"),
         (ErrorKind::Crashed, "crashed"),
         (ErrorKind::Other, "other"),
     ];

@@ -44,8 +44,9 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, ErrorKind, Headers, InvalidInput, JobId, Meta, Outcome, Priority,
-    QueueName, RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+    Backoff, Broker, BrokerError, ErrorKind, Headers, InvalidInput, JobId, Limit, Meta, Outcome,
+    Priority, QueueName, Rate, RedisConfig, RetryPolicy, State, Subject, TaskFailure, TaskId,
+    TaskName, TaskOptions, Tenant,
 };
 
 // Enqueueing, and waiting for results.

@@ -16,7 +16,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use clap_complete::Shell;
 
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
-use self::values::{count, duration};
+use self::values::{count, duration, rate};
 
 /// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
 #[derive(Debug, Parser)]
@@ -114,6 +114,8 @@ pub(crate) enum Command {
     Workers,
     /// Jobs and how far they are
     Jobs(JobsArgs),
+    /// Limits across the fleet: show, set, remove; let the tenants of a queue take turns
+    Limits(LimitsArgs),
     /// Look for trouble, and say what to do about it
     Doctor,
     /// Measure throughput, latency and memory
@@ -235,6 +237,55 @@ pub(crate) struct JobsArgs {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) limit: u32,
 }
+
+/// What to do with limits; nothing: show them.
+#[derive(Debug, Args)]
+#[command(after_long_help = LIMITS_EXAMPLES)]
+pub(crate) struct LimitsArgs {
+    /// What to do, instead of showing the limits
+    #[arg(value_enum, requires = "subject")]
+    pub(crate) action: Option<LimitsAction>,
+    /// queue:NAME, task:NAME or tenant:NAME, or * for each that has no limit of its own; for `fair`
+    /// a queue
+    #[arg(value_name = "SUBJECT")]
+    pub(crate) subject: Option<String>,
+    /// For `fair`: whether its tenants take turns
+    #[arg(value_enum, value_name = "on|off", hide_possible_values = true)]
+    pub(crate) switch: Option<Switch>,
+    /// How many tasks may be given to workers in a time: 100/s, 5/10s, 1000/1d
+    #[arg(long, value_name = "N/TIME", value_parser = rate)]
+    pub(crate) rate: Option<(u64, u64)>,
+    /// How many of them at once, after a pause [default: 1]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) burst: Option<u64>,
+    /// How many tasks workers may hold at once
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(crate) concurrency: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LimitsAction {
+    /// Set a limit; one that was there is replaced
+    Set,
+    /// Remove a limit
+    Remove,
+    /// Say whether the tenants of a queue take turns
+    Fair,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+const LIMITS_EXAMPLES: &str = "\
+Examples:
+  celeriac limits set task:mail.send --rate 100/s --burst 10 --concurrency 5
+  celeriac limits set tenant:* --concurrency 20
+  celeriac limits fair default on
+  celeriac limits remove task:mail.send
+  celeriac limits --json";
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {

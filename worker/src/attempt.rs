@@ -170,7 +170,7 @@ impl Running {
             epoch: self.unit.epoch,
             how,
             took: self.begun.elapsed(),
-            frees,
+            frees: if frees { self.unit.cost } else { 0 },
             suspect: self.unit.is_suspect(),
         };
         shared.outbox.push(ended, shared.lanes.buffered() == 0);
@@ -327,9 +327,10 @@ pub(crate) fn refuse(
     terms: Option<&Terms>,
 ) -> Ended {
     shared.totals.failed.fetch_add(1, Ordering::Relaxed);
-    // An unknown name may be known to another worker, in a rolling upgrade for instance; the
-    // others stay wrong.
-    let wish = if failure.kind == ErrorKind::UnknownTask { Wish::Retry } else { Wish::Fatal };
+    // An unknown name may be known to another worker, in a rolling upgrade for instance, and
+    // another one may have more slots; the others stay wrong.
+    let elsewhere = matches!(failure.kind, ErrorKind::UnknownTask | ErrorKind::BadOptions);
+    let wish = if elsewhere { Wish::Retry } else { Wish::Fatal };
     let terms = Failed {
         failure,
         wish,

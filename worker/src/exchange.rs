@@ -129,7 +129,8 @@ impl Exchange {
                 Wake::Bell => self.hear_bell().await,
                 Wake::Stall => {
                     let now = self.shared.lanes.begun();
-                    if now == begun && self.shared.lanes.buffered() > 0 {
+                    let waits_for_room = self.shared.lanes.heavy_waits();
+                    if now == begun && self.shared.lanes.buffered() > 0 && !waits_for_room {
                         self.hand_back(usize::MAX);
                         self.pace.took(STALL * 3);
                     }
@@ -264,11 +265,11 @@ impl Exchange {
         true
     }
 
-    /// Takes what has ended since the last call. Returns the endings to tell, and how many units
-    /// freed their place.
+    /// Takes what has ended since the last call. Returns the endings to tell, and how many slots
+    /// are free again.
     fn collect(&mut self) -> (Vec<Ending>, usize) {
         let ended = self.shared.outbox.take();
-        let freed = ended.iter().filter(|ended| ended.frees).count();
+        let freed = ended.iter().map(|ended| ended.frees).sum();
         let mut endings = Vec::with_capacity(ended.len());
         let mut merger = Merger::default();
         for Ended { epoch, how, took, suspect, .. } in ended {

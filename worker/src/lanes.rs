@@ -1,14 +1,16 @@
 //! Units that were claimed and have not begun, in two lanes: one for tasks that await, one for
 //! tasks that compute. Slots take from the front, each unit with a permit: both lanes together run
-//! no more at once than the worker may. What is handed back is taken from here, too.
+//! no more at once than the worker may. A unit that costs more than one slot begins when so many
+//! permits are free; nothing overtakes it in its lane meanwhile. What is handed back is taken from
+//! here, too.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use celeriac_broker_schema::JobId;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Notify, Semaphore, SemaphorePermit};
 
 use crate::unit::Unit;
 
@@ -16,6 +18,10 @@ use crate::unit::Unit;
 pub(crate) struct Lanes {
     /// One permit for each unit that may run at once.
     free: Semaphore,
+    /// Who waits for more than one permit holds this: two that do would take from each other.
+    heavy: tokio::sync::Mutex<()>,
+    /// Whether somebody waits for more than one permit.
+    heavy_waits: AtomicBool,
     awaiting: Mutex<VecDeque<Unit>>,
     arrived: Notify,
     computing: Mutex<Computing>,
@@ -31,6 +37,32 @@ struct Computing {
     closed: bool,
 }
 
+/// What a lane has for somebody with a number of permits.
+enum Next {
+    Nothing,
+    /// The unit in front costs more than that.
+    Costs(usize),
+    /// The unit in front, and whether there are more behind it.
+    Unit(Unit, bool),
+}
+
+impl Next {
+    fn of(lane: &mut VecDeque<Unit>, permits: usize) -> Self {
+        match lane.pop_front() {
+            None => Self::Nothing,
+            Some(unit) if unit.cost > permits => {
+                let costs = unit.cost;
+                lane.push_front(unit);
+                Self::Costs(costs)
+            }
+            Some(unit) => Self::Unit(unit, !lane.is_empty()),
+        }
+    }
+}
+
+/// A unit with the permits to run it, and whether there are more behind it.
+type Begun<'a> = (Unit, SemaphorePermit<'a>, bool);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing is left half done in a queue by a panic elsewhere.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -40,6 +72,8 @@ impl Lanes {
     pub(crate) fn new(concurrency: usize) -> Self {
         Self {
             free: Semaphore::new(concurrency),
+            heavy: tokio::sync::Mutex::default(),
+            heavy_waits: AtomicBool::new(false),
             awaiting: Mutex::default(),
             arrived: Notify::new(),
             computing: Mutex::default(),
@@ -79,19 +113,15 @@ impl Lanes {
     pub(crate) async fn next_to_await(&self) -> (Unit, SemaphorePermit<'_>) {
         loop {
             let arrived = self.arrived.notified();
-            let Ok(permit) = self.free.acquire().await else { std::future::pending().await };
-            let (next, more) = {
-                let mut lane = lock(&self.awaiting);
-                (lane.pop_front(), !lane.is_empty())
-            };
-            if more {
-                self.arrived.notify_one();
-            }
-            if let Some(unit) = next {
+            let take = |permits| Next::of(&mut lock(&self.awaiting), permits);
+            let Ok(next) = self.begin(take).await else { std::future::pending().await };
+            if let Some((unit, permit, more)) = next {
+                if more {
+                    self.arrived.notify_one();
+                }
                 self.count_begun();
                 return (unit, permit);
             }
-            drop(permit);
             arrived.await;
         }
     }
@@ -101,13 +131,55 @@ impl Lanes {
     pub(crate) fn next_to_compute(&self, runtime: &Handle) -> Option<(Unit, SemaphorePermit<'_>)> {
         loop {
             self.wait_to_compute()?;
-            let permit = runtime.block_on(self.free.acquire()).ok()?;
-            let next = lock(&self.computing).units.pop_front();
-            if let Some(unit) = next {
+            let take = |permits| Next::of(&mut lock(&self.computing).units, permits);
+            if let Some((unit, permit, _)) = runtime.block_on(self.begin(take)).ok()? {
                 self.count_begun();
                 return Some((unit, permit));
             }
         }
+    }
+
+    /// The unit in front of a lane with its permits; None if there is none. Fails when the lanes are
+    /// closed.
+    async fn begin(&self, take: impl Fn(usize) -> Next) -> Result<Option<Begun<'_>>, AcquireError> {
+        let permit = self.free.acquire().await?;
+        match take(1) {
+            Next::Nothing => Ok(None),
+            Next::Unit(unit, more) => Ok(Some((unit, permit, more))),
+            Next::Costs(_) => {
+                drop(permit);
+                self.begin_heavy(take).await
+            }
+        }
+    }
+
+    /// As [`Lanes::begin`], for a unit that costs several slots. It stays in its lane until it begins,
+    /// so that it can be handed back.
+    async fn begin_heavy(
+        &self,
+        take: impl Fn(usize) -> Next,
+    ) -> Result<Option<Begun<'_>>, AcquireError> {
+        let _turn = self.heavy.lock().await;
+        let mut wanted = 1;
+        loop {
+            self.heavy_waits.store(wanted > 1, Ordering::Relaxed);
+            let permits = self.free.acquire_many(u32::try_from(wanted).unwrap_or(u32::MAX)).await;
+            self.heavy_waits.store(false, Ordering::Relaxed);
+            let mut permits = permits?;
+            match take(wanted) {
+                Next::Nothing => return Ok(None),
+                Next::Costs(costs) => wanted = costs,
+                Next::Unit(unit, more) => {
+                    drop(permits.split(wanted - unit.cost));
+                    return Ok(Some((unit, permits, more)));
+                }
+            }
+        }
+    }
+
+    /// Whether a unit waits until there is room for all that it costs.
+    pub(crate) fn heavy_waits(&self) -> bool {
+        self.heavy_waits.load(Ordering::Relaxed)
     }
 
     /// Waits until there is a unit that computes; None when the lanes are closed.
@@ -149,6 +221,22 @@ impl Lanes {
             *lane = rest;
             let of_job: VecDeque<Unit> = of_job;
             units.extend(of_job.into_iter().rev());
+        }
+        self.buffered.fetch_sub(units.len(), Ordering::Relaxed);
+        units
+    }
+
+    /// Takes units out that have not begun and cost no more than `cost` together, those that would
+    /// begin last first.
+    pub(crate) fn take_last_costing(&self, mut cost: usize) -> Vec<Unit> {
+        let mut units = Vec::new();
+        for lane in [&mut lock(&self.computing).units, &mut *lock(&self.awaiting)] {
+            while lane.back().is_some_and(|unit| unit.cost <= cost)
+                && let Some(unit) = lane.pop_back()
+            {
+                cost -= unit.cost;
+                units.push(unit);
+            }
         }
         self.buffered.fetch_sub(units.len(), Ordering::Relaxed);
         units

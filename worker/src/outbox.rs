@@ -23,8 +23,8 @@ pub(crate) struct Ended {
     pub(crate) epoch: Epoch,
     pub(crate) how: How,
     pub(crate) took: Duration,
-    /// Whether the slot is free again. Not, when a task that computes outlived its time-out.
-    pub(crate) frees: bool,
+    /// How many slots are free again. None, when a task that computes outlived its time-out.
+    pub(crate) frees: usize,
     /// Whether it was a suspect.
     pub(crate) suspect: bool,
 }
@@ -47,14 +47,14 @@ impl Ended {
             epoch: unit.epoch,
             how: How::Told(unit.id(), Box::new(ending)),
             took: Duration::ZERO,
-            frees: true,
+            frees: unit.cost,
             suspect: unit.is_suspect(),
         }
     }
 
     /// Something to tell besides the end of an attempt: it frees no place.
     pub(crate) fn besides(epoch: Epoch, how: How) -> Self {
-        Self { epoch, how, took: Duration::ZERO, frees: false, suspect: false }
+        Self { epoch, how, took: Duration::ZERO, frees: 0, suspect: false }
     }
 
     /// What it adds to a call, in bytes.

@@ -152,6 +152,15 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
 fn prepare(shared: &Shared, unit: &Unit) -> Result<(ErasedTask, Terms), Box<crate::outbox::Ended>> {
     let order = unit.order().map_err(|failure| Box::new(refuse(shared, unit, failure, None)))?;
     let terms = Terms::of(&order);
+    let slots = shared.config.concurrency;
+    if usize::try_from(order.cost).unwrap_or(usize::MAX) > slots {
+        let message = format!(
+            "it takes {} slots and this worker has {slots}: give it a smaller cost, or run workers with more slots",
+            order.cost
+        );
+        let failure = TaskFailure::new(ErrorKind::BadOptions, message);
+        return Err(Box::new(refuse(shared, unit, failure, Some(&terms))));
+    }
     match shared.tasks.get(&order.task) {
         Some(task) => Ok((task.clone(), terms)),
         None => {

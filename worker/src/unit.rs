@@ -25,6 +25,8 @@ pub(crate) type Epoch = u32;
 pub(crate) struct Unit {
     pub(crate) epoch: Epoch,
     pub(crate) work: Work,
+    /// How many slots it takes here: what it costs, at most all of them.
+    pub(crate) cost: usize,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,18 @@ pub(crate) struct Order<'a> {
     pub(crate) keep_ms: u64,
     pub(crate) queue: QueueName,
     pub(crate) meta: Option<Arc<Meta>>,
+    pub(crate) cost: u32,
+}
+
+/// What a record costs, without reading all of it: it stands at its end, and few have it.
+pub(crate) fn cost_of(record: &[u8]) -> u32 {
+    const FIELD: &[u8] = br#""cost":"#;
+    let end = &record[record.len().saturating_sub(24)..];
+    if !end.windows(FIELD.len()).any(|part| part == FIELD) {
+        return 1;
+    }
+    let record = std::str::from_utf8(record).ok().and_then(|text| Record::decode(text).ok());
+    record.map_or(1, |record| record.cost())
 }
 
 impl JobPlan {
@@ -182,6 +196,7 @@ impl Unit {
                     keep_ms: job.options.keep_ms,
                     queue: job.options.queue.clone(),
                     meta: job.meta.clone(),
+                    cost: job.options.cost,
                 })
             }
         }
@@ -209,6 +224,7 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
     };
     Ok(Order {
         retry: record.retry(),
+        cost: record.cost(),
         timeout_ms: record.timeout_ms,
         soft_timeout_ms: record.soft_timeout_ms,
         keep_ms: record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS),

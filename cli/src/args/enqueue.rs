@@ -64,6 +64,12 @@ pub(crate) struct TaskArgs {
     /// How long its outcome is kept; 0s: not at all [default: 1d]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) keep: Option<Duration>,
+    /// For whom it is run: limits of tenants and fair turns go by it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tenant: Option<String>,
+    /// How many slots of its worker it takes [default: 1]
+    #[arg(long, value_name = "SLOTS")]
+    pub(crate) cost: Option<u32>,
     /// Enqueue it only if nothing with this key was enqueued within the last day
     #[arg(long)]
     pub(crate) key: Option<String>,
@@ -111,6 +117,6 @@ Examples:
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
 \"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,
-\"label\": …, \"tags\": […], \"headers\": {…}}; all but the task may
+\"label\": …, \"tags\": […], \"headers\": {…}, \"tenant\": …, \"cost\": N}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

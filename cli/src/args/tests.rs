@@ -59,7 +59,7 @@ fn contradictions_are_refused() {
 #[test]
 fn all_of_enqueue_is_understood() {
     let one = "celeriac enqueue mail --arg to=ada --arg n=3 --queue q --priority 9 --delay 10s --expires 1h \
-        --retries 2 --timeout 30s --keep 1d --key k --wait --wait-timeout 1m --json";
+        --retries 2 --timeout 30s --keep 1d --key k --tenant x --cost 2 --wait --wait-timeout 1m --json";
     let job = "celeriac enqueue pi --split samples=100_000 --chunks 100 --sum a --min b --max c --reduce r --label l";
     for line in [
         one,

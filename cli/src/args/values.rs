@@ -78,6 +78,23 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
         .map_err(|_| format!("{text:?} is no whole number, such as 100000000 or 100_000_000"))
 }
 
+/// `100/s`, `5/10s`: how many, in how many milliseconds.
+pub(crate) fn rate(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text.split_once('/').and_then(|(tasks, per)| {
+        let per = if per.starts_with(|c: char| c.is_ascii_digit()) {
+            duration(per)
+        } else {
+            duration(&format!("1{per}"))
+        };
+        Some((count(tasks).ok()?, millis(per.ok()?)))
+    });
+    parsed.ok_or_else(|| {
+        format!(
+            "{text:?} is no rate: write how many in which time, such as 100/s, 5/10s or 1000/1d"
+        )
+    })
+}
+
 /// `field=TOTAL`.
 pub(crate) fn split(text: &str) -> Result<(String, u64), String> {
     match text.split_once('=') {
@@ -152,6 +169,18 @@ mod tests {
         assert_eq!(due("1h"), Ok(Due::After(Duration::from_secs(3_600))));
         assert_eq!(due("1763726400"), Ok(Due::At(noon)));
         assert!(due("soon").is_err());
+    }
+
+    #[test]
+    fn rates_are_numbers_per_time() {
+        for (text, expected) in
+            [("100/s", (100, 1_000)), ("5/10s", (5, 10_000)), ("1_000/1d", (1_000, 86_400_000))]
+        {
+            assert_eq!(rate(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "100", "/s", "100/", "100/x", "-1/s", "1/s/s"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
+mod limits;
 mod monitor;
 mod queues;
 mod result;
@@ -42,6 +43,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queues => queues::run(&globals).await,
         Command::Workers => workers::run(&globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
+        Command::Limits(args) => limits::run(args, &globals).await,
         Command::Doctor => doctor::run(&globals).await,
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),

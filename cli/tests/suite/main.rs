@@ -9,6 +9,7 @@ mod enqueue;
 mod faults;
 mod help;
 mod job;
+mod limits;
 mod lines;
 mod monitor;
 mod processes;

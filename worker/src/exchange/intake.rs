@@ -11,7 +11,7 @@ use super::{Exchange, LOOK_ANYWAY};
 use crate::events::Event;
 use crate::outbox::{Ended, How};
 use crate::task::ErasedTask;
-use crate::unit::{ChunkRun, JobPlan, Unit, Work};
+use crate::unit::{ChunkRun, JobPlan, Unit, Work, cost_of};
 
 /// Plans of jobs that are remembered.
 const PLANS: usize = 256;
@@ -26,9 +26,7 @@ impl Exchange {
             self.shared.events.tell(|| Event::Stale { id: id.clone() });
         }
         self.shared.clock.set(grant.now);
-        let before = self.occupied;
-        self.deliver(grant.tasks, grant.runs);
-        if self.occupied - before < want {
+        if self.deliver(grant.tasks, grant.runs) < want {
             self.look_at = self.next_look(grant.now, grant.next_event, grant.watching);
         }
     }
@@ -62,20 +60,28 @@ impl Exchange {
         self.look = true;
     }
 
-    pub(super) fn deliver(&mut self, tasks: Vec<Delivery>, runs: Vec<Run>) {
+    /// Puts deliveries into the lanes. Returns how many units they are.
+    pub(super) fn deliver(&mut self, tasks: Vec<Delivery>, runs: Vec<Run>) -> usize {
         let epoch = self.epoch;
+        let slots = self.shared.config.concurrency;
+        let within = |cost: u32| usize::try_from(cost).unwrap_or(slots).min(slots);
         let mut awaiting = Vec::with_capacity(tasks.len());
         let mut computing = Vec::new();
         for delivery in tasks {
             self.tasks.insert(delivery.id);
-            awaiting.push(Unit { epoch, work: Work::Task(Box::new(delivery)) });
+            let cost = within(cost_of(&delivery.record));
+            awaiting.push(Unit { epoch, work: Work::Task(Box::new(delivery)), cost });
         }
         for run in runs {
             let Some(run) = self.plan(run) else { continue };
             self.runs.insert(run.run.field.clone(), run.run.hi - run.run.lo);
             let computes = matches!(self.shared.tasks.get(&run.job.task), Some(ErasedTask::Cpu(_)));
-            let units = (run.run.lo..run.run.hi)
-                .map(|index| Unit { epoch, work: Work::Chunk { run: Arc::clone(&run), index } });
+            let cost = within(run.job.options.cost);
+            let units = (run.run.lo..run.run.hi).map(|index| Unit {
+                epoch,
+                work: Work::Chunk { run: Arc::clone(&run), index },
+                cost,
+            });
             if computes { computing.extend(units) } else { awaiting.extend(units) }
         }
         for unit in awaiting.iter().chain(&computing) {
@@ -83,16 +89,21 @@ impl Exchange {
             self.suspects += usize::from(unit.is_suspect());
         }
         let units = awaiting.len() + computing.len();
-        self.occupied += units;
         if units > 0 {
             self.shared.events.tell(|| Event::Claimed { units });
         }
+        let costs = awaiting.iter().chain(&computing).map(|unit| unit.cost).sum::<usize>();
+        self.occupied += costs;
         if !awaiting.is_empty() {
             self.shared.lanes.push_to_await(awaiting);
         }
         if !computing.is_empty() {
             self.shared.lanes.push_to_compute(computing);
         }
+        if costs > units {
+            self.hand_back_costly();
+        }
+        units
     }
 
     /// The plan of a run's job, read once. A job whose description cannot be read fails.

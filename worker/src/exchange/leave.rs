@@ -31,10 +31,20 @@ impl Exchange {
         }
     }
 
+    /// Gives back what there is no room for, because it costs more than was thought when it was
+    /// asked for.
+    pub(super) fn hand_back_costly(&mut self) {
+        let slots = self.shared.config.concurrency;
+        let over = self.occupied.saturating_sub(slots + self.pace.ahead(slots));
+        for unit in self.shared.lanes.take_last_costing(over) {
+            self.shared.outbox.push(Ended::before_it_began(&unit, release(&unit, false)), true);
+        }
+    }
+
     /// Another lease, because this one is lost. What ran under it has been told to stop.
     pub(super) async fn begin_new_lease(&mut self) -> Result<(), ()> {
         let dropped = self.shared.lanes.take_last(usize::MAX);
-        self.occupied -= dropped.len();
+        self.occupied -= dropped.iter().map(|unit| unit.cost).sum::<usize>();
         self.suspects -= dropped.iter().filter(|unit| unit.is_suspect()).count();
         self.tasks.clear();
         self.runs.clear();

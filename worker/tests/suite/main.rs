@@ -13,6 +13,7 @@ mod enqueue;
 mod isolation;
 mod layers;
 mod lease;
+mod limits;
 mod options;
 mod outage;
 mod range;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, UniqueKey};
+use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, Tenant, UniqueKey};
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -37,6 +37,8 @@ pub(super) struct TaskSpec {
     label: Option<String>,
     tags: Option<BTreeSet<String>>,
     headers: Option<BTreeMap<String, String>>,
+    tenant: Option<Tenant>,
+    cost: Option<u32>,
 }
 
 impl TaskSpec {
@@ -56,6 +58,8 @@ impl TaskSpec {
             label: args.label,
             tags: (!args.tag.is_empty()).then(|| args.tag.into_iter().collect()),
             headers: (!args.header.is_empty()).then(|| args.header.into_iter().collect()),
+            tenant: args.tenant.map(Tenant::new).transpose()?,
+            cost: args.cost,
         })
     }
 
@@ -100,6 +104,8 @@ impl TaskSpec {
             label: self.label.or_else(|| defaults.label.clone()),
             tags: self.tags.or_else(|| defaults.tags.clone()),
             headers: self.headers.or_else(|| defaults.headers.clone()),
+            tenant: self.tenant.or_else(|| defaults.tenant.clone()),
+            cost: self.cost.or(defaults.cost),
         }
     }
 
@@ -150,6 +156,12 @@ impl TaskSpec {
             task.meta.headers.set(name, value);
         }
         task.meta.check()?;
+        if let Some(tenant) = self.tenant {
+            task = task.tenant(tenant);
+        }
+        if let Some(cost) = self.cost {
+            task = task.cost(cost);
+        }
         match self.key {
             Some(key) => Ok(task.key(UniqueKey::new(key)?)),
             None => Ok(task),
