@@ -81,10 +81,15 @@ name! {
     Namespace, "namespace", 64, ""
 }
 
+impl QueueName {
+    /// The queue of tasks that name none.
+    pub const DEFAULT: &'static str = "default";
+}
+
 impl Default for QueueName {
-    /// The queue of tasks that name none: `default`.
+    /// [`QueueName::DEFAULT`].
     fn default() -> Self {
-        Self(Cow::Borrowed("default"))
+        Self(Cow::Borrowed(Self::DEFAULT))
     }
 }
 

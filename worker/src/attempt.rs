@@ -118,6 +118,7 @@ impl Running {
                 shared.totals.failed.fetch_add(1, Ordering::Relaxed);
                 let (failure, wish) = error.into_failure();
                 let terms = Failed {
+                    task: Some(self.task.clone()),
                     failure,
                     wish,
                     retry: self.retry,
@@ -146,6 +147,8 @@ impl Running {
                     encode(&Outcome {
                         v: 1,
                         state: State::Succeeded,
+                        task: Some(self.task.clone()),
+                        queue: self.unit.queue(),
                         result: Some(json),
                         error: None,
                         failed_task: None,
@@ -206,6 +209,7 @@ pub(crate) fn refuse(
     // others stay wrong.
     let wish = if failure.kind == ErrorKind::UnknownTask { Wish::Retry } else { Wish::Fatal };
     let terms = Failed {
+        task: terms.map(|terms| terms.task.clone()),
         failure,
         wish,
         retry: terms.map(|terms| terms.retry).unwrap_or_default(),
@@ -219,6 +223,8 @@ pub(crate) fn refuse(
 
 /// A failed attempt, and what has to be known to decide about it.
 struct Failed {
+    /// None if its record cannot be read.
+    task: Option<String>,
     failure: TaskFailure,
     wish: Wish,
     retry: RetryPolicy,
@@ -256,6 +262,8 @@ impl Failed {
         let outcome = Outcome {
             v: 1,
             state: State::Failed,
+            task: self.task,
+            queue: unit.queue(),
             result: None,
             error: Some(self.failure),
             failed_task: None,

@@ -10,7 +10,8 @@ use celeriac_broker_schema::outcome::counts_of;
 use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{Delivery, Run};
 use celeriac_broker_schema::{
-    Accumulate, ErrorKind, JobId, Record, RetryPolicy, Split, TaskFailure, TaskId, TaskOptions,
+    Accumulate, ErrorKind, JobId, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId,
+    TaskOptions,
 };
 use serde_json::value::RawValue;
 
@@ -116,6 +117,15 @@ impl Unit {
             Work::Chunk { run, .. } if run.run.history.is_empty() => run.run.attempt > 2,
             _ => counts_of(self.history()).1 >= 2,
         }
+    }
+
+    /// Where it waited, as an outcome tells it: not at all if that is the default.
+    pub(crate) fn queue(&self) -> Option<String> {
+        let queue = match &self.work {
+            Work::Task(delivery) => &delivery.queue,
+            Work::Chunk { run, .. } => &run.run.queue,
+        };
+        (**queue != *QueueName::DEFAULT).then(|| String::from(&**queue))
     }
 
     /// How much memory its record takes.

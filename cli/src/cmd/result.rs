@@ -38,20 +38,23 @@ pub(super) async fn wait_for(
 }
 
 async fn stored(broker: &Broker, id: TaskId) -> Result<Outcome, CliError> {
-    match broker.inspect(id).await? {
+    let found = broker.inspect(id).await?;
+    // Of a job, the state that `status` tells: not that of its reducer, which has the same id.
+    if matches!(found, Found::Task { .. } | Found::Unknown)
+        && id.chunk().is_none()
+        && let Some(job) = broker.job(id.job()).await?.1
+        && job.ended.is_none()
+    {
+        return Err(CliError::NotEnded { id, state: job.state });
+    }
+    match found {
         Found::Ended(stored) => read(id, &stored),
         Found::Chunk { .. } => Err(CliError::ChunkResult(id)),
         Found::Task { whereabouts, .. } => {
             let state = super::status::state_of(&whereabouts).to_string();
             Err(CliError::NotEnded { id, state })
         }
-        // A job without a reducer has no task of its id while it runs.
-        Found::Unknown => match broker.job(id.job()).await?.1 {
-            Some(job) if id.chunk().is_none() && job.ended.is_none() => {
-                Err(CliError::NotEnded { id, state: job.state })
-            }
-            _ => Err(CliError::Unknown(id)),
-        },
+        Found::Unknown => Err(CliError::Unknown(id)),
     }
 }
 
@@ -72,6 +75,8 @@ struct Ended<'a> {
 /// Prints the result, or the whole outcome as JSON; fails if the task did.
 pub(super) fn show(id: TaskId, outcome: &Outcome, globals: &Globals) -> Result<(), CliError> {
     if globals.json {
+        // With the queue also where the stored form leaves it out.
+        let outcome = &Outcome { queue: outcome.queue().map(str::to_owned), ..outcome.clone() };
         output::json(&Ended { id, outcome })?;
     } else if outcome.state == State::Succeeded {
         output::line(outcome.result.as_deref().map_or("null", RawValue::get))?;
