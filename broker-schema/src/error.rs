@@ -83,7 +83,7 @@ pub enum InvalidInput {
 pub enum BrokerError {
     /// The URL cannot be used.
     #[error(
-        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db] or unix:///path"
+        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db] or redis+unix:///path"
     )]
     Url {
         /// The URL without its password.

@@ -87,10 +87,15 @@ name! {
     Tenant, "tenant", 200, "/@+"
 }
 
+impl QueueName {
+    /// The queue of tasks that name none.
+    pub const DEFAULT: &'static str = "default";
+}
+
 impl Default for QueueName {
-    /// The queue of tasks that name none: `default`.
+    /// [`QueueName::DEFAULT`].
     fn default() -> Self {
-        Self(Cow::Borrowed("default"))
+        Self(Cow::Borrowed(Self::DEFAULT))
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::limits::{MAX_ERROR_BYTES, MAX_TRACE_BYTES};
+use crate::name::QueueName;
 use crate::state::State;
 use crate::time::Timestamp;
 
@@ -17,6 +18,13 @@ pub struct Outcome {
     pub v: u16,
     /// One of the final states.
     pub state: State,
+    /// The name of the task. Missing in outcomes of jobs without a reducer, and in those that no
+    /// worker wrote: expired, or its workers lost too often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// Where it waited; left out if that was `default`. See [`Outcome::queue`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
     /// What the task returned: the bytes it wrote. Present when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Box<RawValue>>,
@@ -46,6 +54,14 @@ pub struct Outcome {
     /// Earlier attempts, and for a failure also the last one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+}
+
+impl Outcome {
+    /// The queue in which the task waited, if that is known.
+    pub fn queue(&self) -> Option<&str> {
+        let default = self.task.is_some().then_some(QueueName::DEFAULT);
+        self.queue.as_deref().or(default)
+    }
 }
 
 /// One attempt of a task that did not succeed.

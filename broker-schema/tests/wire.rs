@@ -220,6 +220,8 @@ fn an_outcome_of_a_success() {
     let built = Outcome {
         v: 1,
         state: State::Succeeded,
+        task: None,
+        queue: None,
         result: Some(raw(r#"{"pi":3.14159265358979323846264338327950288}"#)),
         error: None,
         failed_task: None,
@@ -242,6 +244,8 @@ fn an_outcome_of_a_failure() {
     let built = Outcome {
         v: 1,
         state: State::Failed,
+        task: None,
+        queue: None,
         result: None,
         error: Some(failure()),
         failed_task: None,
@@ -256,6 +260,31 @@ fn an_outcome_of_a_failure() {
 
     assert_eq!(encode(&built), stored);
     assert_eq!(assert_kept::<Outcome>(stored).error, built.error);
+}
+
+#[test]
+fn an_outcome_that_names_its_task() {
+    let stored = golden!("outcome_named");
+    let built = Outcome {
+        v: 1,
+        state: State::Succeeded,
+        task: Some("mail.send".to_owned()),
+        queue: Some("mail".to_owned()),
+        result: Some(raw(r#""sent""#)),
+        error: None,
+        failed_task: None,
+        attempt: Some(1),
+        worker: Some("00c0ffee00c0ffee".to_owned()),
+        started: Some(Timestamp(1_732_190_040_000)),
+        ended: Timestamp(1_732_190_041_000),
+        attempts: Vec::new(),
+    };
+
+    assert_eq!(encode(&built), stored);
+    assert_eq!(assert_kept::<Outcome>(stored).queue(), Some("mail"));
+    // What is left out says `default`, if anything is known of the task.
+    assert_eq!(Outcome { queue: None, ..built.clone() }.queue(), Some("default"));
+    assert_eq!(Outcome { queue: None, task: None, ..built }.queue(), None);
 }
 
 /// These are put together by scripts; that they write them so is tested there.

@@ -153,7 +153,20 @@ pub(crate) struct UpArgs {
     pub(crate) port: u16,
 }
 
+const BUILT_IN: &str = "\
+Built-in tasks and their arguments:
+  pi           samples=N [seed=N]: of so many random points, how many lie in the quarter circle
+  pi.estimate  hits=N samples=N: the estimate of Pi; reduces jobs of pi
+  echo         anything: its result is its arguments
+  sleep        ms=N: waits so many milliseconds
+  fail         [message=TEXT] [times=N] [fatal=true] [panic=true]: fails; the first N attempts, or
+               all; for good at once; with a panic
+  noop         anything: does nothing
+
+Give them with `celeriac enqueue TASK --arg NAME=VALUE`.";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = BUILT_IN)]
 pub(crate) struct WorkerArgs {
     /// Queues to serve, the most important one first
     #[arg(

@@ -86,6 +86,12 @@ pub(crate) enum CliError {
     Output(#[source] io::Error),
     #[error("interrupted")]
     Interrupted,
+    /// A signal ended a wait. One id, or None for many.
+    #[error("no longer waiting: {} on", .id.map_or("the tasks go".to_owned(), |id| format!("{id} goes")))]
+    StoppedWaiting { id: Option<TaskId>, exit: Exit },
+    /// Of many tasks that were waited for, each was told of before.
+    #[error("{} of {} did not succeed", counted(*.failed, "task"), .total)]
+    SomeFailed { failed: u64, total: u64, exit: Exit },
     #[error("{0}; this is a bug")]
     Bug(String),
 }
@@ -118,6 +124,7 @@ impl CliError {
             | Self::System(_)
             | Self::Output(_) => Exit::ThisMachine,
             Self::Interrupted => Exit::Interrupted,
+            Self::StoppedWaiting { exit, .. } | Self::SomeFailed { exit, .. } => *exit,
             Self::Worker(_) | Self::Monitor(_) | Self::Bug(_) => Exit::Internal,
         }
     }
@@ -140,7 +147,9 @@ impl CliError {
                 let failed = failed_task.clone().unwrap_or_else(|| id.to_string());
                 return Some(format!("its attempts: celeriac status {failed}"));
             }
-            Self::NoResult(ResultError::Timeout { id, .. }) | Self::NotEnded { id, .. } => {
+            Self::NoResult(ResultError::Timeout { id, .. })
+            | Self::NotEnded { id, .. }
+            | Self::StoppedWaiting { id: Some(id), .. } => {
                 return Some(format!(
                     "wait for it: celeriac result {id} --wait; or see where it is: celeriac status {id}"
                 ));
@@ -150,6 +159,9 @@ impl CliError {
             }
             Self::ChunkResult(id) => {
                 return Some(format!("ask for the job: celeriac result {}", id.job()));
+            }
+            Self::PrivateServer(StartError::DataDirInUse { .. }) => {
+                "is another `celeriac up` running here? Use its Redis (CELERIAC_REDIS_URL), or start this one in another directory"
             }
             Self::Monitor(MonitorError::Bind { .. }) => {
                 "choose another one with --listen ADDRESS:PORT"

@@ -22,10 +22,12 @@ pub(crate) enum Exit {
     Internal = 10,
     /// 128 + SIGINT, as a shell reports it.
     Interrupted = 130,
+    /// 128 + SIGTERM.
+    Terminated = 143,
 }
 
 impl Exit {
-    pub(crate) const ALL: [Exit; 12] = [
+    pub(crate) const ALL: [Exit; 13] = [
         Exit::Success,
         Exit::TaskFailed,
         Exit::Usage,
@@ -38,6 +40,7 @@ impl Exit {
         Exit::ThisMachine,
         Exit::Internal,
         Exit::Interrupted,
+        Exit::Terminated,
     ];
 
     pub(crate) fn code(self) -> u8 {
@@ -60,6 +63,7 @@ impl Exit {
             }
             Exit::Internal => "a bug, or a reply of Redis that is not understood",
             Exit::Interrupted => "interrupted by Ctrl-C or a signal",
+            Exit::Terminated => "told to end (SIGTERM) while it waited; the task or job goes on",
         }
     }
 }

@@ -84,6 +84,21 @@ fn the_page_has_every_option_and_no_other() {
     }
 }
 
+#[test]
+fn the_page_and_the_help_have_every_built_in_task() {
+    let page = page("reference/cli.md");
+    let rows = first_cells(section(&page, "`celeriac worker`"));
+    let (_, listed) = help(&["worker"]).split_once("Built-in tasks").map(owned).unwrap();
+    for name in celeriac_worker::builtin::tasks().names() {
+        assert!(rows.contains(&format!("`{name}`")), "{name}: {rows}");
+        assert!(listed.contains(&format!("\n  {name} ")), "{name}: {listed}");
+    }
+}
+
+fn owned((before, after): (&str, &str)) -> (String, String) {
+    (before.to_owned(), after.to_owned())
+}
+
 /// The first cell of each row of the tables.
 fn first_cells(section: &str) -> String {
     let rows = section.lines().filter_map(|line| line.strip_prefix("| "));

@@ -213,6 +213,8 @@ fn ending(
     let outcome = |state, error| Outcome {
         v: 1,
         state,
+        task: Some("pi".to_owned()),
+        queue: None,
         result: Some(RawValue::from_string("{\"pi\":3.14159265}".to_owned()).expect("JSON")),
         error,
         failed_task: None,

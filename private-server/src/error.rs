@@ -25,7 +25,7 @@ pub enum StartError {
     },
     /// Another server works in this data directory.
     #[error(
-        "the data directory {} is in use by another server{}; stop that one or choose another directory",
+        "the data directory {} is in use by another server{}",
         path.display(), holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
     )]
     DataDirInUse {

@@ -212,6 +212,7 @@ impl Running {
                 shared.totals.failed.fetch_add(1, Ordering::Relaxed);
                 let (failure, wish) = error.into_failure();
                 let terms = Failed {
+                    task: Some(self.task.clone()),
                     failure,
                     wish,
                     retry: self.retry,
@@ -232,6 +233,8 @@ impl Running {
         let outcome = encode(&Outcome {
             v: 1,
             state: State::Cancelled,
+            task: Some(self.task.clone()),
+            queue: self.unit.queue(),
             result: None,
             error: None,
             failed_task: None,
@@ -263,6 +266,8 @@ impl Running {
                     encode(&Outcome {
                         v: 1,
                         state: State::Succeeded,
+                        task: Some(self.task.clone()),
+                        queue: self.unit.queue(),
                         result: Some(json),
                         error: None,
                         failed_task: None,
@@ -332,6 +337,7 @@ pub(crate) fn refuse(
     let elsewhere = matches!(failure.kind, ErrorKind::UnknownTask | ErrorKind::BadOptions);
     let wish = if elsewhere { Wish::Retry } else { Wish::Fatal };
     let terms = Failed {
+        task: terms.map(|terms| terms.task.clone()),
         failure,
         wish,
         retry: terms.map(|terms| terms.retry).unwrap_or_default(),
@@ -345,6 +351,8 @@ pub(crate) fn refuse(
 
 /// A failed attempt, and what has to be known to decide about it.
 struct Failed {
+    /// None if its record cannot be read.
+    task: Option<String>,
     failure: TaskFailure,
     wish: Wish,
     retry: RetryPolicy,
@@ -393,6 +401,8 @@ impl Failed {
         let outcome = Outcome {
             v: 1,
             state: State::Failed,
+            task: self.task,
+            queue: unit.queue(),
             result: None,
             error: Some(self.failure),
             failed_task: None,

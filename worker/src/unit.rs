@@ -158,6 +158,15 @@ impl Unit {
         Checkpoint { id: self.id(), run, attempt: self.attempt(), state: state.to_owned() }
     }
 
+    /// Where it waited, as an outcome tells it: not at all if that is the default.
+    pub(crate) fn queue(&self) -> Option<String> {
+        let queue = match &self.work {
+            Work::Task(delivery) => &delivery.queue,
+            Work::Chunk { run, .. } => &run.run.queue,
+        };
+        (**queue != *QueueName::DEFAULT).then(|| String::from(&**queue))
+    }
+
     /// How much memory its record takes.
     pub(crate) fn bytes(&self) -> usize {
         match &self.work {

@@ -18,8 +18,9 @@ pub(crate) struct EnqueueArgs {
     #[command(flatten)]
     pub(crate) options: TaskArgs,
     /// Many tasks: a file, or - for standard input, with one JSON object in each line. Options
-    /// of the command line hold for the lines that do not say otherwise
-    #[arg(long, value_name = "FILE", value_parser = Input::parse, conflicts_with_all = ["chunks", "wait"])]
+    /// of the command line hold for the lines that do not say otherwise. Prints one id a line; with
+    /// --wait one result a line, in the order of the lines
+    #[arg(long, value_name = "FILE", value_parser = Input::parse, conflicts_with = "chunks")]
     pub(crate) lines: Option<Input>,
     /// With --lines: report lines that are not valid and go on with the next
     #[arg(long, requires = "lines", help_heading = "Many tasks")]
@@ -114,6 +115,8 @@ Examples:
   celeriac enqueue report --queue slow --delay 10m --retries 5 --key report-2030-01
   celeriac enqueue pi --split samples=100000000 --chunks 100 --arg seed=7 --wait
   generate | celeriac enqueue --lines -
+
+The tasks of the stock worker and their arguments: celeriac worker --help
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
 \"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,

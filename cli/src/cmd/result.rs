@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::args::ResultArgs;
 use crate::error::CliError;
+use crate::fleet::Interrupt;
 use crate::globals::Globals;
 use crate::output;
 
@@ -19,11 +20,25 @@ pub(crate) async fn run(args: &ResultArgs, globals: &Globals) -> Result<(), CliE
     let outcome = match args.wait.wait {
         // A chunk that was never seen to fail has nothing that could be waited for.
         true if id.chunk().is_none() => {
-            wait_for(&Producer::new(broker).handle(id), args.wait.wait_timeout).await?
+            let handle = Producer::new(broker).handle(id);
+            let wait = wait_for(&handle, args.wait.wait_timeout);
+            unless_told_to_stop(Interrupt::listen()?, Some(id), wait).await?
         }
         _ => stored(&broker, id).await?,
     };
     show(id, &outcome, globals)
+}
+
+/// Waits, until somebody tells the command to stop: what it waits for goes on, and that is said.
+pub(super) async fn unless_told_to_stop<T>(
+    mut interrupt: Interrupt,
+    id: Option<TaskId>,
+    wait: impl Future<Output = Result<T, CliError>>,
+) -> Result<T, CliError> {
+    tokio::select! {
+        result = wait => result,
+        exit = interrupt.exit() => Err(CliError::StoppedWaiting { id, exit }),
+    }
 }
 
 /// Waits for the end of a task or job.
@@ -38,20 +53,23 @@ pub(super) async fn wait_for(
 }
 
 async fn stored(broker: &Broker, id: TaskId) -> Result<Outcome, CliError> {
-    match broker.inspect(id).await? {
+    let found = broker.inspect(id).await?;
+    // Of a job, the state that `status` tells: not that of its reducer, which has the same id.
+    if matches!(found, Found::Task { .. } | Found::Unknown)
+        && id.chunk().is_none()
+        && let Some(job) = broker.job(id.job()).await?.1
+        && job.ended.is_none()
+    {
+        return Err(CliError::NotEnded { id, state: job.state });
+    }
+    match found {
         Found::Ended(stored) => read(id, &stored),
         Found::Chunk { .. } => Err(CliError::ChunkResult(id)),
         Found::Task { whereabouts, .. } => {
             let state = super::status::state_of(&whereabouts).to_string();
             Err(CliError::NotEnded { id, state })
         }
-        // A job without a reducer has no task of its id while it runs.
-        Found::Unknown => match broker.job(id.job()).await?.1 {
-            Some(job) if id.chunk().is_none() && job.ended.is_none() => {
-                Err(CliError::NotEnded { id, state: job.state })
-            }
-            _ => Err(CliError::Unknown(id)),
-        },
+        Found::Unknown => Err(CliError::Unknown(id)),
     }
 }
 
@@ -72,14 +90,22 @@ struct Ended<'a> {
 /// Prints the result, or the whole outcome as JSON; fails if the task did.
 pub(super) fn show(id: TaskId, outcome: &Outcome, globals: &Globals) -> Result<(), CliError> {
     if globals.json {
-        output::json(&Ended { id, outcome })?;
+        json(id, outcome)?;
     } else if outcome.state == State::Succeeded {
         output::line(outcome.result.as_deref().map_or("null", RawValue::get))?;
     }
     succeeded(id, outcome)
 }
 
-fn succeeded(id: TaskId, outcome: &Outcome) -> Result<(), CliError> {
+/// Prints the whole outcome.
+pub(super) fn json(id: TaskId, outcome: &Outcome) -> Result<(), CliError> {
+    // With the queue also where the stored form leaves it out.
+    let outcome = &Outcome { queue: outcome.queue().map(str::to_owned), ..outcome.clone() };
+    output::json(&Ended { id, outcome })
+}
+
+/// An error, if the task did not succeed.
+pub(super) fn succeeded(id: TaskId, outcome: &Outcome) -> Result<(), CliError> {
     let error = match outcome.state {
         State::Succeeded => return Ok(()),
         State::Cancelled => ResultError::Cancelled(id),

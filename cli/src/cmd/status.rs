@@ -155,8 +155,14 @@ impl TaskStatus {
     }
 
     fn ended(id: TaskId, outcome: Outcome) -> Self {
-        let (state, attempts) = (outcome.state, outcome.attempts.clone());
-        Self { attempts, outcome: Some(outcome), ..Self::new(id, state) }
+        let mut status = Self {
+            task: outcome.task.clone(),
+            queue: outcome.queue().map(str::to_owned),
+            attempts: outcome.attempts.clone(),
+            ..Self::new(id, outcome.state)
+        };
+        status.outcome = Some(outcome);
+        status
     }
 
     fn under_way(
@@ -203,8 +209,8 @@ impl TaskStatus {
         let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}"));
         let headers = headers.collect::<Vec<_>>().join(", ");
         add("headers", (!headers.is_empty()).then_some(headers));
-        let place = self.queue.as_ref().zip(self.priority);
-        add("queue", place.map(|(queue, priority)| format!("{queue}, priority {priority}")));
+        let priority = self.priority.map(|n| format!(", priority {n}")).unwrap_or_default();
+        add("queue", self.queue.as_ref().map(|queue| format!("{queue}{priority}")));
         add("due", self.due.map(|due| time_and_distance(due, now)));
         add("running", self.running.as_ref().map(|running| running.text(now)));
         if let Some(outcome) = &self.outcome {

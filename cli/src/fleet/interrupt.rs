@@ -3,6 +3,7 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CliError;
+use crate::exit::Exit;
 
 /// Hears all three. From its making on, none of them ends the process by itself.
 pub(crate) struct Interrupt {
@@ -23,10 +24,15 @@ impl Interrupt {
 
     /// Waits for the next one.
     pub(crate) async fn wait(&mut self) {
+        self.exit().await;
+    }
+
+    /// Waits for the next one, and says with which code a command ends that only waits.
+    pub(crate) async fn exit(&mut self) -> Exit {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+            _ = self.hang_up.recv() => Exit::Interrupted,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! `celeriac enqueue` of one task: what reaches Redis, and what is printed.
 
+use celeriac_testkit::Process;
+use rustix::process::Signal;
 use serde_json::json;
 
-use crate::common::Celeriac;
+use crate::common::{Celeriac, SOON};
 
 #[tokio::test]
 async fn it_prints_the_id_and_nothing_else() {
@@ -99,6 +101,24 @@ async fn waiting_for_a_failure_fails() {
     let expired = celeriac.run("enqueue echo --expires 2000-01-01T00:00:00Z --wait");
     assert_eq!(expired.code, Some(1), "{expired:?}");
     assert!(expired.stderr.contains("expired before"), "{expired:?}");
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_wait_and_not_the_task() {
+    let celeriac = Celeriac::shared().await;
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let waiting = Process::spawn(&mut celeriac.command("enqueue echo --wait --arg a=1"));
+        let line = waiting.wait_for_line(|line| line.starts_with("enqueued: "), SOON).await;
+        let id = &line["enqueued: ".len()..];
+        waiting.signal(signal);
+        assert_eq!(waiting.wait(SOON).await.code(), Some(code));
+        let told = waiting.lines().join("\n");
+        assert!(
+            told.contains(&format!("error: no longer waiting: {id} goes on\nhint: wait for it")),
+            "{told}"
+        );
+        assert_eq!(celeriac.json(&format!("status {id}"))["state"], "ready");
+    }
 }
 
 #[tokio::test]

@@ -58,6 +58,13 @@ fn feed(celeriac: &Celeriac, args: &str, text: &str) -> Ran {
     fed.end()
 }
 
+/// The ids that it printed, one a line.
+fn ids(ran: &Ran) -> Vec<String> {
+    let ids: Vec<String> = ran.stdout.lines().map(str::to_owned).collect();
+    assert!(ids.iter().all(|id| id.len() == 32), "{ran:?}");
+    ids
+}
+
 fn tasks(celeriac: &Celeriac) -> Value {
     celeriac.json("queues")["tasks"].clone()
 }
@@ -76,10 +83,8 @@ async fn a_slow_source_delays_nothing() {
         .await;
     }
     let ran = fed.end();
-    assert_eq!(
-        (ran.code, ran.stdout.as_str(), ran.stderr.as_str()),
-        (Some(0), "2 tasks enqueued\n", "")
-    );
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "2 tasks enqueued\n"));
+    assert_eq!(ids(&ran).len(), 2);
 }
 
 #[tokio::test]
@@ -90,9 +95,15 @@ async fn a_large_file_goes_in_batches_and_the_last_line_needs_no_break() {
     let lines: Vec<String> =
         (0..25_000).map(|n| format!("{{\"task\":\"echo\",\"args\":{n}}}")).collect();
     std::fs::write(&path, lines.join("\n")).unwrap();
-    let report = celeriac.json(&format!("enqueue --lines {}", path.display()));
-    assert_eq!(report, json!({ "enqueued": 25_000, "duplicates": 0, "bad": 0 }));
+    let ran = celeriac.run(&format!("enqueue --lines {}", path.display()));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "25,000 tasks enqueued\n"));
     assert_eq!(tasks(&celeriac), 25_000);
+    // They come in the order of the lines.
+    let ids = ids(&ran);
+    assert_eq!(ids.len(), 25_000);
+    for n in [0, 999, 1_000, 24_999] {
+        assert_eq!(celeriac.json(&format!("status {}", ids[n]))["args"], json!(n));
+    }
 }
 
 #[tokio::test]
@@ -103,10 +114,7 @@ async fn the_first_bad_line_is_the_end() {
     fed.say(text);
     // It does not wait for the end of its input.
     let ran = fed.wait();
-    assert_eq!(
-        (ran.code, ran.stdout.as_str()),
-        (Some(7), "2 tasks enqueued, lines not valid: 1\n")
-    );
+    assert_eq!((ran.code, ids(&ran).len()), (Some(7), 2));
     assert!(
         ran.stderr
             .starts_with("error: line 4 of standard input is not valid: unknown field `dealy`"),
@@ -126,8 +134,11 @@ async fn bad_lines_can_be_skipped() {
     );
     let ran = feed(&celeriac, "enqueue --lines - --skip-bad --json", &text);
     assert_eq!(ran.code, Some(7), "{ran:?}");
-    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert_eq!(report, json!({ "enqueued": 2, "duplicates": 0, "bad": 6 }));
+    let told: Vec<Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().all(|task| task["id"].is_string() && task["duplicate"] == false));
+    assert!(ran.stderr.contains("\n2 tasks enqueued, lines not valid: 6\n"), "{ran:?}");
     for (line, reason) in [
         (1, "no JSON object"),
         (3, "no JSON object"),
@@ -151,9 +162,11 @@ async fn lines_override_what_the_command_line_says() {
         "{\"args\":1}\n{\"task\":\"noop\",\"queue\":\"fast\",\"key\":\"k\"}\n{\"key\":\"k\"}\n";
     let ran = feed(&celeriac, "enqueue echo --queue slow --lines -", text);
     assert_eq!(
-        (ran.code, ran.stdout.as_str()),
+        (ran.code, ran.stderr.as_str()),
         (Some(0), "2 tasks enqueued, 1 were there already (same key)\n")
     );
+    let ids = ids(&ran);
+    assert_eq!((ids.len(), &ids[2]), (3, &ids[1]));
     let queues = celeriac.json("queues");
     let ready: Vec<_> = queues["queues"]
         .as_array()
@@ -169,4 +182,38 @@ async fn a_file_that_is_not_there_is_named() {
     let ran = Celeriac::shared().await.run("enqueue --lines /no/such/file");
     assert_eq!(ran.code, Some(9));
     assert!(ran.stderr.starts_with("error: /no/such/file cannot be read: No such file"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn waiting_prints_one_result_a_line_in_their_order() {
+    let celeriac = Celeriac::shared().await;
+    let _worker = celeriac.worker("--concurrency 4").await;
+    let text = "{\"task\":\"sleep\",\"args\":{\"ms\":100}}\n{\"args\":1}\n\
+                {\"task\":\"fail\",\"args\":{\"message\":\"boom\"},\"retries\":0}\n\
+                {\"args\":2,\"expires\":\"2000-01-01T00:00:00Z\"}\n{\"args\":{\"a\":[2]}}\n";
+    let ran = feed(&celeriac, "enqueue echo --lines - --wait", text);
+    assert_eq!(ran.stdout, "null\n1\nfailed\nexpired\n{\"a\":[2]}\n", "{ran:?}");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(" failed: boom\n"), "{ran:?}");
+    assert!(ran.stderr.ends_with("error: 2 tasks of 5 did not succeed\n"), "{ran:?}");
+
+    let ran = feed(&celeriac, "enqueue echo --lines - --wait --json", text);
+    let outcomes: Vec<Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let states: Vec<&Value> = outcomes.iter().map(|outcome| &outcome["state"]).collect();
+    assert_eq!(states, ["succeeded", "succeeded", "failed", "expired", "succeeded"]);
+    assert_eq!((&outcomes[4]["result"], ran.code), (&json!({"a": [2]}), Some(1)));
+}
+
+#[tokio::test]
+async fn the_worst_end_decides_the_exit_code() {
+    let celeriac = Celeriac::shared().await;
+    let _worker = celeriac.worker("").await;
+    let text = "{\"args\":1}\n{\"queue\":\"nobody\"}\n{\"task\":\"fail\",\"retries\":0}\n";
+    let args = "enqueue echo --lines - --wait --wait-timeout 2s";
+    let ran = feed(&celeriac, args, text);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(6), "1\nunknown\nfailed\n"), "{ran:?}");
+    // A line that was skipped is worse.
+    let ran = feed(&celeriac, &format!("{args} --skip-bad"), "no\n{\"args\":1}\n");
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "1\n"), "{ran:?}");
 }

@@ -66,6 +66,7 @@ async fn a_task_is_followed_through_its_attempts() {
     assert_eq!((&status["state"], &status["outcome"]["attempt"]), (&json!("failed"), &json!(2)));
     let attempts = status["attempts"].as_array().unwrap();
     assert_eq!(attempts.len(), 2, "{status}");
+    assert_eq!((&status["task"], &status["queue"]), (&json!("fail"), &json!("other")));
     assert!(attempts[0]["retry_in_ms"].is_u64(), "{status}");
     let text = celeriac.ok(&format!("status {failed}"));
     assert!(text.contains("\n  attempt 1 failed "), "{text}");
@@ -79,7 +80,12 @@ async fn results_are_kept_or_not_as_told() {
     let id = celeriac.ok("enqueue echo --arg a=1");
     assert_eq!(celeriac.ok(&format!("result {id} --wait")), r#"{"a":1}"#);
     // It is there for the second one who asks, too.
-    assert_eq!(celeriac.json(&format!("result {id}"))["result"], json!({ "a": 1 }));
+    let result = celeriac.json(&format!("result {id}"));
+    assert_eq!(result["result"], json!({ "a": 1 }));
+    assert_eq!((&result["task"], &result["queue"]), (&json!("echo"), &json!("default")));
+    let status = celeriac.json(&format!("status {id}"));
+    assert_eq!((&status["task"], &status["queue"]), (&json!("echo"), &json!("default")));
+    assert!(celeriac.ok(&format!("status {id}")).contains("\nqueue    default\n"));
     assert_eq!(celeriac.json(&format!("status {id}"))["outcome"]["result"], json!({ "a": 1 }));
     let gone = celeriac.ok("enqueue echo --keep 0s");
     eventually(SOON, async || match celeriac.run(&format!("status {gone}")).code {

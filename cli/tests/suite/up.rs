@@ -40,6 +40,7 @@ async fn data_outlives_it_and_processes_do_not() {
     let third = run(bare().current_dir(dir.path()).arg("up"));
     assert_eq!(third.code, Some(9), "{third:?}");
     assert!(third.stderr.contains("is in use by another server (pid "), "{third:?}");
+    assert!(third.stderr.contains("\nhint: is another `celeriac up` running here?"), "{third:?}");
     second.terminate();
     assert_eq!(second.wait(SOON).await.code(), Some(0), "{second}");
     assert_eq!(mark.processes(), []);

@@ -24,7 +24,7 @@ pub(crate) struct Task {
     /// The job that it is a chunk or the reducer of.
     pub(crate) job: Option<JobId>,
     pub(crate) chunk: Option<u64>,
-    /// Its name; gone with the record once the task ended.
+    /// Its name. Of what no worker ended it is gone with the record.
     pub(crate) task: Option<String>,
     pub(crate) args: Option<Box<RawValue>>,
     pub(crate) queue: Option<String>,
@@ -175,6 +175,8 @@ impl Task {
         };
         (self.failures, self.crashes) = (count("failed"), count("lost"));
         self.state = Some(outcome.state);
+        self.queue = outcome.queue().map(str::to_owned);
+        self.task = outcome.task;
         self.attempt = outcome.attempt;
         self.worker = outcome.worker;
         self.started = outcome.started;

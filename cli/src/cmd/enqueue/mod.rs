@@ -1,10 +1,11 @@
-//! `celeriac enqueue`: one task (`one`), many from lines (`stream`, read by `lines`), or a job of
-//! chunks (`job`). `spec` is what a task looks like before it is one.
+//! `celeriac enqueue`: one task, many from lines (`stream`, read by `lines`, waited for by `wait`),
+//! or a job of chunks (`job`). `spec` is what a task looks like before it is one.
 
 mod job;
 mod lines;
 mod spec;
 mod stream;
+mod wait;
 
 use celeriac_broker_schema::TaskId;
 use celeriac_producer::{Handle, Producer};
@@ -15,6 +16,7 @@ use super::result;
 use crate::args::EnqueueArgs;
 use crate::args::values::duration_text;
 use crate::error::CliError;
+use crate::fleet::Interrupt;
 use crate::globals::Globals;
 use crate::output;
 
@@ -22,7 +24,7 @@ pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliE
     let EnqueueArgs { task, options, lines, skip_bad, job, wait } = args;
     let spec = TaskSpec::from_args(task, options)?;
     if let Some(input) = lines {
-        return stream::run(&input, &spec, skip_bad, globals).await;
+        return stream::run(&input, &spec, skip_bad, &wait, globals).await;
     }
     // All that can be wrong with it comes before Redis is asked.
     let prepared = match job.chunks {
@@ -37,6 +39,8 @@ pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliE
     if !wait.wait {
         return show_id(&handle, globals);
     }
+    // Before anybody can know that we wait.
+    let interrupt = Interrupt::listen()?;
     globals.talk(format_args!(
         "{} {}",
         if handle.is_duplicate() { "enqueued before:" } else { "enqueued:" },
@@ -45,7 +49,8 @@ pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliE
     if let Some(limit) = wait.wait_timeout {
         globals.talk(format_args!("waiting for at most {}", duration_text(limit)));
     }
-    let outcome = result::wait_for(&handle, wait.wait_timeout).await?;
+    let waiting = result::wait_for(&handle, wait.wait_timeout);
+    let outcome = result::unless_told_to_stop(interrupt, Some(handle.id()), waiting).await?;
     result::show(handle.id(), &outcome, globals)
 }
 

@@ -278,6 +278,8 @@ fn outcome(
     Outcome {
         v: 1,
         state,
+        task: None,
+        queue: None,
         result,
         error,
         failed_task: None,
