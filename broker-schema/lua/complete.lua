@@ -7,10 +7,12 @@
 --        R  id, delay ms, attempt                              retry
 --        F  id, outcome, retention ms, error                   final failure; the outcome holds all
 --        L  id                                                 release: not counted
+--        Z  id, delay ms                                       snooze: later, not counted
 --        CS field, lo, hi, number of deltas, (op, name, number)*   chunks lo..hi succeeded
 --        CR field, index, delay ms, attempt                    retry of one chunk
 --        CF field, index, outcome, attempt, error              final failure of one chunk
 --        CL field, lo, hi                                      release of chunks lo..hi
+--        CZ field, index, delay ms                             snooze of one chunk
 --        An attempt is a JSON line for the history.
 -- reply  ok <now ms> <groups> <runs> <next event ms> <watching> <suspects> <stale ids> <refused fields>
 --        | repeated <now ms> <groups> <runs> | lost

@@ -5,6 +5,7 @@
 //! without an async runtime; the feature `client` (on by default) adds the scripts and the
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
+pub mod dead;
 pub mod error;
 pub mod id;
 pub mod job;
@@ -14,6 +15,7 @@ pub mod name;
 pub mod outcome;
 pub mod record;
 pub mod retry;
+pub mod settings;
 pub mod state;
 pub mod time;
 pub mod worker_info;
@@ -38,6 +40,7 @@ pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::Subscription;
 
+pub use dead::{DeadFilter, DeadLetter};
 pub use error::{BrokerError, InvalidInput};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
@@ -46,6 +49,7 @@ pub use name::{Namespace, Priority, QueueName, TaskName, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
 pub use retry::{Backoff, Decision, RetryPolicy};
+pub use settings::Setting;
 pub use state::State;
 pub use time::Timestamp;
 pub use worker_info::{Progress, RunningTask, WorkerInfo};

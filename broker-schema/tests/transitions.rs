@@ -12,7 +12,7 @@ use std::time::Duration;
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{Entry, Found, Run, Start, Whereabouts};
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
-use celeriac_broker_schema::{Outcome, State, TaskId, UniqueKey};
+use celeriac_broker_schema::{Outcome, Setting, State, TaskId, UniqueKey};
 
 use crate::support::*;
 
@@ -94,6 +94,7 @@ async fn every_row_is_visited() {
             "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
             "complete" => visit_complete(&visit).await,
             "reclaim" => visit_reclaim(&visit).await,
+            "revive" => visit_revive(&visit).await,
             other => panic!("no test visits the rows of {other}"),
         }
     }
@@ -160,6 +161,7 @@ async fn visit_complete(visit: &Visit) {
         "retry later" => retry("a", HOUR_MS),
         "retry now" => retry("a", 0),
         "fail" => failed("a"),
+        "snooze" => snoozed("a", HOUR_MS),
         "release" => released("a"),
         _ => unknown(&visit.row),
     };
@@ -216,6 +218,13 @@ async fn visit_reclaim(visit: &Visit) {
     visit.check(lost, reclaim()).await;
 }
 
+async fn visit_revive(visit: &Visit) {
+    visit.given_running().await;
+    visit.end(failed("a")).await;
+    let revive = async || drop(visit.world.broker.revive(&[id("a")]).await.expect("revived"));
+    visit.check(id("a"), revive()).await;
+}
+
 /// A job that ends with the next lost worker; returns a chunk of it in the state of the row.
 async fn given_crashing_job(visit: &Visit) -> TaskId {
     let world = &visit.world;
@@ -257,6 +266,7 @@ async fn given_a_busy_namespace(world: &World) {
     world.claim_as("w3", Ask::want(2).without_suspects()).await;
     world.complete("w3", &[failed("a"), retry("b", HOUR_MS)]).await;
     given_jobs_in_every_state(world).await;
+    world.broker.settings(&[(Setting::DeadMax, Some(100))]).await.expect("set");
     // Somebody waits for something, and watches a moment.
     world.broker.watch(&client("c1"), &[id("c")]).await.expect("watched");
     world.claim_as("w3", Ask::want(1).from(&["nothing"])).await;

@@ -150,7 +150,7 @@ impl Unit {
                 Ok(Order {
                     task: Cow::Borrowed(&job.task),
                     args,
-                    retry: job.options.retry,
+                    retry: job.options.retry.clone(),
                     timeout_ms: job.options.timeout_ms,
                     keep_ms: job.options.keep_ms,
                 })

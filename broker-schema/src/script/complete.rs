@@ -54,6 +54,13 @@ pub enum Ending {
         /// The task.
         id: TaskId,
     },
+    /// The task is run again later, as if it had not been delivered.
+    Snoozed {
+        /// The task.
+        id: TaskId,
+        /// After how many milliseconds.
+        delay_ms: u64,
+    },
     /// Chunks `lo..hi` of a run succeeded.
     ChunksSucceeded {
         /// The run.
@@ -88,6 +95,15 @@ pub enum Ending {
         attempt: String,
         /// The [`crate::TaskFailure`] alone, in JSON.
         failure: String,
+    },
+    /// A chunk is run again later, by itself, as if it had not been delivered.
+    ChunkSnoozed {
+        /// The run.
+        run: RunField,
+        /// The chunk.
+        index: u64,
+        /// After how many milliseconds.
+        delay_ms: u64,
     },
     /// Chunks `lo..hi` of a run go back unstarted.
     ChunksReleased {
@@ -147,6 +163,12 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         }
         Ending::Released { id } => {
             command.arg("L").arg(id.to_string());
+        }
+        Ending::Snoozed { id, delay_ms } => {
+            command.arg("Z").arg(id.to_string()).arg(bounded(*delay_ms));
+        }
+        Ending::ChunkSnoozed { run, index, delay_ms } => {
+            command.arg("CZ").arg(run.as_str()).arg(*index).arg(bounded(*delay_ms));
         }
         Ending::ChunksSucceeded { run, lo, hi, deltas } => {
             command.arg("CS").arg(run.as_str()).arg(*lo).arg(*hi).arg(deltas.len());

@@ -11,6 +11,8 @@ mod beat;
 mod claim;
 mod close;
 mod complete;
+mod dead;
+mod discard;
 mod enqueue;
 mod enqueue_range;
 mod inspect;
@@ -18,7 +20,9 @@ mod job;
 mod open;
 mod reclaim;
 mod renew;
+mod revive;
 mod ring;
+mod settings;
 mod snapshot;
 mod watch;
 mod workers;
@@ -26,6 +30,7 @@ mod workers;
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
+pub use dead::DeadPage;
 pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
@@ -33,14 +38,16 @@ pub use job::JobView;
 pub use open::Opened;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
+pub use revive::Revived;
 pub use snapshot::{QueueView, Snapshot};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
-    beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    beat::beat, claim::claim, close::close, complete::complete, dead::dead, dead::dead_letters,
+    discard::discard, enqueue::enqueue, enqueue_range::enqueue_range, inspect::inspect, job::job,
+    open::open, reclaim::reclaim, renew::renew, revive::revive, ring::ring, settings::settings,
+    snapshot::snapshot, watch::watch, workers::workers,
 };
 
 /// A Lua script.
