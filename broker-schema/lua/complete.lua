@@ -9,11 +9,13 @@
 --        F  id, outcome, retention ms, error                   final failure; the outcome holds all
 --        X  id, outcome, retention ms                          cancelled: it was told to stop, and did
 --        L  id, begun (1/0)                                    release: not counted
+--        Z  id, delay ms                                       snooze: later, not counted
 --        CS field, lo, hi, number of deltas, (op, name, number)*   chunks lo..hi succeeded
 --        CR field, index, delay ms, attempt                    retry of one chunk
 --        CF field, index, outcome, attempt, error              final failure of one chunk
 --        CL field, lo, hi                                      release of chunks lo..hi
 --        K  name in flight, index of the chunk or '', attempt, state   its state, before it goes back
+--        CZ field, index, delay ms                             snooze of one chunk
 --        An attempt is a JSON line for the history.
 -- reply  ok <now ms> <groups> <runs> <next event ms> <watching> <suspects> <stale ids> <refused fields>
 --        | repeated <now ms> <groups> <runs> | lost

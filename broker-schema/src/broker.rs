@@ -1,5 +1,6 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use redis::Value;
 
 use crate::config::{RedisConfig, ServerReport};
 use crate::connection::{Connections, Failure, MAX_BLOCK};
+use crate::dead::DeadLetter;
 use crate::error::BrokerError;
 use crate::gate::{Limit, Subject};
 use crate::id::{ClientId, JobId, LeaseId, TaskId};
@@ -15,10 +17,11 @@ use crate::name::QueueName;
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found,
-    JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob, Reclaimed, Renewed, Snapshot,
-    Watched, Whereabouts, Workers,
+    self, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Duplicate, Ending,
+    Entry, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob, Reclaimed, Renewed,
+    Revived, Snapshot, Watched, Whereabouts, Workers,
 };
+use crate::settings::Setting;
 use crate::subscription::{Notices, Subscription};
 use crate::time::{Timestamp, millis};
 
@@ -395,6 +398,56 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn limits(&self, most: u32) -> Result<Limits, BrokerError> {
         script::limits(&self.inner.connections, &self.inner.keys, most).await
+    }
+
+    /// A page of at most `limit` (up to 500) dead letters, the newest first, that come after `after`.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn dead(
+        &self,
+        after: Option<(Timestamp, TaskId)>,
+        limit: u32,
+    ) -> Result<DeadPage, BrokerError> {
+        script::dead(&self.inner.connections, &self.inner.keys, after, limit).await
+    }
+
+    /// One dead letter.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn dead_letter(&self, id: TaskId) -> Result<Option<DeadLetter>, BrokerError> {
+        let found = script::dead_letters(&self.inner.connections, &self.inner.keys, &[id]).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Lets dead tasks run again: ready, with no failure counted. Each is done or refused by
+    /// itself; to repeat the call is safe.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; some of them may have been revived.
+    pub async fn revive(&self, ids: &[TaskId]) -> Result<Vec<(TaskId, Revived)>, BrokerError> {
+        script::revive(&self.inner.connections, &self.inner.keys, ids).await
+    }
+
+    /// Throws dead letters away. Returns how many of these there were.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; some of them may be gone.
+    pub async fn discard(&self, ids: &[TaskId]) -> Result<u64, BrokerError> {
+        script::discard(&self.inner.connections, &self.inner.keys, ids).await
+    }
+
+    /// Changes settings (None: back to the default) and tells what is set; what is not has its
+    /// default.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn settings(
+        &self,
+        changes: &[(Setting, Option<u64>)],
+    ) -> Result<BTreeMap<Setting, u64>, BrokerError> {
+        script::settings(&self.inner.connections, &self.inner.keys, changes).await
     }
 
     /// Tells who a worker is; None when it leaves.

@@ -8,6 +8,14 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidInput {
+    /// A setting that does not exist, or a value that it may not have.
+    #[error("setting {name:?}: {reason}")]
+    Setting {
+        /// The name that was given.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A name with a character or a length that is not allowed.
     #[error(
         "{what} {value:?} is not valid: use 1 to {max} of the characters a-z A-Z 0-9 _ . - {extra}"

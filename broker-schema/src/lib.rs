@@ -5,6 +5,7 @@
 //! without an async runtime; the feature `client` (on by default) adds the scripts and the
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
+pub mod dead;
 pub mod error;
 pub mod gate;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod outcome;
 pub mod record;
 mod requester;
 pub mod retry;
+pub mod settings;
 pub mod state;
 pub mod time;
 pub mod worker_info;
@@ -41,6 +43,7 @@ pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
 
+pub use dead::{DeadFilter, DeadLetter};
 pub use error::{BrokerError, InvalidInput};
 pub use gate::{Limit, Rate, Subject};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
@@ -52,6 +55,7 @@ pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
 pub use requester::Requester;
 pub use retry::{Backoff, Decision, RetryPolicy};
+pub use settings::Setting;
 pub use state::State;
 pub use time::Timestamp;
 pub use worker_info::{Paused, Progress, RunningTask, WorkerInfo};

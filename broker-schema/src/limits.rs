@@ -44,6 +44,11 @@ pub const MAX_ACCUMULATORS: usize = 32;
 /// every language.
 pub const MAX_EXACT_INTEGER: i64 = 1 << 53;
 
+/// Most listed waits of a backoff: they stand in the record of each task.
+pub const MAX_DELAYS: usize = 32;
+/// Shortest snooze in milliseconds: a task that asks again and again must not keep Redis busy.
+pub const MIN_SNOOZE_MS: u64 = 100;
+
 /// Default visibility time-out in milliseconds: how long a silent worker keeps its tasks.
 pub const DEFAULT_VISIBILITY_MS: u64 = 30_000;
 /// Shortest visibility time-out: below it a busy machine loses leases for no reason.

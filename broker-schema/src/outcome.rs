@@ -168,22 +168,49 @@ fn cut(mut text: String, max: usize) -> String {
 }
 
 /// Sixteen hex digits: FNV-1a (Fowler, Noll, Vo) over kind and message, in which every run of
-/// digits counts as one `0`, so that ids and numbers in a message do not tell errors apart.
+/// digits and every id (eight or more hex digits, with or without hyphens) counts as one `0`, so
+/// that numbers and ids in a message do not tell errors apart.
 fn fingerprint(kind: ErrorKind, message: &str) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut feed = |byte: u8| {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     };
     feed(kind as u8);
+    let mut rest = message.as_bytes();
+    while let Some(byte) = rest.first() {
+        let is_of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+        let (word, after) = rest.split_at(rest.iter().take_while(|byte| is_of_word(byte)).count());
+        if word.is_empty() {
+            feed(*byte);
+            rest = &rest[1..];
+            continue;
+        }
+        if is_id(word) {
+            feed(b'0')
+        } else {
+            feed_word(word, &mut feed)
+        }
+        rest = after;
+    }
+    format!("{hash:016x}")
+}
+
+fn is_id(word: &[u8]) -> bool {
+    let word = word.strip_prefix(b"0x").unwrap_or(word);
+    word.len() >= 8
+        && word.iter().any(u8::is_ascii_digit)
+        && word.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-')
+}
+
+fn feed_word(word: &[u8], mut feed: impl FnMut(u8)) {
     let mut in_number = false;
-    for byte in message.bytes() {
+    for byte in word {
         let digit = byte.is_ascii_digit();
         if !(digit && in_number) {
-            feed(if digit { b'0' } else { byte });
+            feed(if digit { b'0' } else { *byte });
         }
         in_number = digit;
     }
-    format!("{hash:016x}")
 }
 
 /// The attempts in a history entry as scripts keep it: a line of counts, then a line of JSON for
@@ -204,10 +231,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fingerprints_ignore_numbers_only() {
+    fn fingerprints_ignore_numbers_and_ids_only() {
         let of = |message: &str| TaskFailure::new(ErrorKind::Error, message).fingerprint;
         assert_eq!(of("row 17 missing"), of("row 4711 missing"));
         assert_ne!(of("row 17 missing"), of("row 17 locked"));
+        let about = |id: &str| of(&format!("no user {id} (at 0x7ffe12ab90)"));
+        assert_eq!(
+            about("018bcfe5-6800-7000-8000-00000000000a"),
+            about("f47ac10b-58cc-4372-a567-0e02b2c3d479")
+        );
+        assert_eq!(about("018bcfe568007000800000000000000a"), about("7"));
+        assert_ne!(about("defaced"), about("7"));
+        assert_ne!(of("v2 of app"), of("v2 of ape"));
+        assert_eq!(of("é 1 ü"), of("é 22 ü"));
         assert_ne!(of("x"), TaskFailure::new(ErrorKind::Panic, "x").fingerprint);
     }
 

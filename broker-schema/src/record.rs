@@ -152,7 +152,7 @@ impl<'a> Record<'a> {
                 .then(|| Cow::Borrowed(options.queue.as_str())),
             priority: unless(options.priority, &Priority::default()),
             retries: unless(options.retry.retries, &default.retries),
-            backoff: unless(options.retry.backoff, &default.backoff),
+            backoff: unless(options.retry.backoff.clone(), &default.backoff),
             timeout_ms: options.timeout_ms,
             soft_timeout_ms: options.soft_timeout_ms,
             keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
@@ -237,7 +237,7 @@ impl<'a> Record<'a> {
         let default = RetryPolicy::default();
         RetryPolicy {
             retries: self.retries.unwrap_or(default.retries),
-            backoff: self.backoff.unwrap_or(default.backoff),
+            backoff: self.backoff.clone().unwrap_or(default.backoff),
         }
     }
 }
@@ -258,7 +258,10 @@ mod tests {
         let options = TaskOptions {
             queue: "mail".parse().expect("a queue"),
             priority: Priority::HIGHEST,
-            retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
+            retry: RetryPolicy {
+                retries: 0,
+                backoff: Backoff { base_ms: 5, cap_ms: 10, ..Default::default() },
+            },
             timeout_ms: Some(1_500),
             soft_timeout_ms: Some(1_000),
             keep_ms: 0,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{Ending, Entry, Found, Order, Run, Start, Whereabouts};
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
-use celeriac_broker_schema::{Limit, Outcome, Rate, Requester, State, TaskId, UniqueKey};
+use celeriac_broker_schema::{Limit, Outcome, Rate, Requester, Setting, State, TaskId, UniqueKey};
 
 use crate::support::*;
 
@@ -95,6 +95,7 @@ async fn every_row_is_visited() {
             "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
             "complete" => visit_complete(&visit).await,
             "reclaim" => visit_reclaim(&visit).await,
+            "revive" => visit_revive(&visit).await,
             other => panic!("no test visits the rows of {other}"),
         }
     }
@@ -161,6 +162,7 @@ async fn visit_complete(visit: &Visit) {
         "retry later" => retry("a", HOUR_MS),
         "retry now" => retry("a", 0),
         "fail" => failed("a"),
+        "snooze" => snoozed("a", HOUR_MS),
         "release" => released("a"),
         "stop as told to" => {
             let outcome = r#"{"v":1,"state":"cancelled","ended":1}"#.to_owned();
@@ -258,6 +260,13 @@ async fn visit_reclaim(visit: &Visit) {
     visit.check(lost, reclaim()).await;
 }
 
+async fn visit_revive(visit: &Visit) {
+    visit.given_running().await;
+    visit.end(failed("a")).await;
+    let revive = async || drop(visit.world.broker.revive(&[id("a")]).await.expect("revived"));
+    visit.check(id("a"), revive()).await;
+}
+
 /// A job that ends with the next lost worker; returns a chunk of it in the state of the row.
 async fn given_crashing_job(visit: &Visit) -> TaskId {
     let world = &visit.world;
@@ -300,6 +309,7 @@ async fn given_a_busy_namespace(world: &World) {
     world.complete("w3", &[failed("a"), retry("b", HOUR_MS)]).await;
     given_jobs_in_every_state(world).await;
     given_limits(world).await;
+    world.broker.settings(&[(Setting::DeadMax, Some(100))]).await.expect("set");
     // Somebody waits for something, and watches a moment.
     world.broker.watch(&client("c1"), &[id("c")]).await.expect("watched");
     world.claim_as("w3", Ask::want(1).from(&["nothing"])).await;

@@ -42,7 +42,10 @@ fn full_options() -> TaskOptions {
     TaskOptions {
         queue: "mail".parse().expect("a queue"),
         priority: Priority::HIGHEST,
-        retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
+        retry: RetryPolicy {
+            retries: 0,
+            backoff: Backoff { base_ms: 5, cap_ms: 10, ..Default::default() },
+        },
         timeout_ms: Some(1_500),
         soft_timeout_ms: None,
         keep_ms: 0,

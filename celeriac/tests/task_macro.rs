@@ -51,7 +51,10 @@ fn options_are_those_of_the_attribute() {
     let expected = TaskOptions {
         queue: "math".parse().expect("a queue"),
         priority: "7".parse().expect("a priority"),
-        retry: RetryPolicy { retries: 10, backoff: Backoff { base_ms: 500, cap_ms: 7_200_000 } },
+        retry: RetryPolicy {
+            retries: 10,
+            backoff: Backoff { base_ms: 500, cap_ms: 7_200_000, ..Default::default() },
+        },
         timeout_ms: Some(30_000),
         soft_timeout_ms: Some(25_000),
         keep_ms: 86_400_000,

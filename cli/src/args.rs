@@ -4,6 +4,7 @@
 //! Names, ids and keys stay text here: whether they are valid is a question of the protocol, with
 //! an exit code of its own.
 
+mod dead;
 mod enqueue;
 pub(crate) mod values;
 
@@ -15,6 +16,9 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::dead::{
+    DeadActArgs, DeadAction, DeadArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
+};
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
 use self::values::{count, duration, rate};
 
@@ -116,6 +120,10 @@ pub(crate) enum Command {
     Jobs(JobsArgs),
     /// Limits across the fleet: show, set, remove; let the tenants of a queue take turns
     Limits(LimitsArgs),
+    /// Tasks that failed for good: list, group, show, revive, delete
+    Dead(Box<DeadArgs>),
+    /// What is set for the whole namespace
+    Settings(SettingsArgs),
     /// Look for trouble, and say what to do about it
     Doctor,
     /// Measure throughput, latency and memory

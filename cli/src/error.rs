@@ -52,6 +52,10 @@ pub(crate) enum CliError {
     Skipped { input: String, skipped: u64 },
     #[error("{0} was never enqueued here, or nothing of it is kept any more")]
     Unknown(TaskId),
+    #[error("{0} is not among the dead letters")]
+    NotDead(TaskId),
+    #[error("{} not revived: their job has ended, or what is stored cannot be read", counted(*.0, "dead letter"))]
+    NotRevived(u64),
     #[error("{id} has not ended: it is {state}")]
     NotEnded { id: TaskId, state: String },
     #[error("chunk {0} has no result of its own: chunks add to the accumulators of their job")]
@@ -108,8 +112,9 @@ impl CliError {
             | Self::Arguments(_)
             | Self::Line { .. }
             | Self::Skipped { .. }
+            | Self::NotRevived(_)
             | Self::ChunkResult(_) => Exit::InvalidInput,
-            Self::Unknown(_) => Exit::Unknown,
+            Self::Unknown(_) | Self::NotDead(_) => Exit::Unknown,
             Self::NotEnded { .. } => Exit::NotEnded,
             Self::Check(_) | Self::Doctor(_) => Exit::ProblemsFound,
             Self::Worker(WorkerError::Thread(_))

@@ -6,6 +6,7 @@ use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 use syn::{Attribute, Ident, ItemFn, Type};
 
+use crate::duration;
 use crate::options::Options;
 use crate::signature::{Param, Signature};
 
@@ -107,10 +108,13 @@ fn set_options(options: &Options) -> impl Iterator<Item = TokenStream> {
     let priority =
         priority.map(|n| quote!(options.priority = ::celeriac::__private::priority(#n);));
     let retries = options.retries.map(|n| quote!(options.retry.retries = #n;));
-    let backoff = options.backoff.map(|(base_ms, cap_ms)| {
+    let backoff = options.backoff.as_ref().map(|backoff| {
+        let duration::Backoff { base_ms, cap_ms, delays_ms, exact } = backoff;
         quote! {
             options.retry.backoff.base_ms = #base_ms;
             options.retry.backoff.cap_ms = #cap_ms;
+            options.retry.backoff.delays_ms = ::std::vec![#(#delays_ms),*];
+            options.retry.backoff.exact = #exact;
         }
     });
     let ms = options.timeout_ms;

@@ -53,7 +53,7 @@ use signature::Signature;
 /// | `queue = "img"` | queue: `a-z A-Z 0-9 _ . -` | `default` |
 /// | `priority = 7` | 0 to 9, 9 runs first | 5 |
 /// | `retries = 3` | attempts after the first one | 3 |
-/// | `backoff = "1s..10m"` | longest wait before the first retry, doubled for each further one up to the second value | `1s..10m` |
+/// | `backoff = "1s..10m"` | longest wait before the first retry, doubled for each further one up to the second value, with jitter; or always the same `"30s"`; or listed `"1s,10s,5m"`; and then ` jitter` or ` exact` | `1s..10m` |
 /// | `timeout = "30s"` | longest time of an attempt | none |
 /// | `soft_timeout = "25s"` | when an attempt is told to save what it has and end | none |
 /// | `keep = "1h"` | how long the outcome is kept | `1d` |

@@ -21,8 +21,7 @@ pub(crate) struct Options {
     pub(crate) queue: Option<String>,
     pub(crate) priority: Option<u8>,
     pub(crate) retries: Option<u32>,
-    /// Base and cap in milliseconds.
-    pub(crate) backoff: Option<(u64, u64)>,
+    pub(crate) backoff: Option<duration::Backoff>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) keep_ms: Option<u64>,

@@ -209,13 +209,15 @@ impl Running {
                 self.succeed(shared, json, deltas)
             }
             Err(error) => {
-                shared.totals.failed.fetch_add(1, Ordering::Relaxed);
                 let (failure, wish) = error.into_failure();
+                if !matches!(wish, Wish::Snooze(_)) {
+                    shared.totals.failed.fetch_add(1, Ordering::Relaxed);
+                }
                 let terms = Failed {
                     task: Some(self.task.clone()),
                     failure,
                     wish,
-                    retry: self.retry,
+                    retry: self.retry.clone(),
                     keep_ms: self.keep_ms,
                     since: Some(self.since),
                 };
@@ -304,7 +306,7 @@ impl Terms {
     pub(crate) fn of(order: &Order<'_>) -> Self {
         Self {
             task: order.task.clone().into_owned(),
-            retry: order.retry,
+            retry: order.retry.clone(),
             timeout_ms: order.timeout_ms,
             soft_timeout_ms: order.soft_timeout_ms,
             keep_ms: order.keep_ms,
@@ -340,7 +342,7 @@ pub(crate) fn refuse(
         task: terms.map(|terms| terms.task.clone()),
         failure,
         wish,
-        retry: terms.map(|terms| terms.retry).unwrap_or_default(),
+        retry: terms.map(|terms| terms.retry.clone()).unwrap_or_default(),
         keep_ms: terms
             .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_ms),
         since: None,
@@ -365,6 +367,11 @@ impl Failed {
         let (failures, _) = counts_of(unit.history());
         let decision = decide(&self.retry, failures, self.wish, rand::random());
         shared.events.tell(|| self.told(unit, &decision));
+        let retry_in_ms = match decision {
+            Decision::Snooze { delay_ms } => return snooze(unit, delay_ms),
+            Decision::Retry { delay_ms } => Some(delay_ms),
+            Decision::Fail => None,
+        };
         let attempt = Attempt {
             attempt: unit.attempt(),
             outcome: "failed".into(),
@@ -373,14 +380,11 @@ impl Failed {
             started: self.since,
             ended: shared.clock.now(),
             error: Some(self.failure.clone()),
-            retry_in_ms: match decision {
-                Decision::Retry { delay_ms } => Some(delay_ms),
-                Decision::Fail => None,
-            },
+            retry_in_ms,
         };
-        match decision {
-            Decision::Retry { delay_ms } => retry(unit, delay_ms, encode(&attempt)),
-            Decision::Fail => self.fail(unit, attempt),
+        match retry_in_ms {
+            Some(delay_ms) => retry(unit, delay_ms, encode(&attempt)),
+            None => self.fail(unit, attempt),
         }
     }
 
@@ -389,6 +393,9 @@ impl Failed {
         match *decision {
             Decision::Retry { delay_ms } => {
                 Event::Retried { id, attempt, failure, after: Duration::from_millis(delay_ms) }
+            }
+            Decision::Snooze { delay_ms } => {
+                Event::Snoozed { id, attempt, after: Duration::from_millis(delay_ms) }
             }
             Decision::Fail => Event::Failed { id, attempt, failure },
         }
@@ -429,6 +436,15 @@ impl Failed {
                 attempt: line,
                 failure,
             },
+        }
+    }
+}
+
+fn snooze(unit: &Unit, delay_ms: u64) -> Ending {
+    match &unit.work {
+        Work::Task(delivery) => Ending::Snoozed { id: delivery.id, delay_ms },
+        Work::Chunk { run, index } => {
+            Ending::ChunkSnoozed { run: run.run.field.clone(), index: *index, delay_ms }
         }
     }
 }

@@ -56,6 +56,15 @@ pub enum Event {
         /// When the next one may begin.
         after: Duration,
     },
+    /// The task wants to be run later, as if it had not been delivered.
+    Snoozed {
+        /// The task or chunk.
+        id: TaskId,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// When it may begin again.
+        after: Duration,
+    },
     /// The last attempt failed, or the task could not begin at all.
     Failed {
         /// The task or chunk.

@@ -305,7 +305,9 @@ impl Exchange {
     fn forget(&mut self, id: TaskId, ending: &Ending) {
         match ending {
             Ending::Checkpoint(_) => {}
-            Ending::ChunkRetry { run, .. } | Ending::ChunkFailed { run, .. } => self.let_go(run, 1),
+            Ending::ChunkRetry { run, .. }
+            | Ending::ChunkSnoozed { run, .. }
+            | Ending::ChunkFailed { run, .. } => self.let_go(run, 1),
             Ending::ChunksSucceeded { run, lo, hi, .. }
             | Ending::ChunksReleased { run, lo, hi } => {
                 self.let_go(run, hi - lo);

@@ -1,8 +1,9 @@
 //! Panics of tasks: caught by the slots, and told with the place where they happened.
 
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
-use std::panic;
+use std::panic::{self, Location};
 use std::sync::Once;
 
 use crate::task::TaskError;
@@ -18,10 +19,20 @@ pub(crate) fn note_places() {
     ONCE.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            PLACE.with_borrow_mut(|place| *place = info.location().map(|at| format!("at {at}")));
+            PLACE.with_borrow_mut(|place| *place = info.location().map(place_of));
             before(info);
         }));
     });
+}
+
+/// The place of a panic, and the way there if `RUST_BACKTRACE` asks for it. What is stored of it is
+/// bounded with the failure.
+fn place_of(at: &Location<'_>) -> String {
+    let way = Backtrace::capture();
+    match way.status() {
+        BacktraceStatus::Captured => format!("at {at}\n{way}"),
+        _ => format!("at {at}"),
+    }
 }
 
 /// The error of a task that panicked on this thread just now.

@@ -199,7 +199,7 @@ impl Unit {
                 Ok(Order {
                     task: Cow::Borrowed(&job.task),
                     args,
-                    retry: job.options.retry,
+                    retry: job.options.retry.clone(),
                     timeout_ms: job.options.timeout_ms,
                     soft_timeout_ms: job.options.soft_timeout_ms,
                     keep_ms: job.options.keep_ms,

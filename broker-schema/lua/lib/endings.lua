@@ -36,6 +36,17 @@ local function apply_endings(at, inflight, now, stale, refused)
     wait_until_due(priority, queue, id, delay)
   end
 
+  -- Later, as if it had not been delivered: what is known of it stays as it is.
+  local function snooze(id, delay)
+    local priority, queue = place_of(id)
+    if not priority then return end
+    call('HDEL', inflight, id)
+    if ends_as_cancelled(id, call('HGET', HISTORY, id), now) then return end
+    give_back_places({ id })
+    call('HINCRBY', STATS, 'snoozed', 1)
+    wait_until_due(priority, queue, id, delay)
+  end
+
   local function fail(id, outcome, keep, failure)
     if not place_of(id) then return end
     call('HDEL', inflight, id)
@@ -186,10 +197,8 @@ local function apply_endings(at, inflight, now, stale, refused)
     if settled == tonumber(call('HGET', key, 'total')) then settle().open_barrier(run.job, now) end
   end
 
-  -- The chunk leaves its range and goes its own way from here.
-  local function chunk_retries(field, index, delay, entry)
-    local run = run_of(field, index, index + 1)
-    if not run then return end
+  -- The chunk leaves its range, if it is in one, and goes its own way from here.
+  local function go_out(run, index)
     let_go(run)
     if run.whole then
       local out = out_key(run.job)
@@ -197,6 +206,12 @@ local function apply_endings(at, inflight, now, stale, refused)
       if call('EXISTS', out) == 0 then call('SETBIT', out, call('HGET', job_key(run.job), 'total') - 1, 0) end
       call('SETBIT', out, index, 1)
     end
+  end
+
+  local function chunk_retries(field, index, delay, entry)
+    local run = run_of(field, index, index + 1)
+    if not run then return end
+    go_out(run, index)
     local key, number = job_history_key(run.job), string.format('%.0f', index)
     local text = call('HGET', key, number)
     local failures, crashes = history_counts(text)
@@ -204,6 +219,17 @@ local function apply_endings(at, inflight, now, stale, refused)
     call('HSET', key, number, settle().history_add(text, failures + 1, crashes, entry))
     call('HINCRBY', job_key(run.job), 'retried', 1)
     call('HINCRBY', STATS, 'retried', 1)
+    wait_until_due(run.priority, run.queue, run.job .. ':' .. number, delay)
+  end
+
+  local function chunk_snoozes(field, index, delay)
+    local run = run_of(field, index, index + 1)
+    if not run then return end
+    go_out(run, index)
+    local key, number = job_history_key(run.job), string.format('%.0f', index)
+    -- The crashes of a range stand in its element, which the chunk leaves.
+    if run.whole and run.crashes > 0 then call('HSETNX', key, number, '0 ' .. run.crashes) end
+    call('HINCRBY', STATS, 'snoozed', 1)
     wait_until_due(run.priority, run.queue, run.job .. ':' .. number, delay)
   end
 
@@ -256,6 +282,8 @@ local function apply_endings(at, inflight, now, stale, refused)
       cancel(text(), text(), text())
     elseif tag == 'L' then
       release(text(), text())
+    elseif tag == 'Z' then
+      snooze(text(), text())
     elseif tag == 'CS' then
       local field, lo, hi, count, deltas = text(), number(), number(), number(), {}
       for i = 1, 3 * count do deltas[i] = text() end
@@ -269,6 +297,8 @@ local function apply_endings(at, inflight, now, stale, refused)
     elseif tag == 'K' then
       -- What is not held is told of by the ending behind it.
       attempts().keep_state(inflight, text(), text(), text(), text())
+    elseif tag == 'CZ' then
+      chunk_snoozes(text(), number(), text())
     end
   end
 end

@@ -11,14 +11,17 @@
 local function way_back()
   local S = settle()
 
-  local function crash_failure(crashes, lease)
+  -- The evidence: which workers were lost with it, as far as its history (`text`) reaches back.
+  local function crash_failure(crashes, text)
+    local workers = {}
+    for worker in string.gmatch(text, '"outcome":"lost","worker":"([^"]+)"') do workers[#workers + 1] = worker end
     return '{"kind":"crashed","message":"the worker that ran this was lost ' .. crashes
-      .. ' times, the last one under lease ' .. lease .. '","fingerprint":"crashed"}'
+      .. ' times: ' .. table.concat(workers, ', ', math.max(1, #workers - 9)) .. '","fingerprint":"crashed"}'
   end
 
-  local function crash_outcome(crashes, lease, attempt, attempts, now)
-    return '{"v":1,"state":"failed","error":' .. crash_failure(crashes, lease) .. ',"attempt":' .. attempt
-      .. ',"worker":"' .. lease .. '","ended":' .. now .. ',"attempts":' .. attempts .. '}'
+  local function crash_outcome(failure, lease, attempt, text, now)
+    return '{"v":1,"state":"failed","error":' .. failure .. ',"attempt":' .. attempt
+      .. ',"worker":"' .. lease .. '","ended":' .. now .. ',"attempts":' .. S.history_json(text) .. '}'
   end
 
   local function lost_entry(attempt, lease, claimed, now)
@@ -54,12 +57,13 @@ local function way_back()
       call('HSET', key, field, text)
       put_back(queue, priority, id, crashes >= 2)
     else
-      local outcome = crash_outcome(crashes, lease, attempt, S.history_json(text), now)
+      local failure = crash_failure(crashes, text)
+      local outcome = crash_outcome(failure, lease, attempt, text, now)
       if job then
         call('HSET', key, field, text)
-        S.fail_chunk(job, index, id, outcome, crash_failure(crashes, lease), now)
+        S.fail_chunk(job, index, id, outcome, failure, now)
       else
-        S.fail_task(id, outcome, crash_failure(crashes, lease), KEEP_MS, now)
+        S.fail_task(id, outcome, failure, KEEP_MS, now)
       end
     end
   end
@@ -80,8 +84,8 @@ local function way_back()
         local id = string.format('%s:%.0f', job, lo)
         local text = S.history_add(nil, 0, crashes, lost_entry(attempt, lease, claimed, now))
         call('HSET', job_history_key(job), string.format('%.0f', lo), text)
-        local outcome = crash_outcome(crashes, lease, attempt, S.history_json(text), now)
-        S.fail_chunk(job, lo, id, outcome, crash_failure(crashes, lease), now)
+        local failure = crash_failure(crashes, text)
+        S.fail_chunk(job, lo, id, crash_outcome(failure, lease, attempt, text, now), failure, now)
       end
     end
   end

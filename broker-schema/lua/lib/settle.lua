@@ -19,7 +19,8 @@ local function settle()
   local JOBS_OPEN = prefix .. 'jobs:open'
   local JOBS_ENDED = prefix .. 'jobs:ended'
   local CANCELS = prefix .. 'cancels'
-  -- Dead tasks are kept for people to look at, bounded by number and by age (30 days).
+  -- Dead tasks are kept for people to look at, bounded by number and by age (30 days) unless
+  -- `settings` say otherwise.
   local DEAD_MAX = 10000
   local DEAD_AGE_MS = 2592000000
   -- The history of one task is bounded; the newest attempts stay.
@@ -74,11 +75,17 @@ local function settle()
   end
 
   -- Keeps a final failure for people to look at and revive; the oldest leave in small bites.
-  local function bury(id, record, outcome, now)
+  -- `more`: further fields of the document.
+  local function bury(id, record, outcome, now, more)
     call('ZADD', DEAD, now, id)
-    call('HSET', DEAD_TASKS, id, '{"record":' .. (record or 'null') .. ',"outcome":' .. outcome .. '}')
-    local old = call('ZRANGEBYSCORE', DEAD, '-inf', now - DEAD_AGE_MS, 'LIMIT', 0, 10)
-    if #old == 0 and call('ZCARD', DEAD) > DEAD_MAX then old = call('ZRANGE', DEAD, 0, 9) end
+    call('HSET', DEAD_TASKS, id,
+      '{"record":' .. (record or 'null') .. (more or '') .. ',"outcome":' .. outcome .. '}')
+    local set = call('HMGET', prefix .. 'settings', 'dead_max', 'dead_age_ms')
+    local old = call('ZRANGEBYSCORE', DEAD, '-inf', now - (tonumber(set[2]) or DEAD_AGE_MS), 'LIMIT', 0, 10)
+    if #old == 0 then
+      local over = call('ZCARD', DEAD) - (tonumber(set[1]) or DEAD_MAX)
+      if over > 0 then old = call('ZRANGE', DEAD, 0, math.min(over, 10) - 1) end
+    end
     if #old > 0 then
       call('ZREM', DEAD, unpack(old))
       call('HDEL', DEAD_TASKS, unpack(old))
@@ -177,11 +184,12 @@ local function settle()
   -- A task that is not a chunk fails for good. `failure` is the error alone, `outcome` all of it.
   local function fail_task(id, outcome, failure, keep, now)
     local record = call('HGET', TASKS, id)
-    bury(id, record, outcome, now)
+    local reduces = call('HDEL', INPUTS, id) == 1
+    bury(id, record, outcome, now, reduces and ',"job":true')
     call('HDEL', TASKS, id)
     forget({ id })
     call('HINCRBY', STATS, 'failed', 1)
-    if call('HDEL', INPUTS, id) == 1 then
+    if reduces then
       fail_job(id, id, failure, now)
     else
       keep_outcome(id, outcome, keep)

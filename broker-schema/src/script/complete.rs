@@ -66,6 +66,13 @@ pub enum Ending {
         /// Whether it was run. If not, it may still expire.
         begun: bool,
     },
+    /// The task is run again later, as if it had not been delivered.
+    Snoozed {
+        /// The task.
+        id: TaskId,
+        /// After how many milliseconds.
+        delay_ms: u64,
+    },
     /// Chunks `lo..hi` of a run succeeded.
     ChunksSucceeded {
         /// The run.
@@ -104,6 +111,15 @@ pub enum Ending {
     /// The state of an attempt that does not end it: kept for the attempt after it. Tell it before
     /// the ending with which the task goes back.
     Checkpoint(Checkpoint),
+    /// A chunk is run again later, by itself, as if it had not been delivered.
+    ChunkSnoozed {
+        /// The run.
+        run: RunField,
+        /// The chunk.
+        index: u64,
+        /// After how many milliseconds.
+        delay_ms: u64,
+    },
     /// Chunks `lo..hi` of a run go back unstarted.
     ChunksReleased {
         /// The run.
@@ -165,6 +181,12 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         }
         Ending::Released { id, begun } => {
             command.arg("L").arg(id.to_string()).arg(u8::from(*begun));
+        }
+        Ending::Snoozed { id, delay_ms } => {
+            command.arg("Z").arg(id.to_string()).arg(bounded(*delay_ms));
+        }
+        Ending::ChunkSnoozed { run, index, delay_ms } => {
+            command.arg("CZ").arg(run.as_str()).arg(*index).arg(bounded(*delay_ms));
         }
         Ending::ChunksSucceeded { run, lo, hi, deltas } => {
             command.arg("CS").arg(run.as_str()).arg(*lo).arg(*hi).arg(deltas.len());

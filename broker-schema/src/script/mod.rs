@@ -13,6 +13,8 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod dead;
+mod discard;
 mod enqueue;
 mod enqueue_range;
 mod fair;
@@ -25,7 +27,9 @@ mod order;
 mod reclaim;
 mod records;
 mod renew;
+mod revive;
 mod ring;
+mod settings;
 mod snapshot;
 mod watch;
 mod workers;
@@ -35,6 +39,7 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
+pub use dead::DeadPage;
 pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
@@ -45,6 +50,7 @@ pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
+pub use revive::Revived;
 pub use snapshot::{QueueView, Snapshot};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -56,6 +62,9 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    dead::dead,
+    dead::dead_letters,
+    discard::discard,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
     fair::fair,
@@ -68,7 +77,9 @@ pub(crate) use {
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
+    revive::revive,
     ring::ring,
+    settings::settings,
     snapshot::snapshot,
     watch::watch,
     workers::workers,

@@ -3,10 +3,11 @@
 //! The chunks of jobs are in `chunks`, below.
 
 mod chunks;
+mod snoozes;
 mod sums;
 
 use celeriac_broker_schema::script::{Claim, Claimed, Ending, Entry, Start};
-use celeriac_broker_schema::{BrokerError, Outcome};
+use celeriac_broker_schema::{BrokerError, Outcome, Setting};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -202,7 +203,7 @@ async fn a_final_failure_is_kept_for_people(world: World) {
 }
 
 async fn the_dead_leave_when_they_are_too_many(world: World) {
-    given_in_flight(&world, &["a", "b", "c"]).await;
+    given_in_flight(&world, &["a", "b", "c", "d"]).await;
     // Of the 10,000 dead, 3 died more than 30 days ago.
     let fill = "for i = 1, 10000 do
         redis.call('ZADD', KEYS[1], i <= 3 and i or ARGV[1] - 100000 + i, 'd' .. i)
@@ -226,6 +227,10 @@ async fn the_dead_leave_when_they_are_too_many(world: World) {
         .await;
     world.redis::<()>(redis::cmd("HSET").arg(world.key("dead:tasks")).arg("x").arg("{}")).await;
     world.complete("w1", &[failed("c")]).await;
+    assert_eq!(sizes().await, (10_000, 10_000), "one too many, one leaves");
+
+    world.broker.settings(&[(Setting::DeadMax, Some(7))]).await.expect("set");
+    world.complete("w1", &[failed("d")]).await;
     assert_eq!(sizes().await, (9_991, 9_991), "the oldest leave in small bites");
 }
 

@@ -604,6 +604,10 @@ pub(crate) fn retry(name: &str, delay_ms: u64) -> Ending {
     Ending::Retry { id: id(name), delay_ms, attempt: ATTEMPT.to_owned() }
 }
 
+pub(crate) fn snoozed(name: &str, delay_ms: u64) -> Ending {
+    Ending::Snoozed { id: id(name), delay_ms }
+}
+
 pub(crate) fn released(name: &str) -> Ending {
     Ending::Released { id: id(name), begun: false }
 }

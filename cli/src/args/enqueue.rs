@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::values::{Due, count, due, duration, header, named_value, split, time};
+use super::values::{Due, backoff, count, due, duration, header, named_value, split, time};
 use super::{Input, WaitArgs};
-use celeriac_broker_schema::Timestamp;
+use celeriac_broker_schema::{Backoff, Timestamp};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -59,6 +59,10 @@ pub(crate) struct TaskArgs {
     /// How often a failed attempt is tried again [default: 3]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
+    /// How long to wait before each retry: growing, 1s..10m; always the same, 30s; or listed,
+    /// 1s,10s,5m. With " jitter" or " exact" behind it [default: 1s..10m]
+    #[arg(long, value_name = "TIMES", value_parser = backoff)]
+    pub(crate) backoff: Option<Backoff>,
     /// How long an attempt may run [default: as long as it takes]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
@@ -119,7 +123,7 @@ Examples:
 The tasks of the stock worker and their arguments: celeriac worker --help
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,
+\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,
 \"label\": …, \"tags\": […], \"headers\": {…}, \"tenant\": …, \"cost\": N}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

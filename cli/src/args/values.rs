@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::Timestamp;
+use celeriac_broker_schema::limits::MAX_DELAYS;
 use celeriac_broker_schema::time::millis;
+use celeriac_broker_schema::{Backoff, Timestamp};
 
 /// Units of a duration, with their milliseconds.
 const UNITS: [(&str, u64); 5] =
@@ -67,6 +68,41 @@ pub(crate) fn due(text: &str) -> Result<Due, String> {
     }
     time(text).map(Due::At).map_err(|_| {
         format!("{text:?} is neither a duration (10s, 5m, 2h) nor a time (2030-01-31T12:00:00Z, or Unix seconds)")
+    })
+}
+
+/// Growing waits `1s..10m`, the same wait `30s`, or listed ones `1s,10s,5m`; followed by `jitter` or
+/// `exact` if it is not to be as usual: growing waits have jitter, the others are exact.
+pub(crate) fn backoff(text: &str) -> Result<Backoff, String> {
+    let (waits, jitter) = match text.trim_end().rsplit_once(' ') {
+        Some((waits, "jitter")) => (waits, Some(true)),
+        Some((waits, "exact")) => (waits, Some(false)),
+        _ => (text, None),
+    };
+    let wrong = |why: &str| format!("{text:?} is no backoff: {why}");
+    let backoff = if let Some((base, cap)) = waits.split_once("..") {
+        let (base, cap) = (duration(base.trim())?, duration(cap.trim())?);
+        if base > cap {
+            return Err(wrong("the wait grows, so the second value is the larger one"));
+        }
+        Backoff::exponential(base, cap)
+    } else {
+        let listed: Result<Vec<_>, _> =
+            waits.split(',').map(|wait| duration(wait.trim())).collect();
+        match listed.as_deref() {
+            Ok([wait]) => Backoff::fixed(*wait),
+            Ok(waits) if waits.len() <= MAX_DELAYS => Backoff::listed(waits.iter().copied()),
+            Ok(_) => return Err(wrong(&format!("at most {MAX_DELAYS} waits can be listed"))),
+            Err(_) => {
+                return Err(wrong(
+                    "write 1s..10m for growing waits, 30s for one that is always the same, or 1s,10s,5m; then jitter or exact if you like",
+                ));
+            }
+        }
+    };
+    Ok(match jitter {
+        Some(jitter) => backoff.jitter(jitter),
+        None => backoff,
     })
 }
 
@@ -151,6 +187,20 @@ mod tests {
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
         for bad in ["", "30", "s", "-1s", "1.5s", "5 m", "1w", "99999999999999999999s", "1m30"] {
             assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_backoff_grows_or_not() {
+        let second = Duration::from_secs(1);
+        assert_eq!(backoff("1s..10m"), Ok(Backoff::exponential(second, 600 * second)));
+        assert_eq!(backoff("30s"), Ok(Backoff::fixed(30 * second)));
+        assert_eq!(backoff("30s jitter"), Ok(Backoff::fixed(30 * second).jitter(true)));
+        let listed = Backoff::listed([second, 60 * second]);
+        assert_eq!(backoff("1s, 1m"), Ok(listed));
+        let many = vec!["1s"; MAX_DELAYS + 1].join(",");
+        for bad in ["", "1", "10m..1s", "..1s", "1s,", "1s often", "jitter", &many] {
+            assert!(backoff(bad).is_err(), "{bad}");
         }
     }
 

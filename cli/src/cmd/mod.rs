@@ -2,6 +2,7 @@
 //! says why not.
 
 mod completions;
+mod dead;
 mod demo;
 mod doctor;
 mod enqueue;
@@ -10,6 +11,7 @@ mod limits;
 mod monitor;
 mod queues;
 mod result;
+mod settings;
 mod status;
 mod up;
 mod worker;
@@ -44,6 +46,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Workers => workers::run(&globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,
+        Command::Dead(args) => dead::run(*args, &globals).await,
+        Command::Settings(args) => settings::run(&args, &globals).await,
         Command::Doctor => doctor::run(&globals).await,
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),

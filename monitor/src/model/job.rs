@@ -133,7 +133,7 @@ impl JobDetail {
             split: spec.as_ref().and_then(|spec| spec.split.clone()),
             priority: options.as_ref().map(|options| options.priority.get()),
             retries: options.as_ref().map(|options| options.retry.retries),
-            backoff: options.as_ref().map(|options| options.retry.backoff),
+            backoff: options.as_ref().map(|options| options.retry.backoff.clone()),
             timeout_ms: options.as_ref().and_then(|options| options.timeout_ms),
             keep_ms: options.map(|options| options.keep_ms),
             submitted_by: text(|spec| spec.submitted_by.as_deref().map(str::to_owned)),

@@ -116,8 +116,17 @@ fn attempt_cells(attempt: &Attempt, now: Timestamp) -> [Markup; 6] {
 }
 
 fn description(task: &Task) -> Markup {
-    let backoff = task.backoff.map(|backoff| {
-        html! { (setting(backoff.base_ms)) ", doubled up to " (setting(backoff.cap_ms)) }
+    let backoff = task.backoff.as_ref().map(|backoff| {
+        html! {
+            @match backoff.delays_ms.as_slice() {
+                [] if backoff.base_ms == backoff.cap_ms => (setting(backoff.base_ms)),
+                [] => { (setting(backoff.base_ms)) ", doubled up to " (setting(backoff.cap_ms)) }
+                listed => @for (i, ms) in listed.iter().enumerate() {
+                    @if i > 0 { ", " }
+                    (setting(*ms))
+                },
+            }
+        }
     });
     let content = html! {
         (facts(vec![

@@ -56,6 +56,27 @@ impl TaskError {
         Self::of(ErrorKind::Error, Wish::RetryAfter(wait_ms), message.to_string())
     }
 
+    /// No error: the task runs again after `wait` (at least a tenth of a second), because what it
+    /// needs is not there yet. Counts neither as a failure nor as an attempt, so it may go on for
+    /// ever: give the task a time to expire, or an end of its own, if it must not.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use celeriac_worker::task::TaskError;
+    /// # fn uploaded() -> bool { false }
+    /// fn convert() -> Result<(), TaskError> {
+    ///     if !uploaded() {
+    ///         return Err(TaskError::snooze(Duration::from_secs(30)));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn snooze(wait: Duration) -> Self {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let message = format!("the task is to run again after {wait:?}");
+        Self::of(ErrorKind::Error, Wish::Snooze(wait_ms), message)
+    }
+
     /// What a handler returns that stopped because [`Context::is_cancelled`] said so. From a task
     /// that was not cancelled it counts as any other error.
     ///
@@ -208,6 +229,8 @@ mod tests {
         assert_eq!(wish, Wish::RetryAfter(2_000));
         let (_, wish) = TaskError::retry_after(Duration::MAX, "never").into_failure();
         assert_eq!(wish, Wish::RetryAfter(u64::MAX));
+        let (_, wish) = TaskError::snooze(Duration::from_secs(3)).into_failure();
+        assert_eq!(wish, Wish::Snooze(3_000));
         let (failure, wish) = TaskError::timeout(Duration::from_secs(30)).into_failure();
         assert_eq!((failure.kind, wish), (ErrorKind::Timeout, Wish::Retry));
         assert_eq!(failure.message, "the task ran longer than its time-out of 30s");

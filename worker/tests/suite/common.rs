@@ -47,7 +47,7 @@ pub(crate) fn task(name: &str, args: &impl Serialize) -> NewTask {
 
 /// The same, tried again at once and so often.
 pub(crate) fn with_retries(task: NewTask, retries: u32) -> NewTask {
-    task.retries(retries).backoff(Backoff { base_ms: 0, cap_ms: 0 })
+    task.retries(retries).backoff(Backoff { base_ms: 0, cap_ms: 0, ..Default::default() })
 }
 
 /// Two slots, and a lease that no busy machine loses.

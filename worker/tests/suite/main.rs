@@ -18,5 +18,6 @@ mod options;
 mod outage;
 mod range;
 mod road;
+mod snooze;
 mod stage;
 mod waiting;

@@ -198,7 +198,7 @@ async fn a_reducer_that_fails_fails_its_job(world: World) {
         "result:J": outcome,
         "expires": { "job:J": true, "job:J:done": true, "result:J": true },
         "dead": { "J": "now" },
-        "dead:tasks": { "J": format!(r#"{{"record":{},"outcome":{FAILED}}}"#, record("J")) },
+        "dead:tasks": { "J": format!(r#"{{"record":{},"job":true,"outcome":{FAILED}}}"#, record("J")) },
         "stats": { "failed": "1" },
     });
 }

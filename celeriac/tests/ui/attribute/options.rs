@@ -8,7 +8,7 @@ async fn unknown() -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task(timeout = "30 seconds", keep = "1.5h", backoff = "1s")]
+#[celeriac::task(timeout = "30 seconds", keep = "1.5h", backoff = "1x")]
 async fn durations() -> Result<(), TaskError> {
     Ok(())
 }

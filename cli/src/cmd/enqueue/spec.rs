@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, Tenant, UniqueKey};
+use celeriac_broker_schema::{
+    Backoff, InvalidInput, Priority, QueueName, TaskName, Tenant, UniqueKey,
+};
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -29,6 +31,8 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "due")]
     expires: Option<Due>,
     retries: Option<u32>,
+    #[serde(deserialize_with = "backoff")]
+    backoff: Option<Backoff>,
     #[serde(deserialize_with = "duration")]
     timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
@@ -52,6 +56,7 @@ impl TaskSpec {
             at: args.at.map(Due::At),
             expires: args.expires,
             retries: args.retries,
+            backoff: args.backoff,
             timeout: args.timeout,
             keep: args.keep,
             key: args.key,
@@ -98,6 +103,7 @@ impl TaskSpec {
             at,
             expires: self.expires.or(defaults.expires),
             retries: self.retries.or(defaults.retries),
+            backoff: self.backoff.or_else(|| defaults.backoff.clone()),
             timeout: self.timeout.or(defaults.timeout),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
@@ -143,6 +149,9 @@ impl TaskSpec {
         };
         if let Some(retries) = self.retries {
             task = task.retries(retries);
+        }
+        if let Some(backoff) = self.backoff {
+            task = task.backoff(backoff);
         }
         if let Some(timeout) = self.timeout {
             task = task.timeout(timeout);
@@ -197,6 +206,11 @@ fn arguments(
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     text.map(|text| values::duration(&text)).transpose().map_err(D::Error::custom)
+}
+
+fn backoff<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backoff>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    text.map(|text| values::backoff(&text)).transpose().map_err(D::Error::custom)
 }
 
 /// A time as text, or a number as Unix seconds or milliseconds.

@@ -1,0 +1,42 @@
+-- revive: dead tasks run again: ready, with no failure counted, their attempts kept side by side.
+-- from   failed                                 to  ready
+-- keys   1 prefix
+-- args   for each task: id, queue, priority, record, number of its last attempt, its attempts (a
+--        JSON line each) or ''
+-- reply  <a word for each>: revived | unknown (not among the dead letters) | job_over (a chunk, or the
+--        reducer of a job: the job has ended)
+-- cost   O(tasks)
+local DEAD, DEAD_TASKS = prefix .. 'dead', prefix .. 'dead:tasks'
+local now = now_ms()
+local words = {}
+
+local function refusal(id)
+  if not call('ZSCORE', DEAD, id) then return 'unknown' end
+  if string.find(id, ':', 1, true) or call('EXISTS', job_key(id)) == 1 then return 'job_over' end
+end
+
+local function revive(id, queue, priority, record, attempt, attempts)
+  local entry = '{"attempt":' .. attempt .. ',"outcome":"revived","worker":"","ended":' .. now .. '}'
+  if attempts ~= '' then attempts = attempts .. '\n' end
+  call('ZREM', DEAD, id)
+  call('HDEL', DEAD_TASKS, id)
+  -- Or whoever asks would be told of the old end.
+  call('DEL', RESULT .. id)
+  call('HSET', TASKS, id, record)
+  call('HSET', HISTORY, id, '0 0\n' .. attempts .. entry)
+  call('SADD', prefix .. 'queues', queue)
+  call('HINCRBY', STATS, 'revived', 1)
+  push_back(queue, priority, id)
+  ring(queue)
+end
+
+-- nothing above writes; every task is independent of the others
+for at = 1, #ARGV, 6 do
+  local word = refusal(ARGV[at])
+  if not word then
+    revive(unpack(ARGV, at, at + 5))
+    word = 'revived'
+  end
+  words[#words + 1] = word
+end
+return words

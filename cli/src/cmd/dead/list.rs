@@ -1,0 +1,177 @@
+//! The list of dead letters, one by one or in groups.
+
+use std::collections::HashMap;
+
+use celeriac_broker_schema::{DeadLetter, ErrorKind, TaskId, Timestamp};
+use serde::Serialize;
+
+use super::Walk;
+use crate::args::DeadArgs;
+use crate::error::CliError;
+use crate::format::{grouped, time_and_distance};
+use crate::globals::Globals;
+use crate::output::{self, Align, Table};
+
+/// So much of a message fits into a line.
+const SHORT: usize = 80;
+
+#[derive(Serialize)]
+struct Letters {
+    /// Redis time.
+    now: Timestamp,
+    /// Dead letters in all, whether asked for or not.
+    total: u64,
+    /// Whether there are more than are shown.
+    more: bool,
+    letters: Vec<DeadLetter>,
+}
+
+pub(super) async fn letters(args: &DeadArgs, globals: &Globals) -> Result<(), CliError> {
+    let broker = globals.connect().await?;
+    let mut walk = Walk::begin(&broker, args.filter.clone()).await?;
+    let limit = args.limit as usize;
+    let mut letters = Vec::new();
+    while letters.len() <= limit
+        && let Some(page) = walk.next().await?
+    {
+        letters.extend(page);
+    }
+    let more = letters.len() > limit;
+    letters.truncate(limit);
+    let found = Letters { now: walk.now, total: walk.total, more, letters };
+    if globals.json {
+        return output::json(&found);
+    }
+    if found.letters.is_empty() {
+        return output::line(nothing(found.total));
+    }
+    let mut table = Table::new([
+        ("ID", Align::Left),
+        ("DIED", Align::Left),
+        ("TASK", Align::Left),
+        ("QUEUE", Align::Left),
+        ("ATTEMPTS", Align::Right),
+        ("KIND", Align::Left),
+        ("ERROR", Align::Left),
+    ]);
+    for letter in &found.letters {
+        table.row([
+            letter.id.to_string(),
+            time_and_distance(letter.at, found.now),
+            letter.task.clone(),
+            letter.queue.to_string(),
+            grouped(letter.attempts.len() as u64),
+            kind(letter.error.kind),
+            short(&letter.error.message),
+        ]);
+    }
+    output::line(table.render())?;
+    if found.more {
+        globals
+            .talk(format_args!("there are more: see --limit, --group and the options to filter"));
+    }
+    Ok(())
+}
+
+/// Dead letters of one task with the same sort of error.
+#[derive(Debug, Serialize)]
+struct Group {
+    task: String,
+    fingerprint: String,
+    kind: ErrorKind,
+    count: u64,
+    /// When the first and the last of them failed for good.
+    first: Timestamp,
+    last: Timestamp,
+    /// The newest of them and its message.
+    newest: TaskId,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Groups {
+    now: Timestamp,
+    total: u64,
+    /// How many groups there are, also those that are not shown.
+    groups_total: u64,
+    groups: Vec<Group>,
+}
+
+pub(super) async fn groups(args: &DeadArgs, globals: &Globals) -> Result<(), CliError> {
+    let broker = globals.connect().await?;
+    let mut walk = Walk::begin(&broker, args.filter.clone()).await?;
+    let mut groups: HashMap<(String, String), Group> = HashMap::new();
+    while let Some(page) = walk.next().await? {
+        for letter in page {
+            add(&mut groups, letter);
+        }
+    }
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then(b.last.cmp(&a.last)));
+    let groups_total = groups.len() as u64;
+    groups.truncate(args.limit as usize);
+    let found = Groups { now: walk.now, total: walk.total, groups_total, groups };
+    if globals.json {
+        return output::json(&found);
+    }
+    if found.groups.is_empty() {
+        return output::line(nothing(found.total));
+    }
+    let mut table = Table::new([
+        ("COUNT", Align::Right),
+        ("TASK", Align::Left),
+        ("KIND", Align::Left),
+        ("FINGERPRINT", Align::Left),
+        ("LAST", Align::Left),
+        ("ERROR", Align::Left),
+    ]);
+    for group in &found.groups {
+        table.row([
+            grouped(group.count),
+            group.task.clone(),
+            kind(group.kind),
+            group.fingerprint.clone(),
+            time_and_distance(group.last, found.now),
+            short(&group.message),
+        ]);
+    }
+    output::line(table.render())
+}
+
+/// The newest come first.
+fn add(groups: &mut HashMap<(String, String), Group>, letter: DeadLetter) {
+    let key = (letter.task.clone(), letter.error.fingerprint.clone());
+    let group = groups.entry(key).or_insert_with(|| Group {
+        task: letter.task,
+        fingerprint: letter.error.fingerprint,
+        kind: letter.error.kind,
+        count: 0,
+        first: letter.at,
+        last: letter.at,
+        newest: letter.id,
+        message: letter.error.message,
+    });
+    group.count += 1;
+    group.first = letter.at;
+}
+
+fn nothing(total: u64) -> String {
+    match total {
+        0 => "nothing is dead".to_owned(),
+        total => format!("none of the dead letters ({} in all) is meant", grouped(total)),
+    }
+}
+
+/// The word for a kind of trouble, as it is stored.
+pub(super) fn kind(kind: ErrorKind) -> String {
+    let word = serde_json::to_value(kind).ok();
+    word.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn short(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match line.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
