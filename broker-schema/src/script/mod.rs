@@ -11,14 +11,18 @@ mod beat;
 mod claim;
 mod close;
 mod complete;
+mod due;
 mod enqueue;
 mod enqueue_range;
+mod fire;
 mod inspect;
 mod job;
 mod open;
 mod reclaim;
 mod renew;
 mod ring;
+mod schedule;
+mod schedules;
 mod snapshot;
 mod watch;
 mod workers;
@@ -26,21 +30,26 @@ mod workers;
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
+pub use due::{Due, DueSchedule};
 pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
+pub use fire::{Fire, Fired};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use open::Opened;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
+pub use schedule::{Changed, ScheduleChange};
+pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
-    beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    beat::beat, claim::claim, close::close, complete::complete, due::due, enqueue::enqueue,
+    enqueue_range::enqueue_range, fire::fire, inspect::inspect, job::job, open::open,
+    reclaim::reclaim, renew::renew, ring::ring, schedule::schedule, schedules::schedules,
+    snapshot::snapshot, watch::watch, workers::workers,
 };
 
 /// A Lua script.
