@@ -5,6 +5,7 @@
 -- args   1 lease  2 call number  3 want  4 suspect allowed (1/0)  5 crash limit (deliveries)
 --        6 number of queues, then the queues
 -- reply  ok <now ms> <groups> <runs> <next event ms, 0: none> <watching 1/0> <suspects>
+--           <next schedule ms, 0: none, or there was enough to do>
 --        | repeated <now ms> <groups> <runs> | lost
 --        group: queue, priority, ids, records, histories or '', inputs or '', states or ''
 --        run: in-flight field, attempt, queue, priority, job spec ('' after the first run of a

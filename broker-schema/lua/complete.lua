@@ -17,7 +17,8 @@
 --        K  name in flight, index of the chunk or '', attempt, state   its state, before it goes back
 --        CZ field, index, delay ms                             snooze of one chunk
 --        An attempt is a JSON line for the history.
--- reply  ok <now ms> <groups> <runs> <next event ms> <watching> <suspects> <stale ids> <refused fields>
+-- reply  ok <now ms> <groups> <runs> <next event ms> <watching> <suspects> <next schedule ms>
+--           <stale ids> <refused fields>
 --        | repeated <now ms> <groups> <runs> | lost
 --        stale: not held (any more) or of an ended job, nothing was done. refused: chunks whose
 --        numbers would leave the range that is added exactly (2^62), nothing was done.
@@ -94,5 +95,5 @@ at = at + 3 * n
 
 if ARGV[at] then apply_endings(at, inflight, now, stale, refused) end
 
-local groups, runs, next_at, watching, suspects = take(args, now)
-return { 'ok', now, groups, runs, next_at, watching, suspects, stale, refused }
+local groups, runs, next_at, watching, suspects, schedule = take(args, now)
+return { 'ok', now, groups, runs, next_at, watching, suspects, schedule, stale, refused }

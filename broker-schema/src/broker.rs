@@ -13,13 +13,14 @@ use crate::error::BrokerError;
 use crate::gate::{Limit, Subject};
 use crate::id::{ClientId, JobId, LeaseId, TaskId};
 use crate::keys::Keys;
-use crate::name::QueueName;
+use crate::name::{QueueName, ScheduleName};
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Duplicate, Ending,
-    Entry, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob, Reclaimed, Renewed,
-    Revived, Snapshot, Watched, Whereabouts, Workers,
+    self, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Duplicate, Ending,
+    Entry, Fire, Fired, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob,
+    Reclaimed, Renewed, Revived, ScheduleChange, ScheduleChanged, Schedules, Snapshot, Watched,
+    Whereabouts, Workers,
 };
 use crate::settings::Setting;
 use crate::subscription::{Notices, Subscription};
@@ -448,6 +449,49 @@ impl Broker {
         changes: &[(Setting, Option<u64>)],
     ) -> Result<BTreeMap<Setting, u64>, BrokerError> {
         script::settings(&self.inner.connections, &self.inner.keys, changes).await
+    }
+
+    /// Changes a schedule. `seen`: the revision that the change is based on, 0 if there must be no
+    /// such schedule yet; None: whatever it is.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; the change may have been made.
+    pub async fn schedule(
+        &self,
+        name: &ScheduleName,
+        seen: Option<u64>,
+        change: &ScheduleChange,
+    ) -> Result<ScheduleChanged, BrokerError> {
+        script::schedule(&self.inner.connections, &self.inner.keys, name, seen, change).await
+    }
+
+    /// A page of the schedules, at most 200; with a name that one alone.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn schedules(
+        &self,
+        name: Option<&ScheduleName>,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Schedules, BrokerError> {
+        script::schedules(&self.inner.connections, &self.inner.keys, name, offset, limit).await
+    }
+
+    /// Which schedules are due, at most 100, and when the next one will be.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn due(&self, lease: &LeaseId, most: u32) -> Result<Due, BrokerError> {
+        script::due(&self.inner.connections, &self.inner.keys, lease, most).await
+    }
+
+    /// Fires a schedule. However many do so at once, it is fired once for a time due.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server. With a time due it is safe to repeat.
+    pub async fn fire(&self, fire: &Fire<'_>) -> Result<(Timestamp, Fired), BrokerError> {
+        script::fire(&self.inner.connections, &self.inner.keys, fire).await
     }
 
     /// Tells who a worker is; None when it leaves.

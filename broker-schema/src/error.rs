@@ -74,6 +74,16 @@ pub enum InvalidInput {
         /// What is allowed.
         expected: &'static str,
     },
+    /// A cron expression, a time zone or an interval that cannot be understood, or never comes.
+    #[error("{what} {value:?} is not valid: {reason}")]
+    Timing {
+        /// What is not valid: for a cron expression the field that is meant.
+        what: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it, or what is expected.
+        reason: String,
+    },
     /// JSON that could not be written or read.
     #[error("{what} is not valid JSON: {reason}")]
     Json {

@@ -59,3 +59,11 @@ pub const DEFAULT_CRASH_LIMIT: u32 = 3;
 pub const DEFAULT_KEEP_MS: u64 = 86_400_000;
 /// How long an idempotency key is remembered by default: one day, in milliseconds.
 pub const DEFAULT_UNIQUE_MS: u64 = 86_400_000;
+/// Most schedules of a namespace: they are kept for ever, and listed by people.
+pub const MAX_SCHEDULES: usize = 10_000;
+/// Most runs that one schedule may catch up on at once, after nobody was there to start them.
+pub const MAX_CATCH_UP: u32 = 1_000;
+/// Shortest interval of a schedule in milliseconds. What runs more often is a loop, not a schedule.
+pub const MIN_INTERVAL_MS: u64 = 1_000;
+/// How late a run of a schedule may be and still count as on time, in milliseconds.
+pub const ON_TIME_MS: u64 = 60_000;

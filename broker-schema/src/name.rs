@@ -77,6 +77,10 @@ name! {
     TaskName, "task name", 200, "/"
 }
 name! {
+    /// The name of a schedule: 1 to 200 of `a-z A-Z 0-9 _ . - /`.
+    ScheduleName, "schedule name", 200, "/"
+}
+name! {
     /// The prefix of all keys of one installation: 1 to 64 of `a-z A-Z 0-9 _ . -`.
     Namespace, "namespace", 64, ""
 }

@@ -362,7 +362,7 @@ local function first(key, last) return call('ZRANGE', key, 0, last, 'WITHSCORES'
 
 -- Upkeep in small bites, then up to `args.want` tasks and chunks for the lease, whose call this is.
 -- reply: groups, runs, time of the next event (0: none known), whether this worker watches it,
--- how many of what is given are suspects
+-- how many of what is given are suspects, when the next schedule is due (0: none, or not looked)
 local function take(args, now)
   local lease, want, queues = args.lease, args.want, args.queues
   local delayed, expiring, leases = first(DELAYED, 0), first(EXPIRY, 0), first(LEASES, 1)
@@ -400,10 +400,12 @@ local function take(args, now)
   if taken >= want or catch.shared then
     -- This worker will not watch for what it has parked: somebody who idles must.
     if gated and gated.news then ring(gated.news) end
-    return catch.groups, catch.runs, 0, 0, suspects
+    return catch.groups, catch.runs, 0, 0, suspects, 0
   end
   -- What was due has been moved: look for what comes after it.
   if promoted > 0 then delayed = first(DELAYED, 0) end
   local at, watching = next_event(lease, now, delayed, expiring, leases, unfinished, gated and gated.next_at())
-  return catch.groups, catch.runs, at, watching, suspects
+  -- Only those with time to spare are told of schedules; the others ask now and then (see due).
+  local schedule = first(prefix .. 'schedules:due', 0)[2] or 0
+  return catch.groups, catch.runs, at, watching, suspects, schedule
 end

@@ -72,6 +72,8 @@ pub struct Grant {
     pub watching: bool,
     /// Whether one of the deliveries is a suspect. No other is given out until it has ended.
     pub suspect: bool,
+    /// When the next schedule is due. None also if the claim was filled and did not look.
+    pub next_schedule: Option<Timestamp>,
     /// Endings that were not accepted: not held any more. Ids, and in-flight names of runs.
     pub stale: Vec<String>,
     /// Runs whose numbers would leave the range in which sums are exact.
@@ -174,11 +176,13 @@ fn read_grant(reply: &mut Reply) -> Result<Grant, BrokerError> {
     let next_event = Some(Timestamp(reply.number("next event")?)).filter(|at| at.0 > 0);
     let watching = reply.number("watching")? == 1;
     let suspect = reply.number("suspects")? > 0;
+    let next_schedule = Some(Timestamp(reply.number("schedule")?)).filter(|at| at.0 > 0);
     // `claim` alone has no endings to refuse.
     let mut rest = || {
         if reply.is_empty() { Ok(Vec::new()) } else { reply.array("names")?.texts("name") }
     };
-    Ok(Grant { now, tasks, runs, next_event, watching, suspect, stale: rest()?, refused: rest()? })
+    let (stale, refused) = (rest()?, rest()?);
+    Ok(Grant { now, tasks, runs, next_event, watching, suspect, next_schedule, stale, refused })
 }
 
 fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {

@@ -15,9 +15,11 @@ mod close;
 mod complete;
 mod dead;
 mod discard;
+mod due;
 mod enqueue;
 mod enqueue_range;
 mod fair;
+mod fire;
 mod inspect;
 mod job;
 mod limit;
@@ -29,6 +31,8 @@ mod records;
 mod renew;
 mod revive;
 mod ring;
+mod schedule;
+mod schedules;
 mod settings;
 mod snapshot;
 mod watch;
@@ -40,8 +44,10 @@ pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
 pub use dead::DeadPage;
+pub use due::{Due, DueSchedule};
 pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
+pub use fire::{Fire, Fired};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::Changed;
@@ -51,6 +57,8 @@ pub use order::{Order, OrderSeen, Wanted};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use revive::Revived;
+pub use schedule::{Changed as ScheduleChanged, ScheduleChange};
+pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -65,9 +73,11 @@ pub(crate) use {
     dead::dead,
     dead::dead_letters,
     discard::discard,
+    due::due,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
     fair::fair,
+    fire::fire,
     inspect::inspect,
     job::job,
     limit::limit,
@@ -79,6 +89,8 @@ pub(crate) use {
     renew::renew,
     revive::revive,
     ring::ring,
+    schedule::schedule,
+    schedules::schedules,
     settings::settings,
     snapshot::snapshot,
     watch::watch,

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
-    Claim, Claimed, Delivery, Duplicate, Ending, Entry, Grant, Opened, RangeJob, Reclaimed, Run,
-    RunField, Start,
+    Changed, Claim, Claimed, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant, Opened,
+    RangeJob, Reclaimed, Run, RunField, ScheduleChange, Start,
 };
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
@@ -273,7 +273,27 @@ impl World {
         self.batches.get()
     }
 
+    /// Changes a schedule, whatever its revision is.
+    pub(crate) async fn schedule(&self, name: &str, change: ScheduleChange) {
+        let name = name.parse().expect("a name");
+        let changed = self.broker.schedule(&name, None, &change).await;
+        assert!(matches!(changed, Ok(Changed::Done { .. })), "{changed:?}");
+    }
+
     // What workers do.
+
+    /// Fires a schedule; it is due one millisecond later again.
+    pub(crate) async fn fire(
+        &self,
+        name: &str,
+        due: Option<u64>,
+        revision: u64,
+        tasks: &[&str],
+    ) -> Fired {
+        let ids: Vec<TaskId> = tasks.iter().map(|name| id(name)).collect();
+        let fire = fire(name, due, revision, &ids);
+        self.broker.fire(&fire).await.expect("an answer").1
+    }
 
     /// Opens a lease that outlives the test.
     pub(crate) async fn open(&self, name: &str) {
@@ -533,6 +553,35 @@ pub(crate) fn entry_of(name: &str, task: &str, tenant: Option<&str>) -> Entry {
     let (task, args) = (task.parse().expect("a name"), args(name));
     let record = Record::new(&task, &args, &options).encode().expect("a record");
     Entry { record, ..entry(name) }
+}
+
+/// A point in time.
+pub(crate) fn at(ms: u64) -> Timestamp {
+    Timestamp(ms)
+}
+
+/// A schedule with this description.
+pub(crate) fn put_schedule(spec: &str, due: Option<u64>) -> ScheduleChange {
+    ScheduleChange::Put { spec: spec.to_owned(), due: due.map(at), queue: queue(QUEUE) }
+}
+
+/// The firing of a schedule; its tasks have the record of `s`.
+pub(crate) fn fire<'a>(name: &str, due: Option<u64>, revision: u64, ids: &'a [TaskId]) -> Fire<'a> {
+    static RECORD: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| record("s"));
+    Fire {
+        // Tests make a handful of them.
+        name: Box::leak(Box::new(name.parse().expect("a name"))),
+        revision,
+        due: due.map(at),
+        next: due.map(|due| at(due + 1)),
+        missed: 0,
+        unless_running: false,
+        queue: queue(QUEUE),
+        priority: Priority::default(),
+        expires_after_ms: None,
+        record: &RECORD,
+        ids,
+    }
 }
 
 /// The stored description of a job of chunks without options.
