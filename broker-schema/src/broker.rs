@@ -1,5 +1,7 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script.
 
+mod queues;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::record::Record;
 use crate::script::{
-    self, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView, Opened, RangeJob,
+    self, Answered, Claim, Claimed, Closed, Ending, Entry, Found, JobView, Opened, RangeJob,
     Reclaimed, Renewed, Snapshot, Watched, Whereabouts, Workers,
 };
 use crate::subscription::Subscription;
@@ -104,7 +106,8 @@ impl Broker {
     }
 
     /// Enqueues a batch. `number` counts the batches of `producer` upwards: a batch that was
-    /// carried out already changes nothing.
+    /// carried out already changes nothing. What a queue that is closed or full does not take is told
+    /// in the answer.
     ///
     /// # Errors
     /// Whatever keeps us from the server; the batch may have been carried out.
@@ -113,7 +116,7 @@ impl Broker {
         producer: &ClientId,
         number: u64,
         entries: &[Entry],
-    ) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+    ) -> Result<Answered, BrokerError> {
         script::enqueue(&self.inner.connections, &self.inner.keys, producer, number, entries).await
     }
 
@@ -126,7 +129,7 @@ impl Broker {
         producer: &ClientId,
         number: u64,
         job: &RangeJob,
-    ) -> Result<(Timestamp, Option<Duplicate>), BrokerError> {
+    ) -> Result<Answered, BrokerError> {
         script::enqueue_range(&self.inner.connections, &self.inner.keys, producer, number, job)
             .await
     }

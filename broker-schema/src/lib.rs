@@ -42,7 +42,7 @@ pub use error::{BrokerError, InvalidInput};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;
-pub use name::{Namespace, Priority, QueueName, TaskName, UniqueKey};
+pub use name::{Label, Namespace, Priority, QueueName, TaskName, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
 pub use retry::{Backoff, Decision, RetryPolicy};

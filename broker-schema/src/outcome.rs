@@ -90,6 +90,8 @@ pub enum ErrorKind {
     BadAccumulator,
     /// Its workers were lost too often.
     Crashed,
+    /// Somebody cancelled it.
+    Cancelled,
     /// A kind that a newer version writes.
     #[serde(other)]
     Other,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
-use celeriac_broker_schema::script::{Entry, Found, Run, Start, Whereabouts};
+use celeriac_broker_schema::script::{Control, Entry, Found, Run, Start, Whereabouts};
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
 use celeriac_broker_schema::{Outcome, State, TaskId, UniqueKey};
 
@@ -94,6 +94,7 @@ async fn every_row_is_visited() {
             "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
             "complete" => visit_complete(&visit).await,
             "reclaim" => visit_reclaim(&visit).await,
+            "purge" => visit_purge(&visit).await,
             other => panic!("no test visits the rows of {other}"),
         }
     }
@@ -188,6 +189,33 @@ async fn visit_cancel(visit: &Visit) {
     visit.check(TaskId::of_chunk(job_id("J"), index), visit.end(chunk_failed(&run, 0))).await;
 }
 
+async fn visit_purge(visit: &Visit) {
+    let world = &visit.world;
+    let ended = match visit.row.from {
+        Some(State::Ready) => {
+            world.enqueue(&["a"]).await;
+            id("a")
+        }
+        Some(State::Delayed) => {
+            world.enqueue_all(&[delayed("a", HOUR_MS)]).await;
+            id("a")
+        }
+        Some(State::Waiting) => {
+            world.enqueue_job(&job_to_reduce("J", 10)).await;
+            id("J")
+        }
+        Some(State::Running) => {
+            visit.given_run().await;
+            TaskId::of_chunk(job_id("J"), 0)
+        }
+        _ => unknown(&visit.row),
+    };
+    let purge = async || {
+        world.purge(QUEUE, true).await;
+    };
+    visit.check(ended, purge()).await;
+}
+
 async fn visit_reclaim(visit: &Visit) {
     let world = &visit.world;
     let lost = match visit.row.event {
@@ -260,6 +288,7 @@ async fn given_a_busy_namespace(world: &World) {
     // Somebody waits for something, and watches a moment.
     world.broker.watch(&client("c1"), &[id("c")]).await.expect("watched");
     world.claim_as("w3", Ask::want(1).from(&["nothing"])).await;
+    world.control("other", Control::Pause).await;
     // A lost worker is being emptied.
     world.enqueue(&["x1", "x2", "x3", "x4"]).await;
     world.open_doomed("w4").await;

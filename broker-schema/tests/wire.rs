@@ -250,6 +250,7 @@ fn kinds_of_errors() {
         (ErrorKind::BadResult, "bad_result"),
         (ErrorKind::BadAccumulator, "bad_accumulator"),
         (ErrorKind::Crashed, "crashed"),
+        (ErrorKind::Cancelled, "cancelled"),
         (ErrorKind::Other, "other"),
     ];
     for (kind, name) in kinds {

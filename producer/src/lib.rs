@@ -11,6 +11,7 @@ mod handle;
 mod job;
 mod many;
 mod producer;
+mod room;
 mod sender;
 pub mod task;
 mod waiter;

@@ -278,11 +278,23 @@ end
 
 local function first(key, last) return call('ZRANGE', key, 0, last, 'WITHSCORES') end
 
+-- The queues without those that are paused (see control): of these nothing is given, also no suspect,
+-- and nobody is woken.
+local function without_paused(queues)
+  local controls = prefix .. 'controls'
+  if #queues == 0 or call('EXISTS', controls) == 0 then return queues end
+  local open = {}
+  for i, flags in ipairs(call('HMGET', controls, unpack(queues))) do
+    if not flags or not string.find(flags, 'p', 1, true) then open[#open + 1] = queues[i] end
+  end
+  return open
+end
+
 -- Upkeep in small bites, then up to `args.want` tasks and chunks for the lease, whose call this is.
 -- reply: groups, runs, time of the next event (0: none known), whether this worker watches it,
 -- how many of what is given are suspects
 local function take(args, now)
-  local lease, want, queues = args.lease, args.want, args.queues
+  local lease, want, queues = args.lease, args.want, without_paused(args.queues)
   local delayed, expiring, leases = first(DELAYED, 0), first(EXPIRY, 0), first(LEASES, 1)
   local promoted = promote(now, delayed, PROMOTE_BITE)
   local _, unfinished = reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)

@@ -11,11 +11,14 @@ mod beat;
 mod claim;
 mod close;
 mod complete;
+mod control;
 mod enqueue;
 mod enqueue_range;
 mod inspect;
 mod job;
+mod move_queue;
 mod open;
+mod purge;
 mod reclaim;
 mod renew;
 mod ring;
@@ -26,11 +29,14 @@ mod workers;
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
-pub use enqueue::{Duplicate, Entry, Start};
+pub use control::{Control, Controls, Limit, Note, Reason};
+pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use move_queue::Moved;
 pub use open::Opened;
+pub use purge::Purged;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
 pub use snapshot::{QueueView, Snapshot};
@@ -38,9 +44,10 @@ pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
-    beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    beat::beat, claim::claim, close::close, complete::complete, control::control, enqueue::enqueue,
+    enqueue_range::enqueue_range, inspect::inspect, job::job, move_queue::move_queue, open::open,
+    purge::purge, reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot, watch::watch,
+    workers::workers,
 };
 
 /// A Lua script.

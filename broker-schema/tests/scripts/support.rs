@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
-    Claim, Claimed, Delivery, Duplicate, Ending, Entry, Grant, Opened, RangeJob, Reclaimed, Run,
-    RunField, Start,
+    Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Grant, Opened, Purged, RangeJob,
+    Reason, Reclaimed, Refused, Run, RunField, Start,
 };
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
@@ -251,7 +251,7 @@ impl World {
 
     pub(crate) async fn enqueue_numbered(&self, number: u64, entries: &[Entry]) -> Vec<Duplicate> {
         let enqueued = self.broker.enqueue(&client("c1"), number, entries).await;
-        enqueued.expect("the batch is enqueued").1
+        enqueued.expect("the batch is enqueued").duplicates
     }
 
     /// Enqueues a job under the next number of producer `c1`.
@@ -265,7 +265,37 @@ impl World {
         job: &RangeJob,
     ) -> Option<Duplicate> {
         let enqueued = self.broker.enqueue_range(&client("c1"), number, job).await;
-        enqueued.expect("the job is enqueued").1
+        enqueued.expect("the job is enqueued").duplicates.into_iter().next()
+    }
+
+    /// Enqueues a batch under the next number of producer `c1`, and tells what was refused: position,
+    /// number, queue, limit.
+    pub(crate) async fn refusals(
+        &self,
+        entries: &[Entry],
+    ) -> Vec<(usize, usize, String, Option<u64>)> {
+        let number = self.next_batch();
+        let enqueued = self.broker.enqueue(&client("c1"), number, entries).await;
+        let told =
+            |refused: Refused| (refused.first, refused.count, refused.why.queue, refused.why.limit);
+        enqueued.expect("an answer").refused.into_iter().map(told).collect()
+    }
+
+    // What operators do.
+
+    /// As ada, because of `t`.
+    pub(crate) async fn control(&self, name: &str, control: Control) -> bool {
+        let reason = Reason::new("ada", "t");
+        self.broker.control_queue(&queue(name), control, &reason).await.expect("an answer")
+    }
+
+    pub(crate) async fn limit(&self, name: &str, max: u64) -> bool {
+        self.control(name, Control::Limit(max.try_into().expect("not 0"))).await
+    }
+
+    pub(crate) async fn purge(&self, name: &str, delayed: bool) -> Purged {
+        let (reason, keep) = (Reason::new("ada", "t"), Duration::from_secs(60));
+        self.broker.purge_queue(&queue(name), delayed, keep, &reason).await.expect("purged")
     }
 
     fn next_batch(&self) -> u64 {
