@@ -345,6 +345,13 @@ impl Bell {
     pub fn new(queues: Vec<QueueName>) -> Self {
         Self { queues, connection: None }
     }
+
+    /// Other bells from now on.
+    pub fn listen_to(&mut self, queues: &[QueueName]) {
+        if self.queues != queues {
+            self.queues = queues.to_vec();
+        }
+    }
 }
 
 impl std::fmt::Debug for Bell {

@@ -8,8 +8,8 @@ use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
 use celeriac_broker_schema::script::{Entry, Start};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Priority, QueueName, Record, TaskId, TaskName, TaskOptions, Timestamp,
-    UniqueKey,
+    Backoff, InvalidInput, Label, Priority, QueueName, Record, TaskId, TaskName, TaskOptions,
+    Timestamp, UniqueKey,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -39,6 +39,8 @@ pub struct NewTask {
     pub start: Start,
     /// An idempotency key, and for how many milliseconds it is remembered.
     pub unique: Option<(UniqueKey, u64)>,
+    /// A label that its worker must have.
+    pub needs: Option<Label>,
 }
 
 impl NewTask {
@@ -53,7 +55,7 @@ impl NewTask {
 
     /// A task with arguments that are JSON already.
     pub fn from_raw(name: TaskName, args: Box<RawValue>, options: TaskOptions) -> Self {
-        Self { name, args, options, start: Start::default(), unique: None }
+        Self { name, args, options, start: Start::default(), unique: None, needs: None }
     }
 
     /// A typed task with its own options.
@@ -73,6 +75,14 @@ impl NewTask {
     #[must_use]
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.options.queue = queue;
+        self
+    }
+
+    /// Runs it only on workers that have this label (`celeriac worker --label gpu`). Until then it waits
+    /// in the sub-queue `<queue>@<label>`.
+    #[must_use]
+    pub fn needs(mut self, label: Label) -> Self {
+        self.needs = Some(label);
         self
     }
 
@@ -157,7 +167,19 @@ impl NewTask {
         Record::new(&self.name, &self.args, &self.options)
     }
 
+    /// The same in the queue in which it really waits.
+    pub(crate) fn placed(mut self) -> Result<Self, InvalidInput> {
+        if let Some(label) = self.needs.take() {
+            self.options.queue = self.options.queue.labelled(&label)?;
+        }
+        Ok(self)
+    }
+
     pub(crate) fn into_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
+        self.placed()?.into_placed_entry(id)
+    }
+
+    fn into_placed_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
         let record = self.record().encode()?;
         let TaskOptions { queue, priority, .. } = self.options;
         Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
@@ -199,6 +221,12 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::queue`]; a name that is not valid is reported when this is awaited.
     pub fn queue(mut self, queue: &str) -> Self {
         self.task = self.task.and_then(|task| Ok(task.queue(queue.parse()?)));
+        self
+    }
+
+    /// See [`NewTask::needs`]; a label that is not valid is reported when this is awaited.
+    pub fn needs(mut self, label: &str) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.needs(label.parse()?)));
         self
     }
 

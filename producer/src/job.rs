@@ -116,7 +116,9 @@ impl NewJob {
         self
     }
 
-    pub(crate) fn into_range(self, id: JobId) -> Result<RangeJob, InvalidInput> {
+    pub(crate) fn into_range(mut self, id: JobId) -> Result<RangeJob, InvalidInput> {
+        self.chunk = self.chunk.placed()?;
+        self.reduce = self.reduce.map(NewTask::placed).transpose()?;
         let reducer = self.reduce.as_ref();
         let timed = self.chunk.start != Start::default()
             || reducer.is_some_and(|task| task.start != Start::default());

@@ -19,6 +19,7 @@ mod merge;
 mod outbox;
 mod pace;
 mod panics;
+mod served;
 mod shared;
 mod shutdown;
 mod slots;

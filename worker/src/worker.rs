@@ -17,6 +17,7 @@ use crate::clock::RedisClock;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::exchange::Exchange;
 use crate::keeper::Keeper;
+use crate::served::Served;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, ErasedTask, Tasks};
@@ -46,6 +47,7 @@ pub struct Worker {
     broker: Broker,
     tasks: Tasks,
     config: WorkerConfig,
+    served: Arc<Served>,
 }
 
 /// What a worker did.
@@ -82,7 +84,9 @@ impl Worker {
     /// [`ConfigError`] with everything that is wrong with the settings.
     pub fn new(broker: Broker, tasks: Tasks, config: WorkerConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { broker, tasks, config })
+        let served = Served::new(&config)
+            .map_err(|error| ConfigError { problems: vec![error.to_string()] })?;
+        Ok(Self { broker, tasks, config, served: Arc::new(served) })
     }
 
     /// Works until it is told to stop and has left in good order.
@@ -103,14 +107,16 @@ impl Worker {
         ready: impl FnOnce(&LeaseId),
     ) -> Result<Summary, WorkerError> {
         panics::note_places();
-        let opened = open_unless_told_to_leave(&self.broker, &self.config, &shutdown).await?;
+        let opened =
+            open_unless_told_to_leave(&self.broker, &self.config, &self.served, &shutdown).await?;
         let Some((lease, now)) = opened else {
             return Ok(Summary { succeeded: 0, failed: 0, left_behind: 0 });
         };
-        let Self { broker, tasks, config } = self;
+        let Self { broker, tasks, config, served } = self;
         let own = broker.separate()?;
         let clock = RedisClock::new(now);
-        let shared = Arc::new(Shared::new(broker, tasks, config, clock, lease.clone(), shutdown));
+        let shared =
+            Arc::new(Shared::new(broker, tasks, config, served, clock, lease.clone(), shutdown));
         let stop = CancellationToken::new();
         let end = EndOnDrop { shared: Arc::clone(&shared), stop: stop.clone() };
         let (threads, keeper_ended) = start_threads(&shared, own, &stop)?;
@@ -147,9 +153,10 @@ impl Drop for EndOnDrop {
 async fn open_unless_told_to_leave(
     broker: &Broker,
     config: &WorkerConfig,
+    served: &Served,
     shutdown: &Shutdown,
 ) -> Result<Option<(LeaseId, Timestamp)>, BrokerError> {
-    let mut opening = Box::pin(open_lease(broker, config));
+    let mut opening = Box::pin(open_lease(broker, config, served));
     tokio::select! {
         opened = &mut opening => opened.map(Some),
         // A lease that is just being opened must be closed again, unless Redis is away.
@@ -161,6 +168,7 @@ async fn open_unless_told_to_leave(
 async fn open_lease(
     broker: &Broker,
     config: &WorkerConfig,
+    served: &Served,
 ) -> Result<(LeaseId, Timestamp), BrokerError> {
     let begin = Instant::now();
     loop {
@@ -177,7 +185,7 @@ async fn open_lease(
         match opened {
             Ok(Opened::At(now)) => {
                 // An idle worker must come to know when this lease ends.
-                broker.ring(&config.queues).await?;
+                broker.ring(served.names()).await?;
                 return Ok((lease, now));
             }
             Ok(Opened::Taken) => {}

@@ -290,6 +290,17 @@ local function without_paused(queues)
   return open
 end
 
+-- A worker may keep slots for some queues (see session for the form). First a group's own room is
+-- used, then that of all.
+local function room_in(rooms, queue) return rooms.own[rooms.group[queue]] + rooms.pool end
+
+local function use_room(rooms, queue, taken)
+  local group = rooms.group[queue]
+  local own = math.min(rooms.own[group], taken)
+  rooms.own[group] = rooms.own[group] - own
+  rooms.pool = rooms.pool - (taken - own)
+end
+
 -- Upkeep in small bites, then up to `args.want` tasks and chunks for the lease, whose call this is.
 -- reply: groups, runs, time of the next event (0: none known), whether this worker watches it,
 -- how many of what is given are suspects
@@ -315,8 +326,12 @@ local function take(args, now)
   if suspects > 0 then want = taken end
   for _, queue in ipairs(queues) do
     local lists = ready_keys(queue)
-    if taken < want then taken = taken + take_queue(catch, queue, lists, want - taken, now) end
-    if (taken >= want or catch.shared) and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+    local room, got = want - taken, 0
+    if args.rooms then room = math.min(room, room_in(args.rooms, queue)) end
+    if room > 0 then got = take_queue(catch, queue, lists, room, now) end
+    taken = taken + got
+    if args.rooms then use_room(args.rooms, queue, got) end
+    if (got >= room or catch.shared) and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
   each_bite('HSET', inflight_key(lease), catch.held)
   if taken >= want or catch.shared then return catch.groups, catch.runs, 0, 0, suspects end

@@ -26,7 +26,7 @@ mod snapshot;
 mod watch;
 mod workers;
 
-pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
+pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
 pub use control::{Control, Controls, Limit, Note, Reason};

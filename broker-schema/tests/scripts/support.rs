@@ -79,11 +79,12 @@ pub(crate) struct Ask {
     pub(crate) suspect: bool,
     pub(crate) crash_limit: u32,
     pub(crate) queues: Vec<QueueName>,
+    pub(crate) room: Option<Room>,
 }
 
 impl Ask {
     pub(crate) fn want(want: usize) -> Self {
-        Self { want, suspect: true, crash_limit: 3, queues: vec![queue(QUEUE)] }
+        Self { want, suspect: true, crash_limit: 3, queues: vec![queue(QUEUE)], room: None }
     }
 
     pub(crate) fn from(mut self, queues: &[&str]) -> Self {
@@ -346,9 +347,10 @@ impl World {
         ask: &Ask,
         endings: Option<&[Ending]>,
     ) -> Claimed {
-        let Ask { want, suspect, crash_limit, queues } = ask;
+        let Ask { want, suspect, crash_limit, queues, room } = ask;
+        let room = room.clone();
         let (want, suspect, crash_limit) = (*want, *suspect, *crash_limit);
-        let claim = Claim { lease: &lease(name), number, want, suspect, crash_limit, queues };
+        let claim = Claim { lease: &lease(name), number, want, suspect, crash_limit, queues, room };
         let claimed = match endings {
             None => self.broker.claim(&claim).await,
             Some(endings) => self.broker.complete(&claim, endings).await,

@@ -26,6 +26,9 @@ pub(crate) struct EnqueueArgs {
     pub(crate) skip_bad: bool,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    /// If the queue is full, wait for room for so long (celeriac queues limit)
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub(crate) wait_while_full: Duration,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -43,6 +46,9 @@ pub(crate) struct TaskArgs {
     /// Queue to wait in [default: default]
     #[arg(long)]
     pub(crate) queue: Option<String>,
+    /// Run it only on workers that have this label (celeriac worker --label)
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) needs: Option<String>,
     /// 0 to 9; 9 runs first [default: 5]
     #[arg(long)]
     pub(crate) priority: Option<u8>,
@@ -103,7 +109,7 @@ Examples:
   celeriac enqueue pi --split samples=100000000 --chunks 100 --arg seed=7 --wait
   generate | celeriac enqueue --lines -
 
-Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
+Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"needs\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
 \"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

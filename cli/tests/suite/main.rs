@@ -12,6 +12,7 @@ mod job;
 mod lines;
 mod monitor;
 mod processes;
+mod queues;
 mod result;
 mod up;
 mod views;

@@ -12,6 +12,7 @@ mod isolation;
 mod lease;
 mod options;
 mod outage;
+mod queues;
 mod range;
 mod road;
 mod stage;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::{InvalidInput, Priority, QueueName, TaskName, UniqueKey};
+use celeriac_broker_schema::{InvalidInput, Label, Priority, QueueName, TaskName, UniqueKey};
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -20,6 +20,7 @@ pub(super) struct TaskSpec {
     task: Option<TaskName>,
     args: Option<Box<RawValue>>,
     queue: Option<QueueName>,
+    needs: Option<Label>,
     priority: Option<Priority>,
     #[serde(deserialize_with = "duration")]
     delay: Option<Duration>,
@@ -41,6 +42,7 @@ impl TaskSpec {
             task: task.map(TaskName::new).transpose()?,
             args: arguments(args.args, args.arg)?,
             queue: args.queue.map(QueueName::new).transpose()?,
+            needs: args.needs.map(Label::new).transpose()?,
             priority: args.priority.map(Priority::new).transpose()?,
             delay: args.delay,
             at: args.at.map(Due::At),
@@ -82,6 +84,7 @@ impl TaskSpec {
             task: self.task.or_else(|| defaults.task.clone()),
             args: self.args.or_else(|| defaults.args.clone()),
             queue: self.queue.or_else(|| defaults.queue.clone()),
+            needs: self.needs.or_else(|| defaults.needs.clone()),
             priority: self.priority.or(defaults.priority),
             delay,
             at,
@@ -120,6 +123,9 @@ impl TaskSpec {
             Some(Due::At(at)) => task.expires_at(at),
             None => task,
         };
+        if let Some(label) = self.needs {
+            task = task.needs(label);
+        }
         if let Some(retries) = self.retries {
             task = task.retries(retries);
         }

@@ -1,6 +1,8 @@
 //! Many tasks, streamed: while one batch is on its way, the next lines are read. When the source
 //! pauses, what has come so far is sent.
 
+use std::time::Duration;
+
 use celeriac_producer::{EnqueueError, Many, Producer};
 use serde::Serialize;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -28,10 +30,11 @@ pub(super) async fn run(
     input: &Input,
     defaults: &TaskSpec,
     skip_bad: bool,
+    wait_while_full: Duration,
     globals: &Globals,
 ) -> Result<(), CliError> {
     let blocks = lines::read(input)?;
-    let producer = Producer::new(globals.connect().await?);
+    let producer = Producer::new(globals.connect().await?).wait_while_full(wait_while_full);
     let mut stream = Stream { many: producer.many(), input, defaults, skip_bad, number: 0, bad: 0 };
     let ended = stream.run(blocks).await;
     let report = stream.report();
