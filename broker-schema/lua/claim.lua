@@ -3,7 +3,8 @@
 -- also   running -> ready | failed (of expired leases), ready | delayed -> expired
 -- keys   1 prefix
 -- args   1 lease  2 call number  3 want  4 suspect allowed (1/0)  5 crash limit (deliveries)
---        6 number of queues, then the queues
+--        6 number of queues, then the queues; or number:pool, the queues, and for each its group and how
+--        many may be taken of the group; of all queues together `pool` more may be taken
 -- reply  ok <now ms> <groups> <runs> <next event ms, 0: none> <watching 1/0> <suspects>
 --           <next schedule ms, 0: none, or there was enough to do>
 --        | repeated <now ms> <groups> <runs> | lost

@@ -5,12 +5,17 @@
 --        P  queue, priority, n, (id, record) * n               plain: ready at once
 --        X  queue, priority, id, record, delay ms, due ms, expires ms, expires after ms,
 --           unique key, unique for ms                          one task with options; '' for none
--- reply  ok <now ms> <duplicates: id, first id, ...>
+-- reply  ok <now ms> <duplicates: id, first id, ...> <refused: position in the batch from 0, how
+--        many from there, queue, closed | full, limit, note in JSON or '', ...>
+--        Of each group as many as fit are taken, from its beginning.
 -- cost   O(tasks)
 local QUEUES = prefix .. 'queues'
 local now = now_ms()
 local repeated = already_done(ARGV[1], ARGV[2])
 local duplicates, at = {}, 3
+local controlled = call('EXISTS', CONTROLS) == 1
+local refused, position = {}, 0
+if repeated and controlled then refused = refused_before(ARGV[1], ARGV[2]) end
 
 -- nothing above writes; every task of a batch is independent of the others
 if not repeated then note_done(ARGV[1], ARGV[2]) end
@@ -18,7 +23,14 @@ if not repeated then note_done(ARGV[1], ARGV[2]) end
 local function plain(queue, priority, n)
   local first, last = at, at + 2 * n - 1
   at = last + 1
+  position = position + n
   if repeated then return end
+  local fits = controlled and admit(queue, n) or n
+  if fits < n then
+    refuse(refused, position - n + fits, n - fits, queue)
+    n, last = fits, first + 2 * fits - 1
+    if n == 0 then return end
+  end
   for i = first, last, UNPACK do call('HSET', TASKS, unpack(ARGV, i, math.min(i + UNPACK - 1, last))) end
   if is_fair(queue) then
     for i = first, last, 2 do push_back(queue, priority, ARGV[i], ARGV[i + 1]) end
@@ -40,6 +52,7 @@ local function first_of(key, id)
 end
 
 local function single(queue, priority, id, record, delay, due, expires, expires_after, unique, unique_ms)
+  position = position + 1
   local first = first_of(unique, id)
   if first then
     duplicates[#duplicates + 1] = id
@@ -47,14 +60,16 @@ local function single(queue, priority, id, record, delay, due, expires, expires_
     return
   end
   if repeated then return end
+  if delay ~= '' then due = now + tonumber(delay) end
+  local delayed = due ~= '' and tonumber(due) > now
+  if controlled and admit(queue, 1, delayed) == 0 then return refuse(refused, position - 1, 1, queue) end
   if unique ~= '' then call('SET', prefix .. 'unique:' .. unique, id, 'PX', unique_ms) end
   call('HSET', TASKS, id, record)
   call('HINCRBY', STATS, 'enqueued', 1)
   call('SADD', QUEUES, queue)
   if expires_after ~= '' then expires = now + tonumber(expires_after) end
   if expires ~= '' then call('ZADD', EXPIRY, expires, id) end
-  if delay ~= '' then due = now + tonumber(delay) end
-  if due ~= '' and tonumber(due) > now then
+  if delayed then
     call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. id)
   else
     push_back(queue, priority, id, record)
@@ -72,4 +87,5 @@ while ARGV[at] do
     single(unpack(ARGV, first, first + 9))
   end
 end
-return { 'ok', now, duplicates }
+if not repeated then note_refused(ARGV[1], ARGV[2], refused) end
+return { 'ok', now, duplicates, with_notes(refused) }

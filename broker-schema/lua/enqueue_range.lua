@@ -4,7 +4,7 @@
 -- keys   1 prefix
 -- args   1 producer  2 batch number  3 job  4 spec  5 chunks  6 queue  7 priority  8 retention ms
 --        9 reducer's record or ''  10 its queue  11 its priority  12 unique key or ''  13 unique for ms
--- reply  ok <now ms> <duplicates: job, first job | nothing>
+-- reply  ok <now ms> <duplicates: job, first job | nothing> <refused, as enqueue: all or nothing>
 -- cost   O(chunks / 8) bytes written at once
 local QUEUES = prefix .. 'queues'
 local now = now_ms()
@@ -12,9 +12,20 @@ local job, total, queue, priority = ARGV[3], tonumber(ARGV[5]), ARGV[6], ARGV[7]
 local unique = ARGV[12]
 if unique ~= '' then
   local first = call('GET', prefix .. 'unique:' .. unique)
-  if first and first ~= job then return { 'ok', now, { job, first } } end
+  if first and first ~= job then return { 'ok', now, { job, first }, {} } end
 end
-if already_done(ARGV[1], ARGV[2]) then return { 'ok', now, {} } end
+if already_done(ARGV[1], ARGV[2]) then return { 'ok', now, {}, {} } end
+if call('EXISTS', CONTROLS) == 1 then
+  local refused = {}
+  if admit(queue, total) < total then
+    refuse(refused, 0, 1, queue)
+  -- The reducer waits outside of its queue and takes no room, but a closed queue takes none either.
+  elseif ARGV[9] ~= '' and room_of(ARGV[10]).word == 'closed' then
+    refuse(refused, 0, 1, ARGV[10])
+  end
+  -- Not noted as done: if it is repeated, it is looked at again.
+  if #refused > 0 then return { 'ok', now, {}, with_notes(refused) } end
+end
 
 -- nothing above writes
 note_done(ARGV[1], ARGV[2])
@@ -33,4 +44,4 @@ if ARGV[9] ~= '' then
 end
 push_back(queue, priority, range_element(job, 0, total, 0))
 ring(queue)
-return { 'ok', now, {} }
+return { 'ok', now, {}, {} }

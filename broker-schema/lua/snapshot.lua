@@ -2,13 +2,22 @@
 -- keys   1 prefix
 -- args   1 how many queues at most  2 how many jobs of each kind at most
 -- reply  <now ms> <queues> <jobs> <numbers> <stats>
---        queue: name, length of its list at priority 0..9, chunks beyond those, suspects
+--        queue: name, length of its list at priority 0..9, chunks beyond those, suspects,
+--        controls: '' or flags (see control) and the notes to p, c and m, '' for none
 --        job: id, then its hash as a flat list (without accumulators)
 --        numbers: tasks not ended, delayed, waiting, leases, dead, open jobs, leases being emptied
 -- cost   O(queues + jobs)
 local QUEUES, JOBS_OPEN = prefix .. 'queues', prefix .. 'jobs:open'
 local now = now_ms()
 local queues, jobs = {}, {}
+local CONTROLS = prefix .. 'controls'
+local controlled = call('EXISTS', CONTROLS) == 1
+local function controls_of(queue)
+  local flags = controlled and call('HGET', CONTROLS, queue)
+  if not flags then return '' end
+  local why = call('HMGET', prefix .. 'controls:why', queue .. ':p', queue .. ':c', queue .. ':m')
+  return { flags, why[1] or '', why[2] or '', why[3] or '' }
+end
 local names = call('SRANDMEMBER', QUEUES, ARGV[1])
 table.sort(names)
 for _, queue in ipairs(names) do
@@ -24,7 +33,7 @@ for _, queue in ipairs(names) do
     numbers[i], beyond = numbers[i] - cancelled, beyond + cancelled
   end
   local suspects = table.remove(numbers)
-  queues[#queues + 1] = { queue, numbers, math.max(beyond, 0), suspects }
+  queues[#queues + 1] = { queue, numbers, math.max(beyond, 0), suspects, controls_of(queue) }
 end
 
 local FIELDS = { 'state', 'spec', 'total', 'done', 'failed', 'retried', 'created', 'started', 'ended',

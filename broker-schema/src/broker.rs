@@ -1,5 +1,7 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script.
 
+mod queues;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use crate::name::{QueueName, ScheduleName};
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Duplicate, Ending,
+    self, Answered, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Ending,
     Entry, Fire, Fired, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob,
     Reclaimed, Renewed, Revived, ScheduleChange, ScheduleChanged, Schedules, Snapshot, Watched,
     Whereabouts, Workers,
@@ -111,7 +113,8 @@ impl Broker {
     }
 
     /// Enqueues a batch. `number` counts the batches of `producer` upwards: a batch that was
-    /// carried out already changes nothing.
+    /// carried out already changes nothing. What a queue that is closed or full does not take is told
+    /// in the answer.
     ///
     /// # Errors
     /// Whatever keeps us from the server; the batch may have been carried out.
@@ -120,7 +123,7 @@ impl Broker {
         producer: &ClientId,
         number: u64,
         entries: &[Entry],
-    ) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+    ) -> Result<Answered, BrokerError> {
         script::enqueue(&self.inner.connections, &self.inner.keys, producer, number, entries).await
     }
 
@@ -133,7 +136,7 @@ impl Broker {
         producer: &ClientId,
         number: u64,
         job: &RangeJob,
-    ) -> Result<(Timestamp, Option<Duplicate>), BrokerError> {
+    ) -> Result<Answered, BrokerError> {
         script::enqueue_range(&self.inner.connections, &self.inner.keys, producer, number, job)
             .await
     }
@@ -541,6 +544,13 @@ impl Bell {
     /// The bells of these queues.
     pub fn new(queues: Vec<QueueName>) -> Self {
         Self { queues, connection: None }
+    }
+
+    /// Other bells from now on.
+    pub fn listen_to(&mut self, queues: &[QueueName]) {
+        if self.queues != queues {
+            self.queues = queues.to_vec();
+        }
     }
 }
 

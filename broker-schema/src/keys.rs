@@ -404,7 +404,7 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "producer:<client>",
         "string",
-        "number of a producer's last batch",
+        "number of a producer's last batch, and what of it was refused",
         "enqueue, enqueue_range",
         "enqueue, enqueue_range",
         "its expiry",
@@ -498,6 +498,24 @@ pub const TABLE: &[KeyRow] = &[
         "enqueue, enqueue_range",
         "snapshot",
         "nobody: a handful of names",
+        "never",
+    ),
+    key(
+        "controls",
+        "hash",
+        "queue → flags: p paused, c closed, m<limit>",
+        "control",
+        "claim, enqueue, enqueue_range, control, snapshot",
+        "control, with the last flag of a queue",
+        "never",
+    ),
+    key(
+        "controls:why",
+        "hash",
+        "<queue>:<flag> → who set it, when and why, JSON",
+        "control",
+        "enqueue, enqueue_range, snapshot",
+        "control, with the flag",
         "never",
     ),
     key(

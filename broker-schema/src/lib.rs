@@ -51,7 +51,7 @@ pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;
 pub use meta::{Headers, Meta};
-pub use name::{Namespace, Priority, QueueName, TaskName, Tenant, UniqueKey};
+pub use name::{Label, Namespace, Priority, QueueName, TaskName, Tenant, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
 pub use requester::Requester;

@@ -68,8 +68,13 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a queue: 1 to 100 of `a-z A-Z 0-9 _ . -`.
-    QueueName, "queue name", 100, ""
+    /// The name of a queue: 1 to 100 of `a-z A-Z 0-9 _ . - @`. What stands behind an `@` is a label
+    /// (see [`QueueName::labelled`]).
+    QueueName, "queue name", 100, "@"
+}
+name! {
+    /// What a worker has and a task may need (`gpu`): 1 to 50 of `a-z A-Z 0-9 _ . -`.
+    Label, "label", 50, ""
 }
 name! {
     /// The name of a task on the wire: 1 to 200 of `a-z A-Z 0-9 _ . - /`. Never derived from a
@@ -94,6 +99,15 @@ name! {
 impl QueueName {
     /// The queue of tasks that name none.
     pub const DEFAULT: &'static str = "default";
+
+    /// The sub-queue in which tasks of this queue wait that need a label: `<queue>@<label>`. A worker
+    /// with the label serves it along with the queue.
+    ///
+    /// # Errors
+    /// [`InvalidInput::Name`] if that is longer than a name may be.
+    pub fn labelled(&self, label: &Label) -> Result<Self, InvalidInput> {
+        Self::new(format!("{self}@{label}"))
+    }
 }
 
 impl Default for QueueName {

@@ -114,6 +114,8 @@ pub enum ErrorKind {
     BadOptions,
     /// Its workers were lost too often.
     Crashed,
+    /// Somebody cancelled it.
+    Cancelled,
     /// A kind that a newer version writes.
     #[serde(other)]
     Other,

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
-use celeriac_broker_schema::script::{Ending, Entry, Found, Order, Run, Start, Whereabouts};
+use celeriac_broker_schema::script::{
+    Control, Ending, Entry, Found, Order, Run, Start, Whereabouts,
+};
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
 use celeriac_broker_schema::{Limit, Outcome, Rate, Requester, Setting, State, TaskId, UniqueKey};
 
@@ -96,6 +98,7 @@ async fn every_row_is_visited() {
             "complete" => visit_complete(&visit).await,
             "reclaim" => visit_reclaim(&visit).await,
             "revive" => visit_revive(&visit).await,
+            "purge" => visit_purge(&visit).await,
             other => panic!("no test visits the rows of {other}"),
         }
     }
@@ -222,6 +225,33 @@ async fn visit_cancel_by_people(visit: &Visit) {
     visit.check(id, cancel()).await;
 }
 
+async fn visit_purge(visit: &Visit) {
+    let world = &visit.world;
+    let ended = match visit.row.from {
+        Some(State::Ready) => {
+            world.enqueue(&["a"]).await;
+            id("a")
+        }
+        Some(State::Delayed) => {
+            world.enqueue_all(&[delayed("a", HOUR_MS)]).await;
+            id("a")
+        }
+        Some(State::Waiting) => {
+            world.enqueue_job(&job_to_reduce("J", 10)).await;
+            id("J")
+        }
+        Some(State::Running) => {
+            visit.given_run().await;
+            TaskId::of_chunk(job_id("J"), 0)
+        }
+        _ => unknown(&visit.row),
+    };
+    let purge = async || {
+        world.purge(QUEUE, true).await;
+    };
+    visit.check(ended, purge()).await;
+}
+
 async fn visit_reclaim(visit: &Visit) {
     let world = &visit.world;
     if visit.row.event == "worker lost, and cancelled" {
@@ -319,6 +349,7 @@ async fn given_a_busy_namespace(world: &World) {
     let nobody = Requester::default();
     world.broker.cancel(&["y1", "y2"].map(id), &nobody).await.expect("an answer");
     world.broker.order(&lease("w3"), &Order::Pause, &nobody).await.expect("an answer");
+    world.control("other", Control::Pause).await;
     // A lost worker is being emptied.
     world.enqueue(&["x1", "x2", "x3", "x4"]).await;
     world.open_doomed("w4").await;

@@ -341,6 +341,7 @@ fn kinds_of_errors() {
         (ErrorKind::BadAccumulator, "bad_accumulator"),
         (ErrorKind::BadOptions, "bad_options"),
         (ErrorKind::Crashed, "crashed"),
+        (ErrorKind::Cancelled, "cancelled"),
         (ErrorKind::Other, "other"),
     ];
     for (kind, name) in kinds {

@@ -6,6 +6,7 @@
 
 mod dead;
 mod enqueue;
+mod queues;
 pub(crate) mod values;
 
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
+pub(crate) use self::queues::{
+    LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs, ReasonArgs,
+};
 use self::values::{count, duration, rate};
 
 /// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
@@ -112,8 +116,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// The result of a task or job
     Result(ResultArgs),
-    /// Queues and what waits in them
-    Queues,
+    /// Queues and what waits in them; pause, close, limit, purge and move them
+    Queues(QueuesArgs),
     /// Workers and what they do
     Workers,
     /// Jobs and how far they are
@@ -176,7 +180,7 @@ Give them with `celeriac enqueue TASK --arg NAME=VALUE`.";
 #[derive(Debug, Args)]
 #[command(after_long_help = BUILT_IN)]
 pub(crate) struct WorkerArgs {
-    /// Queues to serve, the most important one first
+    /// Queues to serve, the most important one first; or with weights: mail=3,batch=1
     #[arg(
         long,
         value_name = "NAME",
@@ -185,6 +189,12 @@ pub(crate) struct WorkerArgs {
         default_value = "default"
     )]
     pub(crate) queues: Vec<String>,
+    /// Slots to use for no other queue: mail=2
+    #[arg(long, value_name = "QUEUE=SLOTS", value_delimiter = ',', env = "CELERIAC_RESERVE")]
+    pub(crate) reserve: Vec<String>,
+    /// What this worker has that tasks may need: it also serves QUEUE@LABEL of each of its queues
+    #[arg(long, value_name = "LABEL", value_delimiter = ',', env = "CELERIAC_LABELS")]
+    pub(crate) label: Vec<String>,
     /// Tasks to run at once [default: the number of cores]
     #[arg(long, value_name = "N", env = "CELERIAC_CONCURRENCY")]
     pub(crate) concurrency: Option<usize>,

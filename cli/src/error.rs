@@ -213,6 +213,7 @@ fn enqueue_exit(error: &EnqueueError) -> Exit {
     match error {
         EnqueueError::Invalid(_) => Exit::InvalidInput,
         EnqueueError::Refused(source) => broker_exit(source),
+        EnqueueError::QueueClosed { .. } | EnqueueError::QueueFull { .. } => Exit::Refused,
         EnqueueError::Unavailable { .. } => Exit::Unreachable,
         _ => Exit::Internal,
     }

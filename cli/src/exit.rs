@@ -53,7 +53,9 @@ impl Exit {
             Exit::TaskFailed => "the task or job failed, was cancelled or expired",
             Exit::Usage => "the command line cannot be understood",
             Exit::Unreachable => "Redis is not reachable, or not ready yet",
-            Exit::Refused => "Redis refuses: user or password, out of memory, unsuitable server",
+            Exit::Refused => {
+                "Redis refuses: user or password, out of memory, unsuitable server; or a queue does: it is closed or full"
+            }
             Exit::Unknown => "no such task or job, or nothing of it is kept",
             Exit::NotEnded => "the task or job has not ended (yet, or within --wait-timeout)",
             Exit::InvalidInput => "a name, an id, arguments or a line of input are not valid",

@@ -35,6 +35,18 @@ fn subcommands() -> BTreeSet<String> {
     lines.filter(|line| !line.starts_with("   ")).filter_map(first_word).collect()
 }
 
+/// The help of a command and of each of its actions (`queues pause`).
+fn help_with_actions(command: &str) -> String {
+    let own = help(&[command]);
+    let actions = own.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
+    let actions = actions.lines().take_while(|line| !line.is_empty());
+    let names = actions
+        .filter(|line| !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
+    let all: Vec<String> = names.map(|action| help(&[command, action])).collect();
+    own.clone() + &all.concat()
+}
+
 /// The options that a text names: `--word`, at the beginning of a line or in quotes.
 fn options(text: &str, begin: &str) -> BTreeSet<String> {
     let after = text.match_indices(begin).map(|(at, _)| &text[at + begin.len()..]);
@@ -79,7 +91,7 @@ fn the_page_has_every_option_and_no_other() {
     for command in subcommands().iter().filter(|command| *command != "help") {
         let listed = section(&page, &format!("`celeriac {command}`"));
         let shown: BTreeSet<String> =
-            options_of_help(&help(&[command])).difference(&everywhere).cloned().collect();
+            options_of_help(&help_with_actions(command)).difference(&everywhere).cloned().collect();
         assert_eq!(options(&first_cells(listed), "`--"), shown, "{command}");
     }
 }

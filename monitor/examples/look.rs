@@ -164,6 +164,7 @@ async fn pretend(
             suspect: true,
             crash_limit: 3,
             queues: &queues,
+            room: None,
         };
         let Claimed::Granted(grant) = broker.complete(&claim, &endings).await? else {
             return Err("the lease was lost".into());

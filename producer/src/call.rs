@@ -8,7 +8,7 @@ use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
 use celeriac_broker_schema::script::{Entry, Start};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Meta, Priority, QueueName, Record, TaskId, TaskName, TaskOptions,
+    Backoff, InvalidInput, Label, Meta, Priority, QueueName, Record, TaskId, TaskName, TaskOptions,
     Tenant, Timestamp, UniqueKey,
 };
 use serde::Serialize;
@@ -41,6 +41,8 @@ pub struct NewTask {
     pub unique: Option<(UniqueKey, u64)>,
     /// Label, tags and headers.
     pub meta: Meta,
+    /// A label that its worker must have.
+    pub needs: Option<Label>,
 }
 
 impl NewTask {
@@ -55,7 +57,8 @@ impl NewTask {
 
     /// A task with arguments that are JSON already.
     pub fn from_raw(name: TaskName, args: Box<RawValue>, options: TaskOptions) -> Self {
-        Self { name, args, options, start: Start::default(), unique: None, meta: Meta::default() }
+        let (start, meta) = (Start::default(), Meta::default());
+        Self { name, args, options, start, unique: None, meta, needs: None }
     }
 
     /// A typed task with its own options.
@@ -107,6 +110,14 @@ impl NewTask {
     #[must_use]
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.options.queue = queue;
+        self
+    }
+
+    /// Runs it only on workers that have this label (`celeriac worker --label gpu`). Until then it waits
+    /// in the sub-queue `<queue>@<label>`.
+    #[must_use]
+    pub fn needs(mut self, label: Label) -> Self {
+        self.needs = Some(label);
         self
     }
 
@@ -222,7 +233,19 @@ impl NewTask {
         Ok(record.with_meta(&self.meta))
     }
 
+    /// The same in the queue in which it really waits.
+    pub(crate) fn placed(mut self) -> Result<Self, InvalidInput> {
+        if let Some(label) = self.needs.take() {
+            self.options.queue = self.options.queue.labelled(&label)?;
+        }
+        Ok(self)
+    }
+
     pub(crate) fn into_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
+        self.placed()?.into_placed_entry(id)
+    }
+
+    fn into_placed_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
         let record = self.record()?.encode()?;
         let TaskOptions { queue, priority, .. } = self.options;
         Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
@@ -264,6 +287,12 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::queue`]; a name that is not valid is reported when this is awaited.
     pub fn queue(mut self, queue: &str) -> Self {
         self.task = self.task.and_then(|task| Ok(task.queue(queue.parse()?)));
+        self
+    }
+
+    /// See [`NewTask::needs`]; a label that is not valid is reported when this is awaited.
+    pub fn needs(mut self, label: &str) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.needs(label.parse()?)));
         self
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use celeriac_broker_schema::script::{Note, Refusal};
 use celeriac_broker_schema::{BrokerError, InvalidInput, TaskFailure, TaskId};
 use thiserror::Error;
 
@@ -30,9 +31,46 @@ pub enum EnqueueError {
         /// What happened last.
         source: std::sync::Arc<BrokerError>,
     },
+    /// The queue is closed to producers. The task does not exist.
+    #[error("queue {queue} is closed, so the task was not enqueued: {}; open it with `celeriac queues open {queue}`", told("closed", .note))]
+    QueueClosed {
+        /// The queue.
+        queue: String,
+        /// Who closed it, when and why.
+        note: Note,
+    },
+    /// As many tasks wait in the queue as may. The task does not exist.
+    #[error("queue {queue} is full, so the task was not enqueued: it is limited to {limit} tasks ({}); try again when workers have made room, or raise the limit with `celeriac queues limit {queue}`", told("limited", .note))]
+    QueueFull {
+        /// The queue.
+        queue: String,
+        /// How many tasks and chunks may wait in it.
+        limit: u64,
+        /// Who limited it, when and why.
+        note: Note,
+    },
     /// The producer was shut down before the task was sent.
     #[error("the producer was shut down before the task was sent")]
     ShutDown,
+}
+
+impl From<Refusal> for EnqueueError {
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { queue, limit, note } = refusal;
+        match limit {
+            Some(limit) => Self::QueueFull { queue, limit, note },
+            None => Self::QueueClosed { queue, note },
+        }
+    }
+}
+
+/// `closed by ada: moving house`
+fn told(what: &str, note: &Note) -> String {
+    match (note.by.as_str(), note.why.as_str()) {
+        ("", "") => format!("{what} a moment ago"),
+        (by, "") => format!("{what} by {by}"),
+        (by, why) => format!("{what} by {by}: {why}"),
+    }
 }
 
 /// Why there is no result.

@@ -121,7 +121,9 @@ impl NewJob {
         std::iter::once(&mut self.chunk).chain(self.reduce.as_mut())
     }
 
-    pub(crate) fn into_range(self, id: JobId) -> Result<RangeJob, InvalidInput> {
+    pub(crate) fn into_range(mut self, id: JobId) -> Result<RangeJob, InvalidInput> {
+        self.chunk = self.chunk.placed()?;
+        self.reduce = self.reduce.map(NewTask::placed).transpose()?;
         let reducer = self.reduce.as_ref();
         let timed = self.chunk.start != Start::default()
             || reducer.is_some_and(|task| task.start != Start::default());

@@ -13,6 +13,7 @@ mod layer;
 mod many;
 mod producer;
 mod recorder;
+mod room;
 mod sender;
 pub mod task;
 pub mod trace;

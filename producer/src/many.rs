@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::call::NewTask;
 use crate::error::EnqueueError;
 use crate::producer::Producer;
-use crate::sender::Answer;
+use crate::sender::{Answer, Told};
 
 /// Batches on their way at once: one in Redis, one that waits behind it.
 const UNDER_WAY: usize = 2;
@@ -103,11 +103,25 @@ impl Many {
     }
 
     async fn settle_oldest(&mut self) -> Result<(), EnqueueError> {
-        if let Some((count, answer)) = self.under_way.pop_front() {
-            let duplicates = answer.await.map_err(|_| EnqueueError::ShutDown)??;
-            self.enqueued.count += (count - duplicates.len()) as u64;
-            self.enqueued.duplicates.extend(duplicates);
+        let Some((count, answer)) = self.under_way.pop_front() else { return Ok(()) };
+        let mut told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+        let waited = self.producer.wait_for_room(&mut told).await;
+        let taken = waited.and_then(|()| told.all_taken());
+        self.count(count, told);
+        if taken.is_err() {
+            // What was on its way behind it may have been taken, and must be counted.
+            for (count, answer) in std::mem::take(&mut self.under_way) {
+                if let Ok(Ok(told)) = answer.await {
+                    self.count(count, told);
+                }
+            }
         }
-        Ok(())
+        taken
+    }
+
+    fn count(&mut self, sent: usize, told: Told) {
+        let others = told.duplicates.len() + told.refused.len();
+        self.enqueued.count += sent.saturating_sub(others) as u64;
+        self.enqueued.duplicates.extend(told.duplicates);
     }
 }

@@ -16,7 +16,8 @@ use crate::job::NewJob;
 use crate::layer::EnqueueLayer;
 use crate::many::{Enqueued, Many};
 use crate::recorder::Recorder;
-use crate::sender::{Answer, Sender, Submission, What};
+use crate::room::Room;
+use crate::sender::{Answer, Sender, Submission, Told, What};
 use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
 
@@ -63,6 +64,7 @@ pub struct Producer {
     /// The first one added comes first. None at all for most producers.
     layers: Option<Arc<[Arc<dyn EnqueueLayer>]>>,
     recorder: Option<Recorder>,
+    while_full: Duration,
 }
 
 struct Inner {
@@ -90,8 +92,29 @@ impl Producer {
     pub fn with_patience(broker: Broker, patience: Patience) -> Self {
         let (client, clock) = (ClientId::new(), Arc::new(Clock::default()));
         let (submissions, waits) = (OnceLock::new(), OnceLock::new());
-        let inner = Arc::new(Inner { broker, client, clock, patience, submissions, waits });
-        Self { inner, layers: None, recorder: None }
+        let inner = Inner { broker, client, clock, patience, submissions, waits };
+        Self { inner: Arc::new(inner), layers: None, recorder: None, while_full: Duration::ZERO }
+    }
+
+    /// The same producer, which waits for room while a queue is full (see `celeriac queues limit`),
+    /// instead of giving up at once: for each task, job or batch until nothing of it was taken for so
+    /// long. What does not fit is offered again; nothing is enqueued twice.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use celeriac_producer::{NewTask, Producer, EnqueueError};
+    /// # async fn example(producer: Producer, tasks: Vec<NewTask>) -> Result<(), EnqueueError> {
+    /// let patient = producer.wait_while_full(Duration::from_secs(60));
+    /// patient.enqueue_many(tasks).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn wait_while_full(&self, patience: Duration) -> Self {
+        Self { while_full: patience, ..self.clone() }
+    }
+
+    pub(crate) fn patience_while_full(&self) -> Duration {
+        self.while_full
     }
 
     /// Connects and looks whether the server can hold a queue; what endangers tasks there is
@@ -195,8 +218,10 @@ impl Producer {
         self.apply_layers(&mut task)?;
         let id = self.new_id();
         let answer = self.submit(vec![task.into_entry(id)?])?;
-        let duplicates = answer.await.map_err(|_| EnqueueError::ShutDown)??;
-        Ok(match duplicates.first() {
+        let mut told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+        self.wait_for_room(&mut told).await?;
+        told.all_taken()?;
+        Ok(match told.duplicates.first() {
             Some(duplicate) => Handle::new(duplicate.first, true, self.clone()),
             None => Handle::new(id, false, self.clone()),
         })
@@ -230,9 +255,19 @@ impl Producer {
     pub async fn enqueue_job(&self, mut job: NewJob) -> Result<Handle, EnqueueError> {
         job.tasks_mut().try_for_each(|task| self.apply_layers(task))?;
         let id = self.new_id();
-        let what = What::Job(Box::new(job.into_range(id.job())?));
-        let duplicates = self.send(what)?.await.map_err(|_| EnqueueError::ShutDown)??;
-        Ok(match duplicates.first() {
+        let job = Box::new(job.into_range(id.job())?);
+        let mut room = Room::new(self.while_full);
+        let told = loop {
+            let answer = self.send(What::Job(job.clone()))?;
+            let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+            // A job goes in as a whole: one that is larger than the limit never will.
+            let limit = told.why.as_ref().and_then(|why| why.limit);
+            if limit.is_none_or(|limit| limit < job.chunks) || !room.wait().await {
+                break told;
+            }
+        };
+        told.all_taken()?;
+        Ok(match told.duplicates.first() {
             Some(duplicate) => Handle::new(duplicate.first, true, self.clone()),
             None => Handle::new(id, false, self.clone()),
         })
@@ -257,7 +292,7 @@ impl Producer {
     fn send(&self, what: What) -> Result<oneshot::Receiver<Answer>, EnqueueError> {
         let (answer, receiver) = oneshot::channel();
         if let Some(duplicates) = self.recorder.as_ref().and_then(|recorder| recorder.note(&what)) {
-            let _ = answer.send(Ok(duplicates));
+            let _ = answer.send(Ok(Told { duplicates, ..Told::default() }));
             return Ok(receiver);
         }
         let inner = &self.inner;

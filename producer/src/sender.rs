@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker_schema::limits::{MAX_BATCH, MAX_BATCH_BYTES};
-use celeriac_broker_schema::script::{Duplicate, Entry, RangeJob};
-use celeriac_broker_schema::{Broker, BrokerError, ClientId, Timestamp};
+use celeriac_broker_schema::script::{Answered, Duplicate, Entry, RangeJob, Refusal, Refused};
+use celeriac_broker_schema::{Broker, BrokerError, ClientId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -14,8 +14,48 @@ use crate::clock::Clock;
 use crate::error::EnqueueError;
 use crate::producer::Patience;
 
-/// Duplicates among the tasks of a submission.
-pub(crate) type Answer = Result<Vec<Duplicate>, EnqueueError>;
+/// What became of a submission.
+pub(crate) type Answer = Result<Told, EnqueueError>;
+
+/// What Redis said to a submission that it has carried out; the tasks that are not named here are
+/// enqueued.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) duplicates: Vec<Duplicate>,
+    /// Tasks that their queues did not take.
+    pub(crate) refused: Vec<Entry>,
+    /// Why not, for the first of them; a closed queue goes before a full one. A job that was refused
+    /// says only this.
+    pub(crate) why: Option<Refusal>,
+}
+
+impl Told {
+    /// The part of an answer that is about `own`, which begins at `first` in the batch.
+    fn part(answered: &Answered, own: &[Entry], first: usize) -> Self {
+        let mut told = Self::default();
+        for Refused { first: from, count, why } in &answered.refused {
+            let place = |at: usize| at.clamp(first, first + own.len()) - first;
+            let refused = &own[place(*from)..place(from.saturating_add(*count))];
+            if refused.is_empty() {
+                continue;
+            }
+            told.refused.extend_from_slice(refused);
+            if told.why.as_ref().is_none_or(|known| known.limit.is_some() && why.limit.is_none()) {
+                told.why = Some(why.clone());
+            }
+        }
+        let is_own = |id| own.iter().any(|entry| entry.id == id);
+        let is_refused = |id| told.refused.iter().any(|entry| entry.id == id);
+        let duplicates = answered.duplicates.iter().copied();
+        told.duplicates = duplicates.filter(|d| is_own(d.id) && !is_refused(d.id)).collect();
+        told
+    }
+
+    /// An error if anything was refused.
+    pub(crate) fn all_taken(&self) -> Result<(), EnqueueError> {
+        self.why.clone().map_or(Ok(()), |why| Err(why.into()))
+    }
+}
 
 /// What somebody wants enqueued, and where the answer goes.
 pub(crate) struct Submission {
@@ -72,12 +112,13 @@ impl Sender {
     async fn send_job(&mut self, job: &RangeJob, since: Instant) -> Answer {
         self.number += 1;
         let (broker, client, number) = (self.broker.clone(), self.client.clone(), self.number);
-        let (now, duplicate) = persist(broker.server(), self.patience, since, || {
+        let answered = persist(broker.server(), self.patience, since, || {
             broker.enqueue_range(&client, number, job)
         })
         .await?;
-        self.clock.set(now);
-        Ok(duplicate.into_iter().collect())
+        self.clock.set(answered.now);
+        let why = answered.refused.into_iter().next().map(|refused| refused.why);
+        Ok(Told { duplicates: answered.duplicates, refused: Vec::new(), why })
     }
 
     /// Sends what has collected in one call. Returns a submission that did not fit in.
@@ -117,32 +158,38 @@ impl Sender {
         held
     }
 
-    async fn send_batch(&mut self, entries: &[Entry], since: Instant) -> Answer {
+    async fn send_batch(
+        &mut self,
+        entries: &[Entry],
+        since: Instant,
+    ) -> Result<Answered, EnqueueError> {
         self.number += 1;
         let (broker, client, number) = (self.broker.clone(), self.client.clone(), self.number);
-        let sent: Result<(Timestamp, Vec<Duplicate>), _> =
-            persist(broker.server(), self.patience, since, || {
-                broker.enqueue(&client, number, entries)
-            })
-            .await;
-        let (now, duplicates) = sent?;
-        self.clock.set(now);
-        Ok(duplicates)
+        let answered = persist(broker.server(), self.patience, since, || {
+            broker.enqueue(&client, number, entries)
+        })
+        .await?;
+        self.clock.set(answered.now);
+        Ok(answered)
     }
 }
 
 /// Gives each submission its part of the answer.
-fn distribute(entries: &[Entry], answers: Vec<(usize, oneshot::Sender<Answer>)>, sent: Answer) {
-    let mut rest = entries;
+fn distribute(
+    entries: &[Entry],
+    answers: Vec<(usize, oneshot::Sender<Answer>)>,
+    sent: Result<Answered, EnqueueError>,
+) {
+    let mut first = 0;
     for (count, answer) in answers {
-        let (own, others) = rest.split_at(count);
-        rest = others;
-        let own = sent.clone().map(|mut duplicates| {
-            duplicates.retain(|duplicate| own.iter().any(|entry| entry.id == duplicate.id));
-            duplicates
-        });
+        let own = &entries[first..first + count];
+        let told = match &sent {
+            Ok(answered) => Ok(Told::part(answered, own, first)),
+            Err(error) => Err(error.clone()),
+        };
+        first += count;
         // Whoever does not wait for the answer does not want it.
-        let _ = answer.send(own);
+        let _ = answer.send(told);
     }
 }
 

@@ -1,11 +1,11 @@
 //! The bell: an idle worker blocks on it, and only on it. A token is a hint that there is work;
 //! the claim decides. The loop here listens only while the worker has room, so that tokens go to
-//! those who can use them.
+//! those who can use them, and only to the bells of queues for which it has room.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker_schema::Bell;
+use celeriac_broker_schema::{Bell, QueueName};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
@@ -15,29 +15,36 @@ use crate::shared::Shared;
 /// not for ever, since a dead connection is only noticed at its end.
 const BLOCK: Duration = Duration::from_secs(25);
 
+/// The queues whose bells are of use.
+pub(crate) type Queues = Arc<[QueueName]>;
+
 /// The exchange's end of the line.
 pub(crate) struct BellLine {
-    listen: watch::Sender<bool>,
+    listen: watch::Sender<Option<Queues>>,
     rang: Arc<Notify>,
 }
 
 /// The loop's end of the line.
 pub(crate) struct BellListener {
-    listen: watch::Receiver<bool>,
+    listen: watch::Receiver<Option<Queues>>,
     rang: Arc<Notify>,
 }
 
 /// A line between the exchange and the loop.
 pub(crate) fn line() -> (BellLine, BellListener) {
-    let (listen, receiver) = watch::channel(false);
+    let (listen, receiver) = watch::channel(None);
     let rang = Arc::new(Notify::new());
     (BellLine { listen, rang: Arc::clone(&rang) }, BellListener { listen: receiver, rang })
 }
 
 impl BellLine {
-    /// Says whether a token is of use.
-    pub(crate) fn listen(&self, listen: bool) {
-        self.listen.send_if_modified(|old| std::mem::replace(old, listen) != listen);
+    /// Says of which queues a token is of use, if of any.
+    pub(crate) fn listen(&self, queues: Option<Queues>) {
+        self.listen.send_if_modified(|old| {
+            let changed = *old != queues;
+            *old = queues;
+            changed
+        });
     }
 
     /// Waits for a token.
@@ -49,11 +56,13 @@ impl BellLine {
 impl BellListener {
     /// Runs until it is dropped.
     pub(crate) async fn run(mut self, shared: Arc<Shared>) {
-        let mut bell = Bell::new(shared.config.queues.clone());
+        let mut bell = Bell::new(Vec::new());
         loop {
-            if self.listen.wait_for(|listen| *listen).await.is_err() {
+            let Ok(queues) = self.listen.wait_for(Option::is_some).await.map(|found| found.clone())
+            else {
                 return;
-            }
+            };
+            bell.listen_to(&queues.unwrap_or_default());
             match shared.broker.wait_for_bell(&mut bell, BLOCK).await {
                 Ok(true) => self.rang.notify_one(),
                 Ok(false) => {}

@@ -1,12 +1,15 @@
 //! The settings of a worker, checked as a whole before it starts.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use celeriac_broker_schema::QueueName;
 use celeriac_broker_schema::limits::{
     DEFAULT_CRASH_LIMIT, DEFAULT_VISIBILITY_MS, MIN_VISIBILITY_MS,
 };
+use celeriac_broker_schema::{Label, QueueName};
 use thiserror::Error;
+
+use crate::served::Served;
 
 /// How a worker works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,16 @@ pub struct WorkerConfig {
     /// The queues it serves, the most important one first: a queue is looked at when the ones
     /// before it are empty. Default: `default`.
     pub queues: Vec<QueueName>,
+    /// Weights of queues, 1 to 1,000. If any is set, the order of the queues is drawn anew for each
+    /// claim: a queue of weight 3 is looked at first three times as often as one of weight 1, which
+    /// is what those have that are not named. Default: none, the order is strict.
+    pub weights: BTreeMap<QueueName, u32>,
+    /// Slots that are used for no other queue than this one (its sub-queues included). What is left
+    /// is for all queues. Default: none.
+    pub reserve: BTreeMap<QueueName, usize>,
+    /// What this worker has that tasks may need: with the label `gpu` it also serves the sub-queue
+    /// `<queue>@gpu` of each of its queues. Default: none.
+    pub labels: Vec<Label>,
     /// How many tasks it runs at once, 1 to 10,000. Default: the number of cores. Tasks that wait
     /// for others (network, disks) allow for many more.
     pub concurrency: usize,
@@ -34,6 +47,9 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             queues: vec![QueueName::default()],
+            weights: BTreeMap::new(),
+            reserve: BTreeMap::new(),
+            labels: Vec::new(),
             concurrency: std::thread::available_parallelism().map_or(1, usize::from),
             visibility: Duration::from_millis(DEFAULT_VISIBILITY_MS),
             drain_timeout: Duration::from_secs(25),
@@ -70,6 +86,24 @@ impl WorkerConfig {
         let least = Duration::from_millis(MIN_VISIBILITY_MS);
         expect(self.visibility >= least, "visibility time-out: use at least 1 s");
         expect(self.crash_limit >= 1, "crash limit: use at least 1");
+        let known = |queue: &QueueName| self.queues.contains(queue);
+        expect(self.weights.keys().all(known), "weights: they name a queue that is not served");
+        let weight = 1..=1_000;
+        expect(self.weights.values().all(|n| weight.contains(n)), "weights: use 1 to 1,000");
+        expect(self.reserve.keys().all(known), "reserve: it names a queue that is not served");
+        expect(!self.reserve.values().any(|slots| *slots == 0), "reserve: use at least one slot");
+        let reserved = self.reserve.values().fold(0_usize, |sum, slots| sum.saturating_add(*slots));
+        let rest = usize::from(self.queues.iter().any(|queue| !self.reserve.contains_key(queue)));
+        expect(
+            reserved.saturating_add(rest) <= self.concurrency.max(1),
+            "reserve: more slots than there are, or none left for the other queues",
+        );
+        let labels = self.labels.iter().collect::<std::collections::BTreeSet<_>>().len();
+        expect(labels == self.labels.len(), "labels: a label is named twice");
+        expect(
+            Served::new(self).is_ok(),
+            "labels: a queue and its label have more than 100 letters",
+        );
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }
     }
 }

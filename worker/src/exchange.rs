@@ -8,15 +8,16 @@
 mod intake;
 mod leave;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Claim, Claimed, Ending, RunField};
-use celeriac_broker_schema::{BrokerError, JobId, LeaseId, TaskId};
+use celeriac_broker_schema::script::{Claim, Claimed, Ending, OwnRoom, Room, RunField};
+use celeriac_broker_schema::{BrokerError, JobId, LeaseId, QueueName, TaskId};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::bell::BellLine;
+use crate::bell::{BellLine, Queues};
 use crate::merge::{Merger, join_released};
 use crate::outbox::{Ended, FULL, How};
 use crate::pace::Pace;
@@ -42,6 +43,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub(crate) struct Exchange {
     shared: Arc<Shared>,
     bell: BellLine,
+    /// All queues that are served.
+    all: Queues,
     lease: LeaseId,
     epoch: Epoch,
     /// The number of the last call under this lease.
@@ -81,9 +84,11 @@ enum Wake {
 impl Exchange {
     pub(crate) fn new(shared: Arc<Shared>, bell: BellLine) -> Self {
         let (lease, epoch) = shared.lease();
+        let all = shared.served.names().into();
         Self {
             shared,
             bell,
+            all,
             lease,
             epoch,
             number: 0,
@@ -160,6 +165,10 @@ impl Exchange {
 
     /// Whether the slots may soon have nothing to do.
     fn is_low(&self) -> bool {
+        // However much is buffered for the others, these slots wait for their queue.
+        if self.shared.lanes.has_idle_reserve() {
+            return true;
+        }
         let slots = self.shared.config.concurrency;
         let buffered = self.shared.lanes.buffered();
         buffered * 2 <= self.pace.ahead(slots) && self.pace.time_for(buffered, slots) < ENOUGH
@@ -172,7 +181,7 @@ impl Exchange {
         let idle = self.want() > 0;
         let linger = if shared.outbox.is_awaited() { LINGER } else { LINGER_CHUNKS };
         // A token is of use to those who have not enough to do.
-        self.bell.listen(idle && self.is_low());
+        self.bell.listen(if idle && self.is_low() { self.queues_with_room() } else { None });
         let leave_by = self.leave_by;
         tokio::select! {
             () = shared.outbox.arrived() => Wake::Again,
@@ -187,10 +196,50 @@ impl Exchange {
         }
     }
 
+    /// The queues of which something can be taken.
+    fn queues_with_room(&self) -> Option<Queues> {
+        let Some(rooms) = self.rooms() else { return Some(Arc::clone(&self.all)) };
+        let queues: Queues =
+            self.all.iter().filter(|queue| self.has_room(&rooms, queue)).cloned().collect();
+        (!queues.is_empty()).then_some(queues)
+    }
+
+    /// How much of each class of queues can be taken; None: as much as there is room at all.
+    fn rooms(&self) -> Option<(Vec<usize>, usize)> {
+        self.shared.lanes.room(self.pace.ahead(self.shared.config.concurrency))
+    }
+
+    fn has_room(&self, (own, pool): &(Vec<usize>, usize), queue: &QueueName) -> bool {
+        *pool > 0 || own[self.shared.served.class(queue.as_str())] > 0
+    }
+
+    /// The queues of the next claim in their order, and the room for each if that is bounded.
+    fn ask(&self) -> (Cow<'_, [QueueName]>, Option<Room>) {
+        let served = &self.shared.served;
+        let mut queues = served.order(rand::random::<f64>);
+        let Some(rooms) = self.rooms() else { return (queues, None) };
+        // Of the others nothing is wanted; their bells may wake somebody else.
+        queues.to_mut().retain(|queue| self.has_room(&rooms, queue));
+        let (own, pool) = rooms;
+        let own_room = |queue: &QueueName| {
+            let group = served.class(queue.as_str());
+            OwnRoom { group, room: own[group] }
+        };
+        let own = queues.iter().map(own_room).collect();
+        (queues, Some(Room { own, pool }))
+    }
+
     async fn hear_bell(&mut self) {
         self.look = true;
-        if self.want() == 0
-            && let Err(error) = self.shared.broker.ring(&self.shared.config.queues).await
+        let with_room = if self.want() == 0 { None } else { self.queues_with_room() };
+        let is_of_use =
+            |queue: &QueueName| with_room.as_ref().is_some_and(|queues| queues.contains(queue));
+        let others: Vec<QueueName> =
+            self.all.iter().filter(|queue| !is_of_use(queue)).cloned().collect();
+        // Before they ring again: the token would come back to us.
+        self.bell.listen(with_room);
+        if !others.is_empty()
+            && let Err(error) = self.shared.broker.ring(&others).await
         {
             tracing::debug!(%error, "a bell could not be passed on");
         }
@@ -208,13 +257,16 @@ impl Exchange {
         let want = self.want();
         (self.look, self.tell) = (false, false);
         let shared = Arc::clone(&self.shared);
+        let (queues, room) = self.ask();
+        let queues = queues.into_owned();
         let claim = Claim {
             lease: &self.lease.clone(),
             number: self.number,
             want,
             suspect: self.suspects == 0,
             crash_limit: shared.config.crash_limit,
-            queues: &shared.config.queues,
+            queues: &queues,
+            room,
         };
         let mut pause = Duration::from_millis(20);
         loop {

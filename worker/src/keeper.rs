@@ -160,7 +160,7 @@ impl Keeper {
             host: host(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: shared.config.queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
+            queues: shared.served.names().iter().map(|queue| queue.as_str().to_owned()).collect(),
             tasks: shared.tasks.names().into_iter().map(str::to_owned).collect(),
             slots: u32::try_from(shared.config.concurrency).unwrap_or(u32::MAX),
             busy,

@@ -23,6 +23,7 @@ mod merge;
 mod outbox;
 mod pace;
 mod panics;
+mod served;
 mod shared;
 mod shutdown;
 mod slots;

@@ -13,6 +13,7 @@ use crate::config::WorkerConfig;
 use crate::events::{Event, Teller};
 use crate::lanes::Lanes;
 use crate::outbox::{Ended, Outbox};
+use crate::served::Served;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, Tasks};
 use crate::unit::Epoch;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) tasks: Tasks,
     pub(crate) config: WorkerConfig,
+    pub(crate) served: Arc<Served>,
     pub(crate) clock: RedisClock,
     pub(crate) lanes: Lanes,
     pub(crate) outbox: Outbox,
@@ -55,6 +57,7 @@ impl Shared {
         broker: Broker,
         tasks: Tasks,
         config: WorkerConfig,
+        served: Arc<Served>,
         clock: RedisClock,
         lease: LeaseId,
         shutdown: Shutdown,
@@ -63,7 +66,8 @@ impl Shared {
         Self {
             broker,
             tasks,
-            lanes: Lanes::new(config.concurrency),
+            lanes: Lanes::new(config.concurrency, Arc::clone(&served)),
+            served,
             config,
             clock,
             outbox: Outbox::default(),

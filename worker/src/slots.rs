@@ -111,7 +111,7 @@ async fn limits(running: &Running) -> Duration {
 pub(crate) fn computing_slot(shared: &Arc<Shared>, slot: usize, runtime: &tokio::runtime::Handle) {
     // Layers may sleep or spawn, also around a task that computes.
     let _entered = runtime.enter();
-    while let Some((unit, _permit)) = shared.lanes.next_to_compute(runtime) {
+    while let Some((unit, _permit)) = shared.lanes.next_to_compute() {
         run_computing(shared, slot, unit, runtime);
     }
 }

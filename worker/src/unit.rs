@@ -101,6 +101,14 @@ impl Unit {
         }
     }
 
+    /// The queue it was claimed from, and its priority there.
+    pub(crate) fn place(&self) -> (&str, u8) {
+        match &self.work {
+            Work::Task(delivery) => (&delivery.queue, delivery.priority),
+            Work::Chunk { run, .. } => (&run.run.queue, run.run.priority),
+        }
+    }
+
     /// The job, if this is a chunk of one.
     pub(crate) fn job(&self) -> Option<JobId> {
         match &self.work {

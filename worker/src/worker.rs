@@ -18,6 +18,7 @@ use crate::config::{ConfigError, WorkerConfig};
 use crate::events::{Event, Events, Teller};
 use crate::exchange::Exchange;
 use crate::keeper::Keeper;
+use crate::served::Served;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, ErasedTask, Tasks};
@@ -48,6 +49,7 @@ pub struct Worker {
     tasks: Tasks,
     config: WorkerConfig,
     events: Teller,
+    served: Arc<Served>,
 }
 
 /// What a worker did.
@@ -84,7 +86,9 @@ impl Worker {
     /// [`ConfigError`] with everything that is wrong with the settings.
     pub fn new(broker: Broker, tasks: Tasks, config: WorkerConfig) -> Result<Self, ConfigError> {
         config.check()?;
-        Ok(Self { broker, tasks, config, events: Teller::default() })
+        let served = Served::new(&config)
+            .map_err(|error| ConfigError { problems: vec![error.to_string()] })?;
+        Ok(Self { broker, tasks, config, events: Teller::default(), served: Arc::new(served) })
     }
 
     /// Subscribes to what happens in this worker, within this process. Without subscribers nothing is
@@ -126,14 +130,15 @@ impl Worker {
         ready: impl FnOnce(&LeaseId),
     ) -> Result<Summary, WorkerError> {
         panics::note_places();
-        let opened = open_unless_told_to_leave(&self.broker, &self.config, &shutdown).await?;
+        let opened =
+            open_unless_told_to_leave(&self.broker, &self.config, &self.served, &shutdown).await?;
         let Some((lease, now)) = opened else {
             return Ok(Summary { succeeded: 0, failed: 0, left_behind: 0 });
         };
-        let Self { broker, tasks, config, events } = self;
+        let Self { broker, tasks, config, events, served } = self;
         let own = broker.separate()?;
         let clock = RedisClock::new(now);
-        let mut shared = Shared::new(broker, tasks, config, clock, lease.clone(), shutdown);
+        let mut shared = Shared::new(broker, tasks, config, served, clock, lease.clone(), shutdown);
         shared.events = events;
         let shared = Arc::new(shared);
         let stop = CancellationToken::new();
@@ -174,9 +179,10 @@ impl Drop for EndOnDrop {
 async fn open_unless_told_to_leave(
     broker: &Broker,
     config: &WorkerConfig,
+    served: &Served,
     shutdown: &Shutdown,
 ) -> Result<Option<(LeaseId, Timestamp)>, BrokerError> {
-    let mut opening = Box::pin(open_lease(broker, config));
+    let mut opening = Box::pin(open_lease(broker, config, served));
     tokio::select! {
         opened = &mut opening => opened.map(Some),
         // A lease that is just being opened must be closed again, unless Redis is away.
@@ -188,6 +194,7 @@ async fn open_unless_told_to_leave(
 async fn open_lease(
     broker: &Broker,
     config: &WorkerConfig,
+    served: &Served,
 ) -> Result<(LeaseId, Timestamp), BrokerError> {
     let begin = Instant::now();
     loop {
@@ -204,7 +211,7 @@ async fn open_lease(
         match opened {
             Ok(Opened::At(now)) => {
                 // An idle worker must come to know when this lease ends.
-                broker.ring(&config.queues).await?;
+                broker.ring(served.names()).await?;
                 return Ok((lease, now));
             }
             Ok(Opened::Taken) => {}

@@ -47,10 +47,20 @@ local function holdings(lease)
 end
 
 -- args: 1 lease, 2 call number, 3 want, 4 '1' if a suspect may be given, 5 crash limit,
--- 6 number of queues, then the queues. Returns the index of the first argument after them.
+-- 6 number of queues, or number:pool, then the queues, with a pool also their rooms. Returns the index of the first argument after them.
 local function take_args()
-  local queues, n = {}, tonumber(ARGV[6])
+  local queues, n, rooms = {}, tonumber(ARGV[6]), nil
+  if not n then
+    local count, pool = string.match(ARGV[6], '^(%d+):(%d+)$')
+    n, rooms = tonumber(count), { pool = tonumber(pool), group = {}, own = {} }
+  end
   for i = 1, n do queues[i] = ARGV[6 + i] end
+  if rooms then
+    for i = 1, n do
+      local at = 5 + n + 2 * i
+      rooms.group[queues[i]], rooms.own[ARGV[at]] = ARGV[at], tonumber(ARGV[at + 1])
+    end
+  end
   return {
     lease = ARGV[1],
     number = ARGV[2],
@@ -58,5 +68,6 @@ local function take_args()
     suspect = ARGV[4] == '1',
     crash_limit = tonumber(ARGV[5]),
     queues = queues,
-  }, 7 + n
+    rooms = rooms,
+  }, rooms and 7 + 3 * n or 7 + n
 end

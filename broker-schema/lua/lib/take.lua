@@ -360,11 +360,34 @@ end
 
 local function first(key, last) return call('ZRANGE', key, 0, last, 'WITHSCORES') end
 
+-- The queues without those that are paused (see control): of these nothing is given, also no suspect,
+-- and nobody is woken.
+local function without_paused(queues)
+  local controls = prefix .. 'controls'
+  if #queues == 0 or call('EXISTS', controls) == 0 then return queues end
+  local open = {}
+  for i, flags in ipairs(call('HMGET', controls, unpack(queues))) do
+    if not flags or not string.find(flags, 'p', 1, true) then open[#open + 1] = queues[i] end
+  end
+  return open
+end
+
+-- A worker may keep slots for some queues (see session for the form). First a group's own room is
+-- used, then that of all.
+local function room_in(rooms, queue) return rooms.own[rooms.group[queue]] + rooms.pool end
+
+local function use_room(rooms, queue, taken)
+  local group = rooms.group[queue]
+  local own = math.min(rooms.own[group], taken)
+  rooms.own[group] = rooms.own[group] - own
+  rooms.pool = rooms.pool - (taken - own)
+end
+
 -- Upkeep in small bites, then up to `args.want` tasks and chunks for the lease, whose call this is.
 -- reply: groups, runs, time of the next event (0: none known), whether this worker watches it,
 -- how many of what is given are suspects, when the next schedule is due (0: none, or not looked)
 local function take(args, now)
-  local lease, want, queues = args.lease, args.want, args.queues
+  local lease, want, queues = args.lease, args.want, without_paused(args.queues)
   local delayed, expiring, leases = first(DELAYED, 0), first(EXPIRY, 0), first(LEASES, 1)
   local promoted = promote(now, delayed, PROMOTE_BITE)
   local _, unfinished = reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
@@ -389,11 +412,14 @@ local function take(args, now)
   if suspects > 0 then want = taken end
   for _, queue in ipairs(queues) do
     local lists = ready_keys(queue)
-    local room = want - taken
+    local room, got = want - taken, 0
+    if args.rooms then room = math.min(room, room_in(args.rooms, queue)) end
     if gated then room = math.min(room, gated.queue_room(queue)) end
-    if room > 0 then taken = taken + take_queue(catch, queue, lists, room, now) end
+    if room > 0 then got = take_queue(catch, queue, lists, room, now) end
+    taken = taken + got
+    if args.rooms then use_room(args.rooms, queue, got) end
     local shut = gated and gated.queue_is_shut(queue, lists)
-    if (taken >= want or catch.shared) and not shut and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+    if (got >= room or catch.shared) and not shut and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
   each_bite('HSET', inflight_key(lease), catch.held)
   if gated then gated.flush() end

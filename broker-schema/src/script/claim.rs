@@ -37,6 +37,26 @@ pub struct Claim<'a> {
     pub crash_limit: u32,
     /// The queues, the most important one first.
     pub queues: &'a [QueueName],
+    /// How much of each queue there is room for, if not for everything of every queue.
+    pub room: Option<Room>,
+}
+
+/// How many tasks and chunks a claim may take of each queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Of each queue, in their order, so many in any case. Queues of one group share it.
+    pub own: Vec<OwnRoom>,
+    /// Beyond that, so many of all queues together.
+    pub pool: usize,
+}
+
+/// The room that a queue has for itself, or with the others of its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnRoom {
+    /// The group.
+    pub group: usize,
+    /// For how many tasks and chunks.
+    pub room: usize,
 }
 
 /// The answer to a claim.
@@ -89,6 +109,8 @@ pub struct Delivery {
     pub record: Vec<u8>,
     /// Where it waited.
     pub queue: Arc<str>,
+    /// How urgent it was there, 0 to 9.
+    pub priority: u8,
     /// Its counts and earlier attempts; empty for most.
     pub history: String,
     /// What it waited for: the accumulators, if it is the reducer of a job.
@@ -128,6 +150,8 @@ pub struct Run {
     pub attempt: u32,
     /// Where it waited.
     pub queue: Arc<str>,
+    /// How urgent it was there, 0 to 9.
+    pub priority: u8,
     /// The description of the job (see [`crate::JobSpec`]).
     pub spec: Arc<str>,
     /// For a chunk that goes its own way: its counts and earlier attempts.
@@ -138,9 +162,16 @@ pub struct Run {
 
 pub(crate) fn write_claim(command: &mut Cmd, claim: &Claim<'_>) {
     command.arg(claim.lease.as_str()).arg(claim.number).arg(claim.want);
-    command.arg(u8::from(claim.suspect)).arg(claim.crash_limit).arg(claim.queues.len());
+    command.arg(u8::from(claim.suspect)).arg(claim.crash_limit);
+    match &claim.room {
+        None => command.arg(claim.queues.len()),
+        Some(room) => command.arg(format!("{}:{}", claim.queues.len(), room.pool)),
+    };
     for queue in claim.queues {
         command.arg(queue.as_str());
+    }
+    for own in claim.room.iter().flat_map(|room| &room.own) {
+        command.arg(own.group).arg(own.room);
     }
 }
 
@@ -190,7 +221,7 @@ fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
     while !groups.is_empty() {
         let mut group = groups.array("group")?;
         let queue: Arc<str> = group.text("queue")?.into();
-        group.number("priority")?;
+        let priority = group.parsed("priority")?;
         let mut ids = group.array("ids")?;
         let mut records = group.array("records")?;
         let mut histories = group.optional_array("histories")?;
@@ -205,6 +236,7 @@ fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
                 id: ids.parsed("id")?,
                 record: records.bytes("record")?,
                 queue: Arc::clone(&queue),
+                priority,
                 history: column(&mut histories)?,
                 input: Some(column(&mut inputs)?).filter(|text| !text.is_empty()),
                 checkpoint: Some(column(&mut checkpoints)?).filter(|text| !text.is_empty()),
@@ -224,7 +256,7 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
             read_field(&field).ok_or_else(|| run.error(format!("run {field:?}")))?;
         let attempt = u32::try_from(run.number("attempt")?).unwrap_or(u32::MAX);
         let queue = run.text("queue")?.into();
-        run.number("priority")?;
+        let priority = run.parsed("priority")?;
         // The description of a job comes with the first of its runs.
         let spec = run.text("spec")?;
         if !spec.is_empty() {
@@ -240,6 +272,7 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
             hi,
             attempt,
             queue,
+            priority,
             spec,
             history,
             checkpoints: checkpoints.unwrap_or_default(),

@@ -8,10 +8,10 @@ use crate::id::{ClientId, TaskId};
 use crate::keys::Keys;
 use crate::name::{Priority, QueueName, UniqueKey};
 use crate::reply::Reply;
-use crate::script::{bounded, script};
+use crate::script::{Note, bounded, script};
 use crate::time::Timestamp;
 
-script!(ENQUEUE, "enqueue", "", ["base", "ready", "batch"]);
+script!(ENQUEUE, "enqueue", "", ["base", "ready", "batch", "controls"]);
 
 /// A task as it is enqueued.
 #[derive(Debug, Clone)]
@@ -52,13 +52,47 @@ pub struct Duplicate {
     pub first: TaskId,
 }
 
+/// What became of a batch, or of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// Redis time.
+    pub now: Timestamp,
+    /// What was not enqueued because of an idempotency key.
+    pub duplicates: Vec<Duplicate>,
+    /// What was not enqueued because its queue takes nothing, or nothing more. Everything else is
+    /// enqueued; of a job, all or nothing.
+    pub refused: Vec<Refused>,
+}
+
+/// A stretch of a batch that a queue did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The position of the first one in the batch, from 0.
+    pub first: usize,
+    /// How many from there on.
+    pub count: usize,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// Why a queue does not take a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The queue.
+    pub queue: String,
+    /// The limit of its length, if it is full; None if it is closed.
+    pub limit: Option<u64>,
+    /// Who closed or limited it, when and why.
+    pub note: Note,
+}
+
 pub(crate) async fn enqueue(
     connections: &Connections,
     keys: &Keys,
     producer: &ClientId,
     number: u64,
     entries: &[Entry],
-) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+) -> Result<Answered, BrokerError> {
     let mut command = ENQUEUE.command(keys.prefix());
     command.arg(producer.as_str()).arg(number);
     let mut rest = entries;
@@ -107,7 +141,7 @@ fn write_single(command: &mut Cmd, entry: &Entry) {
 pub(crate) fn read_enqueued(
     script: &'static str,
     value: redis::Value,
-) -> Result<(Timestamp, Vec<Duplicate>), BrokerError> {
+) -> Result<Answered, BrokerError> {
     let mut reply = Reply::new(script, value)?;
     reply.text("state")?;
     let now = Timestamp(reply.number("now")?);
@@ -116,5 +150,21 @@ pub(crate) fn read_enqueued(
     while !pairs.is_empty() {
         duplicates.push(Duplicate { id: pairs.parsed("id")?, first: pairs.parsed("first id")? });
     }
-    Ok((now, duplicates))
+    let refused = read_refused(reply.array("refused")?)?;
+    Ok(Answered { now, duplicates, refused })
+}
+
+fn read_refused(mut reply: Reply) -> Result<Vec<Refused>, BrokerError> {
+    let mut refused = Vec::new();
+    while !reply.is_empty() {
+        let (first, count) = (reply.number("position")?, reply.number("count")?);
+        let queue = reply.text("queue")?;
+        let full = reply.text("word")? == "full";
+        let limit = Some(reply.number("limit")?).filter(|_| full);
+        let note = Note::read(&reply.text("note")?);
+        let place = |n| usize::try_from(n).unwrap_or(usize::MAX);
+        let why = Refusal { queue, limit, note };
+        refused.push(Refused { first: place(first), count: place(count), why });
+    }
+    Ok(refused)
 }

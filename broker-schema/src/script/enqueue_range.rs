@@ -5,11 +5,10 @@ use crate::error::BrokerError;
 use crate::id::{ClientId, JobId};
 use crate::keys::Keys;
 use crate::name::{Priority, QueueName, UniqueKey};
-use crate::script::enqueue::{Duplicate, read_enqueued};
+use crate::script::enqueue::{Answered, read_enqueued};
 use crate::script::{bounded, script};
-use crate::time::Timestamp;
 
-script!(ENQUEUE_RANGE, "enqueue_range", "", ["base", "ready", "batch"]);
+script!(ENQUEUE_RANGE, "enqueue_range", "", ["base", "ready", "batch", "controls"]);
 
 /// A job of chunks as it is enqueued.
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ pub(crate) async fn enqueue_range(
     producer: &ClientId,
     number: u64,
     job: &RangeJob,
-) -> Result<(Timestamp, Option<Duplicate>), BrokerError> {
+) -> Result<Answered, BrokerError> {
     let mut command = ENQUEUE_RANGE.command(keys.prefix());
     command.arg(producer.as_str()).arg(number);
     command.arg(job.id.to_string()).arg(&job.spec).arg(job.chunks);
@@ -54,6 +53,5 @@ pub(crate) async fn enqueue_range(
         None => command.arg("").arg(""),
     };
     let value = connections.run(&ENQUEUE_RANGE, &command).await?;
-    let (now, duplicates) = read_enqueued(ENQUEUE_RANGE.name, value)?;
-    Ok((now, duplicates.into_iter().next()))
+    read_enqueued(ENQUEUE_RANGE.name, value)
 }

@@ -13,6 +13,7 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod control;
 mod dead;
 mod discard;
 mod due;
@@ -24,8 +25,10 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod move_queue;
 mod open;
 mod order;
+mod purge;
 mod reclaim;
 mod records;
 mod renew;
@@ -40,20 +43,23 @@ mod workers;
 
 pub use cancel::Cancelled;
 pub use checkpoint::{Checkpoint, Kept};
-pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
+pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
+pub use control::{Control, Controls, Limit, Note, Reason};
 pub use dead::DeadPage;
 pub use due::{Due, DueSchedule};
-pub use enqueue::{Duplicate, Entry, Start};
+pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
 pub use fire::{Fire, Fired};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::Changed;
 pub use limits::{Limits, SubjectView};
+pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
+pub use purge::Purged;
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use revive::Revived;
@@ -70,6 +76,7 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    control::control,
     dead::dead,
     dead::dead_letters,
     discard::discard,
@@ -82,8 +89,10 @@ pub(crate) use {
     job::job,
     limit::limit,
     limits::limits,
+    move_queue::move_queue,
     open::open,
     order::order,
+    purge::purge,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,

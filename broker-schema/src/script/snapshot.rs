@@ -4,7 +4,7 @@ use crate::connection::Connections;
 use crate::error::BrokerError;
 use crate::keys::Keys;
 use crate::reply::Reply;
-use crate::script::script;
+use crate::script::{Controls, script};
 use std::collections::BTreeMap;
 
 use crate::script::job::JobView;
@@ -50,6 +50,8 @@ pub struct QueueView {
     pub ready: u64,
     /// Of them suspects, which are given out one at a time.
     pub suspects: u64,
+    /// What people said of it and still holds.
+    pub controls: Controls,
 }
 
 pub(crate) async fn snapshot(
@@ -99,7 +101,11 @@ fn read_queues(mut reply: Reply) -> Result<Vec<QueueView>, BrokerError> {
         let beyond = queue.number("chunks")?;
         let suspects = queue.number("suspects")?;
         let ready = elements.iter().sum::<u64>() + beyond + suspects;
-        queues.push(QueueView { name, elements, ready, suspects });
+        let controls = match queue.optional_array("controls")? {
+            Some(controls) => Controls::read(controls)?,
+            None => Controls::default(),
+        };
+        queues.push(QueueView { name, elements, ready, suspects, controls });
     }
     Ok(queues)
 }

@@ -408,8 +408,15 @@ async fn a_lost_reply_is_made_good(world: World) {
     let (proxy, broker) = world.behind_a_proxy().await;
     broker.ping().await.expect("connected");
     let (lease, queues, number) = (lease("w1"), [queue(QUEUE)], world.next_call("w1"));
-    let claim =
-        Claim { lease: &lease, number, want: 1, suspect: true, crash_limit: 3, queues: &queues };
+    let claim = Claim {
+        lease: &lease,
+        number,
+        want: 1,
+        suspect: true,
+        crash_limit: 3,
+        queues: &queues,
+        room: None,
+    };
     let endings = [succeeded("a")];
     proxy.drop_next_reply_to("EVALSHA");
 

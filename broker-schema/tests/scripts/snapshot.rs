@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use celeriac_broker_schema::script::{JobView, QueueView, Snapshot};
+use celeriac_broker_schema::script::{Controls, JobView, QueueView, Snapshot};
 
 use crate::support::*;
 
@@ -67,6 +67,7 @@ async fn a_busy_namespace(world: World) {
         elements,
         ready,
         suspects,
+        controls: Controls::default(),
     };
     // The rest of J (5), K (3), and the suspects b, c, d.
     let default = queue("default", [0, 0, 0, 0, 0, 2, 0, 0, 0, 0], 5 + 3 + 3, 3);

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
-    Changed, Claim, Claimed, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant, Opened,
-    RangeJob, Reclaimed, Run, RunField, ScheduleChange, Start,
+    Changed, Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant,
+    Opened, Purged, RangeJob, Reason, Reclaimed, Refused, Run, RunField, ScheduleChange, Start,
 };
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
@@ -79,11 +79,12 @@ pub(crate) struct Ask {
     pub(crate) suspect: bool,
     pub(crate) crash_limit: u32,
     pub(crate) queues: Vec<QueueName>,
+    pub(crate) room: Option<Room>,
 }
 
 impl Ask {
     pub(crate) fn want(want: usize) -> Self {
-        Self { want, suspect: true, crash_limit: 3, queues: vec![queue(QUEUE)] }
+        Self { want, suspect: true, crash_limit: 3, queues: vec![queue(QUEUE)], room: None }
     }
 
     pub(crate) fn from(mut self, queues: &[&str]) -> Self {
@@ -251,7 +252,7 @@ impl World {
 
     pub(crate) async fn enqueue_numbered(&self, number: u64, entries: &[Entry]) -> Vec<Duplicate> {
         let enqueued = self.broker.enqueue(&client("c1"), number, entries).await;
-        enqueued.expect("the batch is enqueued").1
+        enqueued.expect("the batch is enqueued").duplicates
     }
 
     /// Enqueues a job under the next number of producer `c1`.
@@ -265,7 +266,37 @@ impl World {
         job: &RangeJob,
     ) -> Option<Duplicate> {
         let enqueued = self.broker.enqueue_range(&client("c1"), number, job).await;
-        enqueued.expect("the job is enqueued").1
+        enqueued.expect("the job is enqueued").duplicates.into_iter().next()
+    }
+
+    /// Enqueues a batch under the next number of producer `c1`, and tells what was refused: position,
+    /// number, queue, limit.
+    pub(crate) async fn refusals(
+        &self,
+        entries: &[Entry],
+    ) -> Vec<(usize, usize, String, Option<u64>)> {
+        let number = self.next_batch();
+        let enqueued = self.broker.enqueue(&client("c1"), number, entries).await;
+        let told =
+            |refused: Refused| (refused.first, refused.count, refused.why.queue, refused.why.limit);
+        enqueued.expect("an answer").refused.into_iter().map(told).collect()
+    }
+
+    // What operators do.
+
+    /// As ada, because of `t`.
+    pub(crate) async fn control(&self, name: &str, control: Control) -> bool {
+        let reason = Reason::new("ada", "t");
+        self.broker.control_queue(&queue(name), control, &reason).await.expect("an answer")
+    }
+
+    pub(crate) async fn limit(&self, name: &str, max: u64) -> bool {
+        self.control(name, Control::Limit(max.try_into().expect("not 0"))).await
+    }
+
+    pub(crate) async fn purge(&self, name: &str, delayed: bool) -> Purged {
+        let (reason, keep) = (Reason::new("ada", "t"), Duration::from_secs(60));
+        self.broker.purge_queue(&queue(name), delayed, keep, &reason).await.expect("purged")
     }
 
     fn next_batch(&self) -> u64 {
@@ -336,9 +367,10 @@ impl World {
         ask: &Ask,
         endings: Option<&[Ending]>,
     ) -> Claimed {
-        let Ask { want, suspect, crash_limit, queues } = ask;
+        let Ask { want, suspect, crash_limit, queues, room } = ask;
+        let room = room.clone();
         let (want, suspect, crash_limit) = (*want, *suspect, *crash_limit);
-        let claim = Claim { lease: &lease(name), number, want, suspect, crash_limit, queues };
+        let claim = Claim { lease: &lease(name), number, want, suspect, crash_limit, queues, room };
         let claimed = match endings {
             None => self.broker.claim(&claim).await,
             Some(endings) => self.broker.complete(&claim, endings).await,

@@ -27,6 +27,9 @@ pub(crate) struct EnqueueArgs {
     pub(crate) skip_bad: bool,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    /// If the queue is full, wait for room for so long (celeriac queues limit)
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", hide_default_value = true)]
+    pub(crate) wait_while_full: Duration,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -44,6 +47,9 @@ pub(crate) struct TaskArgs {
     /// Queue to wait in [default: default]
     #[arg(long)]
     pub(crate) queue: Option<String>,
+    /// Run it only on workers that have this label (celeriac worker --label)
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) needs: Option<String>,
     /// 0 to 9; 9 runs first [default: 5]
     #[arg(long)]
     pub(crate) priority: Option<u8>,
@@ -122,7 +128,7 @@ Examples:
 
 The tasks of the stock worker and their arguments: celeriac worker --help
 
-Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
+Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"needs\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
 \"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,
 \"label\": …, \"tags\": […], \"headers\": {…}, \"tenant\": …, \"cost\": N}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the

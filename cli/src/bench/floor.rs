@@ -31,6 +31,7 @@ pub(super) async fn drain(broker: &Broker, tasks: u64) -> Result<f64, CliError> 
             suspect: true,
             crash_limit: 3,
             queues: &queues,
+            room: None,
         };
         let Claimed::Granted(grant) = broker.complete(&claim, &endings).await? else {
             return Err(CliError::Bug("the lease of the floor was lost".to_owned()));

@@ -9,6 +9,7 @@ mod enqueue;
 mod jobs;
 mod limits;
 mod monitor;
+mod queue_actions;
 mod queues;
 mod result;
 mod settings;
@@ -42,7 +43,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
-        Command::Queues => queues::run(&globals).await,
+        Command::Queues(args) => queues::run(args, &globals).await,
         Command::Workers => workers::run(&globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,

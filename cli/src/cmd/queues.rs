@@ -1,17 +1,19 @@
-//! `celeriac queues`: what waits where, and whether anybody serves it.
+//! `celeriac queues`: what waits where, whether anybody serves it, and what people said of it.
 
 use celeriac_broker_schema::Timestamp;
-use celeriac_broker_schema::script::QueueView;
+use celeriac_broker_schema::script::{Controls, Note, QueueView};
 use serde::Serialize;
 
+use super::queue_actions;
+use crate::args::QueuesArgs;
 use crate::error::CliError;
 use crate::fleet_view::FleetView;
-use crate::format::grouped;
+use crate::format::{counted, grouped, time_and_distance};
 use crate::globals::Globals;
 use crate::output::{self, Align, Table};
 
 /// Most queues shown; a namespace has a handful.
-const MOST: u32 = 1_000;
+pub(super) const MOST: u32 = 1_000;
 
 #[derive(Serialize)]
 struct Queues {
@@ -36,9 +38,19 @@ struct QueueLine {
     elements: [u64; 10],
     /// Workers that serve it.
     workers: usize,
+    /// Whether it is paused, closed or limited: by whom, when and why.
+    #[serde(flatten)]
+    controls: Controls,
 }
 
-pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
+pub(crate) async fn run(args: QueuesArgs, globals: &Globals) -> Result<(), CliError> {
+    match args.action {
+        Some(action) => queue_actions::run(action, globals).await,
+        None => list(globals).await,
+    }
+}
+
+async fn list(globals: &Globals) -> Result<(), CliError> {
     let broker = globals.connect().await?;
     // At least one job is always asked for: none would mean all.
     let snapshot = broker.snapshot(MOST, 1).await?;
@@ -58,8 +70,8 @@ pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
 }
 
 fn line(queue: QueueView, fleet: &FleetView) -> QueueLine {
-    let QueueView { name, elements, ready, suspects } = queue;
-    QueueLine { workers: fleet.serving(&name), name, ready, suspects, elements }
+    let QueueView { name, elements, ready, suspects, controls } = queue;
+    QueueLine { workers: fleet.serving(&name), name, ready, suspects, elements, controls }
 }
 
 fn print(queues: &Queues) -> Result<(), CliError> {
@@ -78,10 +90,33 @@ fn print(queues: &Queues) -> Result<(), CliError> {
     } else {
         output::line(table.render())?;
     }
+    for queue in &queues.queues {
+        for said in said_of(queue, queues.now) {
+            output::line(format_args!("\nqueue {} {said}", queue.name))?;
+        }
+    }
     let Queues { tasks, delayed, waiting, dead, .. } = queues;
     let [tasks, delayed, waiting, dead] =
         [tasks, delayed, waiting, dead].map(|number| grouped(*number));
     output::line(format_args!(
         "\ntasks: {tasks} not ended, of them {delayed} delayed and {waiting} waiting for others; {dead} dead"
     ))
+}
+
+/// What people said of a queue, one sentence each.
+fn said_of(queue: &QueueLine, now: Timestamp) -> Vec<String> {
+    let Controls { paused, closed, limit } = &queue.controls;
+    let by = |note: &Note| {
+        let why = if note.why.is_empty() { String::new() } else { format!(": {}", note.why) };
+        format!("by {} since {}{why}", note.by, time_and_distance(note.at, now))
+    };
+    let mut said = Vec::new();
+    said.extend(paused.as_ref().map(|note| format!("is paused {}", by(note))));
+    said.extend(closed.as_ref().map(|note| format!("is closed to producers {}", by(note))));
+    said.extend(
+        limit.as_ref().map(|limit| {
+            format!("is limited to {} {}", counted(limit.max, "task"), by(&limit.note))
+        }),
+    );
+    said
 }

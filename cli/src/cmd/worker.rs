@@ -1,6 +1,9 @@
 //! `celeriac worker`: the stock worker, with the built-in tasks. `--check` asks Redis whether one
 //! is alive here, for the health check of a container.
 
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
 use celeriac_broker_schema::{Broker, InvalidInput, QueueName};
 use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin, listen_to_signals};
 
@@ -47,16 +50,40 @@ pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliEr
     Ok(())
 }
 
-fn config(args: &WorkerArgs) -> Result<WorkerConfig, InvalidInput> {
+fn config(args: &WorkerArgs) -> Result<WorkerConfig, CliError> {
     let default = WorkerConfig::default();
-    let queues: Result<Vec<QueueName>, _> = args.queues.iter().map(|name| name.parse()).collect();
+    let queues: Vec<(QueueName, Option<u32>)> = numbered(&args.queues)?;
+    let weights = queues.iter().filter_map(|(name, weight)| Some((name.clone(), (*weight)?)));
+    let reserved: Vec<(QueueName, Option<usize>)> = numbered(&args.reserve)?;
+    let mut reserve = BTreeMap::new();
+    for (queue, slots) in reserved {
+        let missing = || CliError::Arguments(format!("--reserve {queue}: write {queue}=SLOTS"));
+        let slots = slots.ok_or_else(missing)?;
+        reserve.insert(queue, slots);
+    }
+    let labels: Result<_, InvalidInput> = args.label.iter().map(|label| label.parse()).collect();
     Ok(WorkerConfig {
-        queues: queues?,
+        weights: weights.collect(),
+        reserve,
+        labels: labels?,
+        queues: queues.into_iter().map(|(name, _)| name).collect(),
         concurrency: args.concurrency.unwrap_or(default.concurrency),
         visibility: args.visibility_timeout.unwrap_or(default.visibility),
         drain_timeout: args.drain_timeout.unwrap_or(default.drain_timeout),
         crash_limit: args.crash_limit.unwrap_or(default.crash_limit),
     })
+}
+
+/// `NAME` or `NAME=NUMBER`, each.
+fn numbered<T: FromStr>(texts: &[String]) -> Result<Vec<(QueueName, Option<T>)>, CliError> {
+    let read = |text: &String| {
+        let Some((name, number)) = text.split_once('=') else { return Ok((text.parse()?, None)) };
+        let number = number.parse().map_err(|_| {
+            CliError::Arguments(format!("{text:?} is not valid: write {name}=NUMBER"))
+        })?;
+        Ok((name.parse()?, Some(number)))
+    };
+    texts.iter().filter(|text| !text.is_empty()).map(read).collect()
 }
 
 async fn check(globals: &Globals) -> Result<(), CliError> {

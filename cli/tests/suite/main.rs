@@ -14,6 +14,7 @@ mod limits;
 mod lines;
 mod monitor;
 mod processes;
+mod queues;
 mod result;
 mod up;
 mod views;

@@ -84,12 +84,18 @@ fn count(n: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use celeriac_broker_schema::Timestamp;
-    use celeriac_broker_schema::script::{QueueView, Snapshot, WorkerView};
+    use celeriac_broker_schema::script::{Controls, QueueView, Snapshot, WorkerView};
 
     use super::*;
 
     fn kinds(ready: u64, orphans: u64, workers: &[&str], all_workers: u64) -> Vec<&'static str> {
-        let queue = QueueView { name: "mail".to_owned(), elements: [0; 10], ready, suspects: 0 };
+        let queue = QueueView {
+            name: "mail".to_owned(),
+            elements: [0; 10],
+            ready,
+            suspects: 0,
+            controls: Controls::default(),
+        };
         let snapshot = Snapshot {
             now: Timestamp(0),
             queues: vec![queue.clone()],

@@ -1,6 +1,6 @@
 //! One queue.
 
-use celeriac_broker_schema::script::QueueView;
+use celeriac_broker_schema::script::{Controls, QueueView};
 use serde::Serialize;
 
 /// What waits in a queue.
@@ -13,6 +13,9 @@ pub(crate) struct Queue {
     pub(crate) suspects: u64,
     /// The priorities at which something is ready, the highest first.
     pub(crate) priorities: Vec<Ready>,
+    /// Whether it is paused, closed or limited: by whom, when and why.
+    #[serde(flatten)]
+    pub(crate) controls: Controls,
 }
 
 /// What is ready at one priority.
@@ -40,6 +43,7 @@ impl Queue {
             name: view.name.clone(),
             ready: view.ready,
             suspects: view.suspects,
+            controls: view.controls.clone(),
             priorities: priorities
                 .filter(|(elements, _)| **elements > 0)
                 .map(|(&elements, priority)| Ready {
@@ -57,7 +61,13 @@ mod tests {
     use super::*;
 
     fn ready(elements: [u64; 10], ready: u64, suspects: u64) -> Vec<(u8, Option<u64>)> {
-        let view = QueueView { name: "q".to_owned(), elements, ready, suspects };
+        let view = QueueView {
+            name: "q".to_owned(),
+            elements,
+            ready,
+            suspects,
+            controls: Controls::default(),
+        };
         let priorities = Queue::new(&view).priorities;
         priorities.iter().map(|r| (r.priority, r.ready)).collect()
     }

@@ -1,5 +1,6 @@
 //! The list of queues.
 
+use celeriac_broker_schema::script::{Controls, Note};
 use maud::{Markup, html};
 
 use crate::model::{Queue, Ready};
@@ -36,7 +37,7 @@ pub(crate) fn queues(reading: &Reading) -> Markup {
 
 fn cells(queue: &Queue, reading: &Reading) -> [Markup; 5] {
     [
-        html! { span.name { (queue.name) } },
+        html! { span.name { (queue.name) } (said_of(&queue.controls)) },
         html! { span.strong[queue.ready > 0] { (number(queue.ready)) } },
         by_priority(&queue.priorities),
         html! { span.bad[queue.suspects > 0] { (number(queue.suspects)) } },
@@ -71,5 +72,18 @@ fn serving(queue: &Queue, reading: &Reading) -> Markup {
     let more = reading.totals.workers_read < reading.totals.workers;
     html! {
         span.bad[serving == 0 && queue.ready > 0 && !more] { (serving) @if more { "+" } }
+    }
+}
+
+/// What people said of the queue; who, when and why are told when one points at it.
+fn said_of(controls: &Controls) -> Markup {
+    let Controls { paused, closed, limit } = controls;
+    let title = |note: &Note| format!("by {}: {}", note.by, note.why);
+    html! {
+        @if let Some(note) = paused { " " span.bad title=(title(note)) { "paused" } }
+        @if let Some(note) = closed { " " span.bad title=(title(note)) { "closed" } }
+        @if let Some(limit) = limit {
+            " " span title=(title(&limit.note)) { "limit " (number(limit.max)) }
+        }
     }
 }

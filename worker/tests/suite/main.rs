@@ -16,6 +16,7 @@ mod lease;
 mod limits;
 mod options;
 mod outage;
+mod queues;
 mod range;
 mod road;
 mod snooze;

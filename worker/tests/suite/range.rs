@@ -242,6 +242,7 @@ impl Hand {
             suspect: false,
             crash_limit: 3,
             queues: &self.queues,
+            room: None,
         };
         self.broker.complete(&claim, endings).await.unwrap()
     }

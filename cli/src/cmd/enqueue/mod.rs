@@ -21,17 +21,17 @@ use crate::globals::Globals;
 use crate::output;
 
 pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliError> {
-    let EnqueueArgs { task, options, lines, skip_bad, job, wait } = args;
+    let EnqueueArgs { task, options, lines, skip_bad, job, wait_while_full, wait } = args;
     let spec = TaskSpec::from_args(task, options)?;
     if let Some(input) = lines {
-        return stream::run(&input, &spec, skip_bad, &wait, globals).await;
+        return stream::run(&input, &spec, skip_bad, wait_while_full, &wait, globals).await;
     }
     // All that can be wrong with it comes before Redis is asked.
     let prepared = match job.chunks {
         Some(chunks) => Prepared::Job(job::new_job(spec, chunks, job)?),
         None => Prepared::Task(spec.into_task()?),
     };
-    let producer = Producer::new(globals.connect().await?);
+    let producer = Producer::new(globals.connect().await?).wait_while_full(wait_while_full);
     let handle = match prepared {
         Prepared::Job(job) => producer.enqueue_job(job).await?,
         Prepared::Task(task) => producer.enqueue_task(task).await?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Priority, QueueName, TaskName, Tenant, UniqueKey,
+    Backoff, InvalidInput, Label, Priority, QueueName, TaskName, Tenant, UniqueKey,
 };
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
@@ -23,6 +23,7 @@ pub(super) struct TaskSpec {
     task: Option<TaskName>,
     args: Option<Box<RawValue>>,
     queue: Option<QueueName>,
+    needs: Option<Label>,
     priority: Option<Priority>,
     #[serde(deserialize_with = "duration")]
     delay: Option<Duration>,
@@ -51,6 +52,7 @@ impl TaskSpec {
             task: task.map(TaskName::new).transpose()?,
             args: arguments(args.args, args.arg)?,
             queue: args.queue.map(QueueName::new).transpose()?,
+            needs: args.needs.map(Label::new).transpose()?,
             priority: args.priority.map(Priority::new).transpose()?,
             delay: args.delay,
             at: args.at.map(Due::At),
@@ -98,6 +100,7 @@ impl TaskSpec {
             task: self.task.or_else(|| defaults.task.clone()),
             args: self.args.or_else(|| defaults.args.clone()),
             queue: self.queue.or_else(|| defaults.queue.clone()),
+            needs: self.needs.or_else(|| defaults.needs.clone()),
             priority: self.priority.or(defaults.priority),
             delay,
             at,
@@ -147,6 +150,9 @@ impl TaskSpec {
             Some(Due::At(at)) => task.expires_at(at),
             None => task,
         };
+        if let Some(label) = self.needs {
+            task = task.needs(label);
+        }
         if let Some(retries) = self.retries {
             task = task.retries(retries);
         }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use celeriac_broker_schema::TaskId;
 use celeriac_producer::{EnqueueError, Many, Producer};
@@ -34,11 +35,12 @@ pub(super) async fn run(
     input: &Input,
     defaults: &TaskSpec,
     skip_bad: bool,
+    wait_while_full: Duration,
     wait: &WaitArgs,
     globals: &Globals,
 ) -> Result<(), CliError> {
     let blocks = lines::read(input)?;
-    let producer = Producer::new(globals.connect().await?);
+    let producer = Producer::new(globals.connect().await?).wait_while_full(wait_while_full);
     let mut stream = Stream {
         many: producer.many(),
         input,

@@ -173,6 +173,7 @@ impl Worker {
             suspect: true,
             crash_limit: 3,
             queues: &self.queues,
+            room: None,
         };
         match self.broker.complete(&claim, endings).await.expect("Redis answers") {
             Claimed::Granted(grant) => grant,

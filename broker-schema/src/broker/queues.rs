@@ -1,0 +1,58 @@
+//! What operators do to queues.
+
+use std::time::Duration;
+
+use super::Broker;
+use crate::error::BrokerError;
+use crate::name::QueueName;
+use crate::script::{self, Control, Moved, Purged, Reason};
+use crate::time::millis;
+
+impl Broker {
+    /// Pauses, resumes, closes, opens or limits a queue. True if that changed anything.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server. It is safe to repeat.
+    pub async fn control_queue(
+        &self,
+        queue: &QueueName,
+        control: Control,
+        reason: &Reason,
+    ) -> Result<bool, BrokerError> {
+        script::control(&self.inner.connections, &self.inner.keys, queue, control, reason).await
+    }
+
+    /// Cancels what waits in a queue, in bites; with `delayed` also what is not due yet. The
+    /// outcomes are kept for `keep`, those of jobs as long as their jobs are. What workers hold is
+    /// not touched.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; a part may have been purged. It is safe to repeat.
+    pub async fn purge_queue(
+        &self,
+        queue: &QueueName,
+        delayed: bool,
+        keep: Duration,
+        reason: &Reason,
+    ) -> Result<Purged, BrokerError> {
+        let (connections, keys) = (&self.inner.connections, &self.inner.keys);
+        script::purge(connections, keys, queue, delayed, millis(keep), reason).await
+    }
+
+    /// Moves what waits in `from` to the back of `to`, in bites, at most `most` elements (a range of
+    /// chunks is one); order and priorities stay. With `delayed` also what is not due yet. Nothing is
+    /// moved from a queue to itself. Neither a limit of `to` nor that it is closed is asked for.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; a part may have been moved.
+    pub async fn move_queue(
+        &self,
+        from: &QueueName,
+        to: &QueueName,
+        most: Option<u64>,
+        delayed: bool,
+    ) -> Result<Moved, BrokerError> {
+        let (connections, keys) = (&self.inner.connections, &self.inner.keys);
+        script::move_queue(connections, keys, from, to, most.unwrap_or(u64::MAX), delayed).await
+    }
+}

@@ -1,0 +1,146 @@
+//! `control`: pause, resume, close, open or limit a queue; and the form in which that is told.
+
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::keys::Keys;
+use crate::name::QueueName;
+use crate::reply::Reply;
+use crate::script::script;
+use crate::time::Timestamp;
+
+script!(CONTROL, "control", "", ["base"]);
+
+/// The most characters that are kept of who did something, and of why.
+const MOST_BY: usize = 100;
+const MOST_WHY: usize = 500;
+
+/// What is to be done with a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Nothing of it is given to workers. What they hold already is finished.
+    Pause,
+    /// The end of that.
+    Resume,
+    /// Producers can put nothing into it. What is there is worked off, retries included.
+    Close,
+    /// The end of that.
+    Open,
+    /// So many tasks and chunks may wait in it; producers can put no more into it.
+    Limit(NonZeroU64),
+    /// The end of that.
+    Unlimit,
+}
+
+/// Who does something to a queue, and why: for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    by: String,
+    why: String,
+}
+
+impl Reason {
+    /// A reason; 100 characters of `by` and 500 of `why` are kept.
+    pub fn new(by: &str, why: &str) -> Self {
+        let cut = |text: &str, most| text.chars().take(most).collect();
+        Self { by: cut(by, MOST_BY), why: cut(why, MOST_WHY) }
+    }
+
+    /// Who.
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// Why; empty if that was not said.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+}
+
+/// Who did something to a queue, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Note {
+    /// When (Redis time).
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why; empty if that was not said.
+    pub why: String,
+}
+
+impl Note {
+    /// A stored note. One that cannot be read is told as one that says nothing: it is for people
+    /// only.
+    pub(crate) fn read(text: &str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+}
+
+/// What was said of a queue and still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Controls {
+    /// Present if it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Note>,
+    /// Present if it is closed to producers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<Note>,
+    /// Present if its length is limited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+}
+
+/// A limit of a queue's length.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// How many tasks and chunks may wait in it.
+    pub max: u64,
+    /// Who set it, when and why.
+    #[serde(flatten)]
+    pub note: Note,
+}
+
+impl Controls {
+    /// Reads what `snapshot` tells: flags, and a note for each.
+    pub(crate) fn read(mut reply: Reply) -> Result<Self, BrokerError> {
+        let flags = reply.text("flags")?;
+        let (paused, closed, limit) =
+            (reply.text("pause")?, reply.text("close")?, reply.text("limit")?);
+        let max = flags.split_once('m').and_then(|(_, max)| max.parse().ok());
+        Ok(Self {
+            paused: flags.contains('p').then(|| Note::read(&paused)),
+            closed: flags.contains('c').then(|| Note::read(&closed)),
+            limit: max.map(|max| Limit { max, note: Note::read(&limit) }),
+        })
+    }
+}
+
+/// True if that changed anything.
+pub(crate) async fn control(
+    connections: &Connections,
+    keys: &Keys,
+    queue: &QueueName,
+    control: Control,
+    reason: &Reason,
+) -> Result<bool, BrokerError> {
+    let (verb, limit) = match control {
+        Control::Pause => ("pause", String::new()),
+        Control::Resume => ("resume", String::new()),
+        Control::Close => ("close", String::new()),
+        Control::Open => ("open", String::new()),
+        Control::Limit(max) => ("limit", max.to_string()),
+        Control::Unlimit => ("unlimit", String::new()),
+    };
+    let note = serde_json::to_string(reason).expect("our own types are always JSON");
+    let mut command = CONTROL.command(keys.prefix());
+    command.arg(queue.as_str()).arg(verb).arg(limit).arg(note);
+    let mut reply = Reply::new(CONTROL.name, connections.run(&CONTROL, &command).await?)?;
+    match reply.text("state")?.as_str() {
+        "changed" => Ok(true),
+        "unchanged" => Ok(false),
+        other => Err(reply.error(format!("unknown word {other:?}"))),
+    }
+}

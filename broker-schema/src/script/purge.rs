@@ -1,0 +1,104 @@
+//! `purge`: cancel what waits in a queue, a bite at a time.
+
+use serde::Serialize;
+
+use crate::connection::Connections;
+use crate::error::BrokerError;
+use crate::keys::Keys;
+use crate::name::QueueName;
+use crate::reply::Reply;
+use crate::script::{Reason, bounded, script};
+
+script!(PURGE, "purge", " flags=allow-oom", ["base", "ready", "settle", "shift"]);
+
+/// Elements of one call: about a millisecond of Redis time.
+const BITE: u64 = 200;
+
+/// What a purge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Purged {
+    /// Tasks that were cancelled.
+    pub tasks: u64,
+    /// Jobs that lost chunks or their reducer, and were cancelled as a whole.
+    pub jobs: u64,
+    /// Elements that were taken out of the queue. A range of chunks is one; so is what is left of
+    /// a job that had ended before.
+    pub elements: u64,
+}
+
+/// Which part of a queue, and how far.
+#[derive(Debug, Clone)]
+pub(crate) enum Part {
+    Ready,
+    Delayed(String),
+}
+
+impl Part {
+    pub(crate) fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Ready => ("ready", "0"),
+            Self::Delayed(cursor) => ("delayed", cursor),
+        }
+    }
+}
+
+/// Goes on until what waited when it began is gone: those who go on to enqueue do not make it
+/// endless.
+pub(crate) async fn purge(
+    connections: &Connections,
+    keys: &Keys,
+    queue: &QueueName,
+    delayed: bool,
+    keep_ms: u64,
+    reason: &Reason,
+) -> Result<Purged, BrokerError> {
+    let error = failure(queue, reason);
+    let call = async |part: &Part, most: u64| {
+        let (word, cursor) = part.words();
+        let mut command = PURGE.command(keys.prefix());
+        command.arg(queue.as_str()).arg(word).arg(cursor).arg(most);
+        command.arg(bounded(keep_ms)).arg(&error);
+        let mut reply = Reply::new(PURGE.name, connections.run(&PURGE, &command).await?)?;
+        reply.text("state")?;
+        reply.number("now")?;
+        let bite = Purged {
+            elements: reply.number("elements")?,
+            tasks: reply.number("tasks")?,
+            jobs: reply.number("jobs")?,
+        };
+        Ok::<_, BrokerError>((bite, reply.number("left")?, reply.text("cursor")?))
+    };
+    let mut purged = Purged::default();
+    let mut add = |bite: Purged| {
+        purged.elements += bite.elements;
+        purged.tasks += bite.tasks;
+        purged.jobs += bite.jobs;
+        bite.elements
+    };
+    let mut rest = None;
+    while rest != Some(0) {
+        let most = rest.unwrap_or(BITE).min(BITE);
+        let (bite, left, _) = call(&Part::Ready, most).await?;
+        let before = rest.unwrap_or(left + bite.elements);
+        let taken = add(bite);
+        rest = Some(if taken == 0 { 0 } else { before - taken.min(before) });
+    }
+    let mut part = Part::Delayed("0".to_owned());
+    while delayed {
+        let (bite, _, cursor) = call(&part, BITE).await?;
+        add(bite);
+        if cursor == "0" {
+            break;
+        }
+        part = Part::Delayed(cursor);
+    }
+    Ok(purged)
+}
+
+/// The error of the outcomes, in JSON.
+fn failure(queue: &QueueName, reason: &Reason) -> String {
+    let why = if reason.why().is_empty() { String::new() } else { format!(": {}", reason.why()) };
+    let message = format!("queue {queue} was purged by {}{why}", reason.by());
+    serde_json::json!({ "kind": "cancelled", "message": message, "fingerprint": "purged" })
+        .to_string()
+}
