@@ -4,6 +4,7 @@
 //! Names, ids and keys stay text here: whether they are valid is a question of the protocol, with
 //! an exit code of its own.
 
+mod cancel;
 mod enqueue;
 pub(crate) mod values;
 
@@ -15,6 +16,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
 use self::values::{count, duration};
 
@@ -106,6 +108,8 @@ pub(crate) enum Command {
     Enqueue(Box<EnqueueArgs>),
     /// Where a task, a chunk (JOB:INDEX) or a job is, and what happened to it
     Status(StatusArgs),
+    /// Cancel tasks and jobs: by id, or what waits in a queue
+    Cancel(CancelArgs),
     /// The result of a task or job
     Result(ResultArgs),
     /// Queues and what waits in them
@@ -171,6 +175,9 @@ pub(crate) struct WorkerArgs {
     /// How long running tasks may go on when the worker is told to stop [default: 25s]
     #[arg(long, value_name = "TIME", value_parser = duration, env = "CELERIAC_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: Option<Duration>,
+    /// How long a task may go on after it was cancelled [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "CELERIAC_CANCEL_GRACE")]
+    pub(crate) cancel_grace: Option<Duration>,
     /// Times that a task may lose its worker before it is dead [default: 3]
     #[arg(long, value_name = "N", env = "CELERIAC_CRASH_LIMIT")]
     pub(crate) crash_limit: Option<u32>,

@@ -49,12 +49,20 @@ impl BellLine {
 impl BellListener {
     /// Runs until it is dropped.
     pub(crate) async fn run(mut self, shared: Arc<Shared>) {
-        let mut bell = Bell::new(shared.config.queues.clone());
+        let mut bell = Bell::new(shared.changes.queues().to_vec());
         loop {
             if self.listen.wait_for(|listen| *listen).await.is_err() {
                 return;
             }
-            match shared.broker.wait_for_bell(&mut bell, BLOCK).await {
+            let answer = tokio::select! {
+                answer = shared.broker.wait_for_bell(&mut bell, BLOCK) => answer,
+                // A token that is lost with this only delays, and the exchange looks anyway.
+                () = shared.changes.other_queues.notified() => {
+                    bell = Bell::new(shared.changes.queues().to_vec());
+                    continue;
+                }
+            };
+            match answer {
                 Ok(true) => self.rang.notify_one(),
                 Ok(false) => {}
                 Err(error) => {

@@ -76,6 +76,7 @@ enum Wake {
     Tell,
     Bell,
     Stall,
+    Order,
 }
 
 impl Exchange {
@@ -127,6 +128,11 @@ impl Exchange {
                 Wake::Look => self.look = true,
                 Wake::Tell => self.tell = true,
                 Wake::Bell => self.hear_bell().await,
+                // What has not begun was taken under other rules.
+                Wake::Order => {
+                    self.hand_back(usize::MAX);
+                    self.look = true;
+                }
                 Wake::Stall => {
                     let now = self.shared.lanes.begun();
                     if now == begun && self.shared.lanes.buffered() > 0 {
@@ -142,10 +148,13 @@ impl Exchange {
     /// How many more units there is room for.
     fn want(&self) -> usize {
         // What is put beside a suspect would be lost with it.
-        if self.shared.shutdown.is_draining() || self.suspects > 0 {
+        if self.shared.shutdown.is_draining()
+            || self.suspects > 0
+            || self.shared.changes.is_paused()
+        {
             return 0;
         }
-        let slots = self.shared.config.concurrency;
+        let slots = self.shared.changes.slots();
         (slots + self.pace.ahead(slots)).saturating_sub(self.occupied).min(MOST)
     }
 
@@ -159,7 +168,7 @@ impl Exchange {
 
     /// Whether the slots may soon have nothing to do.
     fn is_low(&self) -> bool {
-        let slots = self.shared.config.concurrency;
+        let slots = self.shared.changes.slots();
         let buffered = self.shared.lanes.buffered();
         buffered * 2 <= self.pace.ahead(slots) && self.pace.time_for(buffered, slots) < ENOUGH
     }
@@ -177,6 +186,7 @@ impl Exchange {
             () = shared.outbox.arrived() => Wake::Again,
             () = self.bell.rang() => Wake::Bell,
             () = shared.lease_news.notified() => Wake::Again,
+            () = shared.changes.news.notified() => Wake::Order,
             () = shared.shutdown.draining(), if !shared.shutdown.is_draining() => Wake::Again,
             () = shared.shutdown.told_now(), if !shared.shutdown.is_now() => Wake::Again,
             () = sleep(linger), if endings_wait => Wake::Tell,
@@ -189,7 +199,7 @@ impl Exchange {
     async fn hear_bell(&mut self) {
         self.look = true;
         if self.want() == 0
-            && let Err(error) = self.shared.broker.ring(&self.shared.config.queues).await
+            && let Err(error) = self.shared.broker.ring(&self.shared.changes.queues()).await
         {
             tracing::debug!(%error, "a bell could not be passed on");
         }
@@ -207,13 +217,14 @@ impl Exchange {
         let want = self.want();
         (self.look, self.tell) = (false, false);
         let shared = Arc::clone(&self.shared);
+        let queues = shared.changes.queues();
         let claim = Claim {
             lease: &self.lease.clone(),
             number: self.number,
             want,
             suspect: self.suspects == 0,
             crash_limit: shared.config.crash_limit,
-            queues: &shared.config.queues,
+            queues: &queues,
         };
         let mut pause = Duration::from_millis(20);
         loop {

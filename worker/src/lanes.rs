@@ -22,6 +22,8 @@ pub(crate) struct Lanes {
     buffered: AtomicUsize,
     /// Counts the units that have begun: whoever wants to know whether things move compares.
     begun: AtomicU64,
+    /// Permits that are to go, and were taken when that was said.
+    owed: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ impl Lanes {
             arrived_to_compute: Condvar::new(),
             buffered: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
+            owed: AtomicUsize::new(0),
         }
     }
 
@@ -54,6 +57,27 @@ impl Lanes {
 
     pub(crate) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    /// So many more units may run at once.
+    pub(crate) fn grow(&self, by: usize) {
+        let kept = |owed: usize| Some(owed - owed.min(by));
+        let before = self.owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, kept);
+        self.free.add_permits(by - before.unwrap_or(0).min(by));
+    }
+
+    /// So many fewer units may run at once; what runs goes on.
+    pub(crate) fn shrink(&self, by: usize) {
+        let gone = self.free.forget_permits(by);
+        self.owed.fetch_add(by - gone, Ordering::AcqRel);
+    }
+
+    /// Gives the permit of a unit back that has ended.
+    pub(crate) fn give_back(&self, permit: SemaphorePermit<'_>) {
+        let less = |owed: usize| owed.checked_sub(1);
+        if self.owed.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok() {
+            permit.forget();
+        }
     }
 
     /// Adds what was claimed, in its order. One slot is woken; each that finds more behind its unit

@@ -9,6 +9,7 @@ pub mod task;
 
 mod attempt;
 mod bell;
+mod changes;
 mod clock;
 mod config;
 mod ear;

@@ -1,13 +1,14 @@
 //! What the loops of a worker share: the lanes in, the outbox out, what runs in between.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use celeriac_broker_schema::{Broker, JobId, LeaseId, Requester, TaskId};
 use tokio::sync::Notify;
 
 use crate::attempt::Running;
+use crate::changes::Changes;
 use crate::clock::RedisClock;
 use crate::config::WorkerConfig;
 use crate::lanes::Lanes;
@@ -35,9 +36,14 @@ pub(crate) struct Shared {
     lost: AtomicU64,
     /// What it holds and nobody wants any more.
     pub(crate) unwanted: Unwanted,
-    /// What each slot runs: first those that await, then those that compute.
-    slots: Vec<Mutex<Option<Arc<Running>>>>,
+    /// What it was told to do differently from how it was started.
+    pub(crate) changes: Changes,
+    /// What each slot runs, of those that await and of those that compute.
+    slots: RwLock<Vec<Slot>>,
 }
+
+/// A place where an attempt runs. Clones are the same place.
+pub(crate) type Slot = Arc<Mutex<Option<Arc<Running>>>>;
 
 /// Counts since the worker began.
 #[derive(Debug, Default)]
@@ -55,11 +61,11 @@ impl Shared {
         lease: LeaseId,
         shutdown: Shutdown,
     ) -> Self {
-        let slots = (0..2 * config.concurrency).map(|_| Mutex::new(None)).collect();
         Self {
             broker,
             tasks,
             lanes: Lanes::new(config.concurrency),
+            changes: Changes::new(&config),
             config,
             clock,
             outbox: Outbox::default(),
@@ -70,7 +76,7 @@ impl Shared {
             calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             unwanted: Unwanted::default(),
-            slots,
+            slots: RwLock::default(),
         }
     }
 
@@ -164,13 +170,22 @@ impl Shared {
 
     /// All attempts under way.
     pub(crate) fn running(&self) -> Vec<Arc<Running>> {
-        self.slots
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots
             .iter()
             .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
             .collect()
     }
 
-    pub(crate) fn enter(&self, slot: usize, running: Option<Arc<Running>>) {
-        *self.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = running;
+    /// A slot that was not there before.
+    pub(crate) fn new_slot(&self) -> Slot {
+        let slot = Slot::default();
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&slot));
+        slot
     }
+}
+
+/// Notes what a slot runs now.
+pub(crate) fn enter(slot: &Slot, running: Option<Arc<Running>>) {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = running;
 }

@@ -18,6 +18,7 @@ mod inspect;
 mod job;
 mod open;
 mod order;
+mod queued;
 mod reclaim;
 mod records;
 mod renew;
@@ -36,6 +37,7 @@ pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
+pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use snapshot::{QueueView, Snapshot};
@@ -54,6 +56,7 @@ pub(crate) use {
     job::job,
     open::open,
     order::order,
+    queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,

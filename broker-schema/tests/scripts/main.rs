@@ -18,6 +18,7 @@ mod inspect;
 mod job;
 mod open;
 mod order;
+mod queued;
 mod reclaim;
 mod records;
 mod renew;

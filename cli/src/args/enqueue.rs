@@ -61,6 +61,9 @@ pub(crate) struct TaskArgs {
     /// How long an attempt may run [default: as long as it takes]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// When an attempt is told to save what it has and end [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) soft_timeout: Option<Duration>,
     /// How long its outcome is kept; 0s: not at all [default: 1d]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) keep: Option<Duration>,
@@ -104,6 +107,6 @@ Examples:
   generate | celeriac enqueue --lines -
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …}; all but the task may
-be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
+\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"soft_timeout\": \"25s\", \"keep\": \"1d\",
+\"key\": …}; all but the task may be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

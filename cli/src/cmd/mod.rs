@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and what holds for all, and either succeeds or
 //! says why not.
 
+mod cancel;
 mod completions;
 mod demo;
 mod doctor;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Monitor(args) => monitor::run(args, &globals).await,
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
+        Command::Cancel(args) => cancel::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues => queues::run(&globals).await,
         Command::Workers => workers::run(&globals).await,

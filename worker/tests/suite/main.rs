@@ -12,6 +12,7 @@ mod enqueue;
 mod isolation;
 mod lease;
 mod options;
+mod orders;
 mod outage;
 mod range;
 mod road;

@@ -31,6 +31,8 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "duration")]
     timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
+    soft_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
     key: Option<String>,
 }
@@ -47,6 +49,7 @@ impl TaskSpec {
             expires: args.expires,
             retries: args.retries,
             timeout: args.timeout,
+            soft_timeout: args.soft_timeout,
             keep: args.keep,
             key: args.key,
         })
@@ -88,6 +91,7 @@ impl TaskSpec {
             expires: self.expires.or(defaults.expires),
             retries: self.retries.or(defaults.retries),
             timeout: self.timeout.or(defaults.timeout),
+            soft_timeout: self.soft_timeout.or(defaults.soft_timeout),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
         }
@@ -125,6 +129,9 @@ impl TaskSpec {
         }
         if let Some(timeout) = self.timeout {
             task = task.timeout(timeout);
+        }
+        if let Some(timeout) = self.soft_timeout {
+            task = task.soft_timeout(timeout);
         }
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);
