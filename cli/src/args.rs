@@ -7,6 +7,7 @@
 mod cancel;
 mod enqueue;
 pub(crate) mod values;
+mod workers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use clap_complete::Shell;
 pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
 use self::values::{count, duration};
+pub(crate) use self::workers::{OrderCommand, WhichArgs, WorkersArgs};
 
 /// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
 #[derive(Debug, Parser)]
@@ -114,8 +116,8 @@ pub(crate) enum Command {
     Result(ResultArgs),
     /// Queues and what waits in them
     Queues,
-    /// Workers and what they do
-    Workers,
+    /// Workers and what they do; or tell them to drain, pause, resume, or change their slots
+    Workers(WorkersArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),
     /// Look for trouble, and say what to do about it

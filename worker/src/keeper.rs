@@ -135,9 +135,10 @@ impl Keeper {
 
     /// Tells who we are. False if nobody heard.
     async fn tell(&self) -> bool {
-        let info = serde_json::to_string(&self.info()).expect("our own types are always JSON");
+        let info = self.info();
+        let live = Duration::from_millis(info.lives_ms());
+        let info = serde_json::to_string(&info).expect("our own types are always JSON");
         let (lease, _) = self.shared.lease();
-        let live = self.shared.config.visibility.max(BEAT * 3);
         match self.broker.beat(&lease, live, Some(&info)).await {
             Ok(()) => true,
             Err(error) => {

@@ -42,7 +42,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Cancel(args) => cancel::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues => queues::run(&globals).await,
-        Command::Workers => workers::run(&globals).await,
+        Command::Workers(args) => workers::run(&args, &globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::Doctor => doctor::run(&globals).await,
         Command::Bench(args) => bench::run(args, &globals).await,

@@ -12,6 +12,7 @@ mod help;
 mod job;
 mod lines;
 mod monitor;
+mod orders;
 mod processes;
 mod result;
 mod up;
