@@ -45,8 +45,10 @@ pub use celeriac_worker::task::{
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
     Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
-    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+    RedisConfig, Requester, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
 };
+
+pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{

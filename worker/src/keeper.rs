@@ -109,7 +109,7 @@ impl Keeper {
             Ok(Renewed::Until { now, over, cancels, orders }) => {
                 self.shared.clock.set(now);
                 self.shared.hear_unwanted(cancels, over);
-                take_up(&self.shared, epoch, orders);
+                take_up(&self.shared, epoch, *orders);
                 true
             }
             Ok(Renewed::Lost) => {

@@ -63,7 +63,7 @@ async fn what_is_delayed_is_read_for_one_queue(world: World) {
         .enumerate()
         .map(|(n, name)| {
             let queue = if n % 4 == 0 { "mail" } else { QUEUE };
-            Entry { start: later.clone(), ..entry_in(name, queue, 5) }
+            Entry { start: later, ..entry_in(name, queue, 5) }
         })
         .collect();
     world.enqueue_all(&entries).await;
