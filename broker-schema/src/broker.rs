@@ -20,9 +20,9 @@ use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
     self, Answered, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Ending,
-    Entry, Fire, Fired, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, RangeJob,
-    Reclaimed, Renewed, Revived, ScheduleChange, ScheduleChanged, Schedules, Snapshot, Watched,
-    Whereabouts, Workers,
+    Entry, Fire, Fired, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, Place, Queued,
+    RangeJob, Reclaimed, Renewed, Revived, ScheduleChange, ScheduleChanged, Schedules, Snapshot,
+    Watched, Whereabouts, Workers,
 };
 use crate::settings::Setting;
 use crate::subscription::{Notices, Subscription};
@@ -210,6 +210,22 @@ impl Broker {
             found.extend(stored.into_iter().map(|record| (!record.is_empty()).then_some(record)));
         }
         Ok(found)
+    }
+
+    /// A page of what waits in one place of a queue, `limit` of it and at most 1,000. The first page
+    /// begins at 0, the others where the one before says.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn queued(
+        &self,
+        queue: &QueueName,
+        place: Place,
+        cursor: u64,
+        limit: u32,
+    ) -> Result<Queued, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::queued(connections, keys, queue, place, cursor, limit).await
     }
 
     /// Says what is wanted of the worker that has this lease. Repeating it does no harm.

@@ -96,4 +96,10 @@ pub struct Progress {
 impl WorkerInfo {
     /// Most running tasks that are listed: a heartbeat stays small whatever the slots.
     pub const MAX_RUNNING: usize = 32;
+
+    /// For how long this is believed after it was told, in milliseconds: the visibility time-out,
+    /// and at least 6 s.
+    pub fn lives_ms(&self) -> u64 {
+        self.visibility_ms.max(6_000)
+    }
 }

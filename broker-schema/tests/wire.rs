@@ -280,6 +280,8 @@ fn an_outcome_that_names_its_task() {
         worker: Some("00c0ffee00c0ffee".to_owned()),
         started: Some(Timestamp(1_732_190_040_000)),
         ended: Timestamp(1_732_190_041_000),
+        by: None,
+        why: None,
         attempts: Vec::new(),
     };
 

@@ -45,9 +45,11 @@ pub use celeriac_worker::task::{
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
     Backoff, Broker, BrokerError, ErrorKind, Headers, InvalidInput, JobId, Limit, Meta, Outcome,
-    Priority, QueueName, Rate, RedisConfig, RetryPolicy, State, Subject, TaskFailure, TaskId,
-    TaskName, TaskOptions, Tenant,
+    Priority, QueueName, Rate, RedisConfig, Requester, RetryPolicy, State, Subject, TaskFailure,
+    TaskId, TaskName, TaskOptions, Tenant,
 };
+
+pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{

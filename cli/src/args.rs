@@ -4,10 +4,12 @@
 //! Names, ids and keys stay text here: whether they are valid is a question of the protocol, with
 //! an exit code of its own.
 
+mod cancel;
 mod dead;
 mod enqueue;
 mod queues;
 pub(crate) mod values;
+mod workers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
@@ -25,6 +28,7 @@ pub(crate) use self::queues::{
     LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs, ReasonArgs,
 };
 use self::values::{count, duration, rate};
+pub(crate) use self::workers::{OrderCommand, WhichArgs, WorkersArgs};
 
 /// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
 #[derive(Debug, Parser)]
@@ -114,12 +118,14 @@ pub(crate) enum Command {
     Enqueue(Box<EnqueueArgs>),
     /// Where a task, a chunk (JOB:INDEX) or a job is, and what happened to it
     Status(StatusArgs),
+    /// Cancel tasks and jobs: by id, or what waits in a queue
+    Cancel(CancelArgs),
     /// The result of a task or job
     Result(ResultArgs),
     /// Queues and what waits in them; pause, close, limit, purge and move them
     Queues(QueuesArgs),
-    /// Workers and what they do
-    Workers,
+    /// Workers and what they do; or tell them to drain, pause, resume, or change their slots
+    Workers(WorkersArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),
     /// Limits across the fleet: show, set, remove; let the tenants of a queue take turns
@@ -204,6 +210,9 @@ pub(crate) struct WorkerArgs {
     /// How long running tasks may go on when the worker is told to stop [default: 25s]
     #[arg(long, value_name = "TIME", value_parser = duration, env = "CELERIAC_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: Option<Duration>,
+    /// How long a task may go on after it was cancelled [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = duration, env = "CELERIAC_CANCEL_GRACE")]
+    pub(crate) cancel_grace: Option<Duration>,
     /// Times that a task may lose its worker before it is dead [default: 3]
     #[arg(long, value_name = "N", env = "CELERIAC_CRASH_LIMIT")]
     pub(crate) crash_limit: Option<u32>,

@@ -11,6 +11,7 @@ mod fleet_view;
 mod format;
 mod globals;
 mod output;
+mod requester;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -22,19 +22,23 @@ pub(crate) type Queues = Arc<[QueueName]>;
 pub(crate) struct BellLine {
     listen: watch::Sender<Option<Queues>>,
     rang: Arc<Notify>,
+    other_queues: Arc<Notify>,
 }
 
 /// The loop's end of the line.
 pub(crate) struct BellListener {
     listen: watch::Receiver<Option<Queues>>,
     rang: Arc<Notify>,
+    other_queues: Arc<Notify>,
 }
 
 /// A line between the exchange and the loop.
 pub(crate) fn line() -> (BellLine, BellListener) {
     let (listen, receiver) = watch::channel(None);
-    let rang = Arc::new(Notify::new());
-    (BellLine { listen, rang: Arc::clone(&rang) }, BellListener { listen: receiver, rang })
+    let (rang, other_queues) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let line =
+        BellLine { listen, rang: Arc::clone(&rang), other_queues: Arc::clone(&other_queues) };
+    (line, BellListener { listen: receiver, rang, other_queues })
 }
 
 impl BellLine {
@@ -45,6 +49,12 @@ impl BellLine {
             *old = queues;
             changed
         });
+    }
+
+    /// As [`BellLine::listen`], and no longer to the bells of before: the worker serves others.
+    pub(crate) fn turn_to(&self, queues: Option<Queues>) {
+        self.listen(queues);
+        self.other_queues.notify_one();
     }
 
     /// Waits for a token.
@@ -63,7 +73,15 @@ impl BellListener {
                 return;
             };
             bell.listen_to(&queues.unwrap_or_default());
-            match shared.broker.wait_for_bell(&mut bell, BLOCK).await {
+            let answer = tokio::select! {
+                answer = shared.broker.wait_for_bell(&mut bell, BLOCK) => answer,
+                // A token that is lost with this only delays, and the exchange looks anyway.
+                () = self.other_queues.notified() => {
+                    bell = Bell::new(Vec::new());
+                    continue;
+                }
+            };
+            match answer {
                 Ok(true) => self.rang.notify_one(),
                 Ok(false) => {}
                 Err(error) => {

@@ -11,6 +11,9 @@ use thiserror::Error;
 
 use crate::served::Served;
 
+/// The most tasks that a worker runs at once.
+pub(crate) const MAX_CONCURRENCY: usize = 10_000;
+
 /// How a worker works.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerConfig {
@@ -82,7 +85,7 @@ impl WorkerConfig {
         let unique = self.queues.iter().collect::<std::collections::BTreeSet<_>>().len();
         expect(!self.queues.is_empty(), "queues: name at least one");
         expect(unique == self.queues.len(), "queues: a queue is named twice");
-        expect((1..=10_000).contains(&self.concurrency), "concurrency: use 1 to 10,000");
+        expect((1..=MAX_CONCURRENCY).contains(&self.concurrency), "concurrency: use 1 to 10,000");
         let least = Duration::from_millis(MIN_VISIBILITY_MS);
         expect(self.visibility >= least, "visibility time-out: use at least 1 s");
         expect(self.crash_limit >= 1, "crash limit: use at least 1");

@@ -8,7 +8,6 @@
 mod intake;
 mod leave;
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,12 +78,13 @@ enum Wake {
     Tell,
     Bell,
     Stall,
+    Order,
 }
 
 impl Exchange {
     pub(crate) fn new(shared: Arc<Shared>, bell: BellLine) -> Self {
         let (lease, epoch) = shared.lease();
-        let all = shared.served.names().into();
+        let all = shared.served().names().into();
         Self {
             shared,
             bell,
@@ -132,6 +132,12 @@ impl Exchange {
                 Wake::Look => self.look = true,
                 Wake::Tell => self.tell = true,
                 Wake::Bell => self.hear_bell().await,
+                // What has not begun was taken under other rules.
+                Wake::Order => {
+                    self.serve();
+                    self.hand_back(usize::MAX);
+                    self.look = true;
+                }
                 Wake::Stall => {
                     let now = self.shared.lanes.begun();
                     let waits_for_room = self.shared.lanes.heavy_waits();
@@ -148,10 +154,13 @@ impl Exchange {
     /// How many more units there is room for.
     fn want(&self) -> usize {
         // What is put beside a suspect would be lost with it.
-        if self.shared.shutdown.is_draining() || self.suspects > 0 {
+        if self.shared.shutdown.is_draining()
+            || self.suspects > 0
+            || self.shared.changes.is_paused()
+        {
             return 0;
         }
-        let slots = self.shared.config.concurrency;
+        let slots = self.shared.changes.slots();
         (slots + self.pace.ahead(slots)).saturating_sub(self.occupied).min(MOST)
     }
 
@@ -169,7 +178,7 @@ impl Exchange {
         if self.shared.lanes.has_idle_reserve() {
             return true;
         }
-        let slots = self.shared.config.concurrency;
+        let slots = self.shared.changes.slots();
         let buffered = self.shared.lanes.buffered();
         buffered * 2 <= self.pace.ahead(slots) && self.pace.time_for(buffered, slots) < ENOUGH
     }
@@ -187,12 +196,22 @@ impl Exchange {
             () = shared.outbox.arrived() => Wake::Again,
             () = self.bell.rang() => Wake::Bell,
             () = shared.lease_news.notified() => Wake::Again,
+            () = shared.changes.news.notified() => Wake::Order,
             () = shared.shutdown.draining(), if !shared.shutdown.is_draining() => Wake::Again,
             () = shared.shutdown.told_now(), if !shared.shutdown.is_now() => Wake::Again,
             () = sleep(linger), if endings_wait => Wake::Tell,
             () = sleep(STALL), if buffered && !endings_wait => Wake::Stall,
             () = sleep_until(self.look_at), if idle => Wake::Look,
             () = sleep_until(leave_by.unwrap_or(self.look_at)), if leave_by.is_some() => Wake::Again,
+        }
+    }
+
+    /// Serves the queues that are wanted by now.
+    fn serve(&mut self) {
+        let all: Queues = self.shared.served().names().into();
+        if all != self.all {
+            self.all = all;
+            self.bell.turn_to(self.queues_with_room());
         }
     }
 
@@ -206,20 +225,20 @@ impl Exchange {
 
     /// How much of each class of queues can be taken; None: as much as there is room at all.
     fn rooms(&self) -> Option<(Vec<usize>, usize)> {
-        self.shared.lanes.room(self.pace.ahead(self.shared.config.concurrency))
+        self.shared.lanes.room(self.pace.ahead(self.shared.changes.slots()))
     }
 
     fn has_room(&self, (own, pool): &(Vec<usize>, usize), queue: &QueueName) -> bool {
-        *pool > 0 || own[self.shared.served.class(queue.as_str())] > 0
+        *pool > 0 || own[self.shared.served().class(queue.as_str())] > 0
     }
 
     /// The queues of the next claim in their order, and the room for each if that is bounded.
-    fn ask(&self) -> (Cow<'_, [QueueName]>, Option<Room>) {
-        let served = &self.shared.served;
-        let mut queues = served.order(rand::random::<f64>);
+    fn ask(&self) -> (Vec<QueueName>, Option<Room>) {
+        let served = self.shared.served();
+        let mut queues = served.order(rand::random::<f64>).into_owned();
         let Some(rooms) = self.rooms() else { return (queues, None) };
         // Of the others nothing is wanted; their bells may wake somebody else.
-        queues.to_mut().retain(|queue| self.has_room(&rooms, queue));
+        queues.retain(|queue| self.has_room(&rooms, queue));
         let (own, pool) = rooms;
         let own_room = |queue: &QueueName| {
             let group = served.class(queue.as_str());
@@ -258,7 +277,6 @@ impl Exchange {
         (self.look, self.tell) = (false, false);
         let shared = Arc::clone(&self.shared);
         let (queues, room) = self.ask();
-        let queues = queues.into_owned();
         let claim = Claim {
             lease: &self.lease.clone(),
             number: self.number,

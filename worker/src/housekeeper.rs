@@ -21,7 +21,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
         sleep(PERIOD.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-        let busy = shared.running().len() >= shared.config.concurrency;
+        let busy = shared.running().len() >= shared.changes.slots();
         if busy
             && shared.calls() == calls
             && let Err(error) = round(&shared).await

@@ -10,6 +10,7 @@ use celeriac_broker_schema::{Broker, JobId, Notice, Progress, RunningTask, Times
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::changes::take_up;
 use crate::ear::Ear;
 use crate::shared::Shared;
 use crate::unit::Epoch;
@@ -85,14 +86,16 @@ impl Keeper {
     }
 
     /// What changes when the worker does something.
-    fn activity(&self) -> (u64, usize, bool, Epoch) {
+    fn activity(&self) -> (u64, usize, bool, u64, Epoch) {
         let totals = &self.shared.totals;
         let ended =
             totals.succeeded.load(Ordering::Relaxed) + totals.failed.load(Ordering::Relaxed);
         let busy = self.shared.running().len();
         // One that runs something has progress to tell.
         let tick = if busy > 0 { self.shared.clock.now().0 } else { 0 };
-        (ended.wrapping_add(tick), busy, self.shared.shutdown.is_draining(), self.shared.lease().1)
+        let orders = self.shared.changes.count();
+        let draining = self.shared.shutdown.is_draining();
+        (ended.wrapping_add(tick), busy, draining, orders, self.shared.lease().1)
     }
 
     /// Renews the lease. False if that has to be tried again soon.
@@ -103,9 +106,10 @@ impl Keeper {
         }
         let jobs = self.jobs();
         match self.broker.renew(&lease, self.shared.config.visibility, &jobs).await {
-            Ok(Renewed::Until { now, over, cancels, orders: _ }) => {
+            Ok(Renewed::Until { now, over, cancels, orders }) => {
                 self.shared.clock.set(now);
                 self.shared.hear_unwanted(cancels, over);
+                take_up(&self.shared, epoch, *orders);
                 true
             }
             Ok(Renewed::Lost) => {
@@ -128,9 +132,10 @@ impl Keeper {
 
     /// Tells who we are. False if nobody heard.
     async fn tell(&self) -> bool {
-        let info = serde_json::to_string(&self.info()).expect("our own types are always JSON");
+        let info = self.info();
+        let live = Duration::from_millis(info.lives_ms());
+        let info = serde_json::to_string(&info).expect("our own types are always JSON");
         let (lease, _) = self.shared.lease();
-        let live = self.shared.config.visibility.max(BEAT * 3);
         match self.broker.beat(&lease, live, Some(&info)).await {
             Ok(()) => true,
             Err(error) => {
@@ -152,6 +157,7 @@ impl Keeper {
 
     fn info(&self) -> WorkerInfo {
         let shared = &self.shared;
+        let served = shared.served();
         let mut running = shared.running();
         let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
         running.sort_by_key(|running| running.since);
@@ -160,14 +166,14 @@ impl Keeper {
             host: host(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            queues: shared.served.names().iter().map(|queue| queue.as_str().to_owned()).collect(),
+            queues: served.names().iter().map(|queue| queue.as_str().to_owned()).collect(),
             tasks: shared.tasks.names().into_iter().map(str::to_owned).collect(),
-            slots: u32::try_from(shared.config.concurrency).unwrap_or(u32::MAX),
+            slots: u32::try_from(shared.changes.slots()).unwrap_or(u32::MAX),
             busy,
             buffered: u32::try_from(shared.lanes.buffered()).unwrap_or(u32::MAX),
             draining: shared.shutdown.is_draining(),
-            paused: None,
-            order: 0,
+            paused: shared.changes.paused(),
+            order: shared.changes.taken_up(shared.lease().1),
             started: self.started,
             succeeded: shared.totals.succeeded.load(Ordering::Relaxed),
             failed: shared.totals.failed.load(Ordering::Relaxed),

@@ -16,7 +16,6 @@ use crate::unit::Unit;
 
 #[derive(Debug)]
 pub(crate) struct Lanes {
-    served: Arc<Served>,
     state: Mutex<State>,
     /// A unit that awaits may begin.
     may_await: Notify,
@@ -29,6 +28,7 @@ pub(crate) struct Lanes {
 
 #[derive(Debug)]
 struct State {
+    served: Arc<Served>,
     /// How many slots there are.
     slots: usize,
     /// How many of them are taken. More than there are, for a while, when some were given up.
@@ -51,17 +51,23 @@ enum Kind {
     Computing,
 }
 
+/// A unit with the class that its queue had when it came: the queues may be others by now.
+#[derive(Debug)]
+struct Waiting {
+    unit: Unit,
+    class: usize,
+}
+
 /// Units by their rank, in the order of their arrival where it is the same. What is claimed later and
 /// ranks higher overtakes what has not begun.
 #[derive(Debug, Default)]
-struct Lane(BTreeMap<usize, VecDeque<Unit>>);
+struct Lane(BTreeMap<usize, VecDeque<Waiting>>);
 
 impl Lane {
-    fn extend(&mut self, units: Vec<Unit>, served: &Served) {
-        for unit in units {
-            let (queue, priority) = unit.place();
-            self.0.entry(served.rank(queue, priority)).or_default().push_back(unit);
-        }
+    fn push(&mut self, unit: Unit, served: &Served) {
+        let (queue, priority) = unit.place();
+        let (rank, class) = (served.rank(queue, priority), served.class(queue));
+        self.0.entry(rank).or_default().push_back(Waiting { unit, class });
     }
 
     fn is_empty(&self) -> bool {
@@ -69,42 +75,42 @@ impl Lane {
     }
 
     /// The rank of the first one that may begin, and that one.
-    fn first(&self, may_begin: impl Fn(&Unit) -> bool) -> Option<(usize, &Unit)> {
+    fn first(&self, may_begin: impl Fn(&Waiting) -> bool) -> Option<(usize, &Waiting)> {
         let mut firsts = self.0.iter().filter_map(|(rank, units)| Some((*rank, units.front()?)));
-        firsts.find(|(_, unit)| may_begin(unit))
+        firsts.find(|(_, waiting)| may_begin(waiting))
     }
 
-    fn pop(&mut self, rank: usize) -> Option<Unit> {
+    fn pop(&mut self, rank: usize) -> Option<Waiting> {
         let units = self.0.get_mut(&rank)?;
-        let unit = units.pop_front();
+        let waiting = units.pop_front();
         if units.is_empty() {
             self.0.remove(&rank);
         }
-        unit
+        waiting
     }
 
     /// The one that would begin last, if it is one of these.
-    fn pop_last_if(&mut self, wanted: impl Fn(&Unit) -> bool) -> Option<Unit> {
+    fn pop_last_if(&mut self, wanted: impl Fn(&Unit) -> bool) -> Option<Waiting> {
         let mut last = self.0.last_entry()?;
-        let unit = last.get_mut().pop_back()?;
-        if !wanted(&unit) {
-            last.get_mut().push_back(unit);
+        let waiting = last.get_mut().pop_back()?;
+        if !wanted(&waiting.unit) {
+            last.get_mut().push_back(waiting);
             return None;
         }
         if last.get().is_empty() {
             last.remove();
         }
-        Some(unit)
+        Some(waiting)
     }
 
     /// All chunks of a job, those that would begin last first.
-    fn take_job(&mut self, job: JobId) -> Vec<Unit> {
+    fn take_job(&mut self, job: JobId) -> Vec<Waiting> {
         let mut taken = Vec::new();
         for units in self.0.values_mut().rev() {
-            let (of_job, rest) =
-                std::mem::take(units).into_iter().partition(|unit| unit.job() == Some(job));
+            let all = std::mem::take(units).into_iter();
+            let (of_job, rest) = all.partition(|waiting| waiting.unit.job() == Some(job));
             *units = rest;
-            let of_job: VecDeque<Unit> = of_job;
+            let of_job: VecDeque<Waiting> = of_job;
             taken.extend(of_job.into_iter().rev());
         }
         self.0.retain(|_, units| !units.is_empty());
@@ -112,7 +118,7 @@ impl Lane {
     }
 
     fn jobs(&self) -> impl Iterator<Item = JobId> {
-        self.0.values().flatten().filter_map(Unit::job)
+        self.0.values().flatten().filter_map(|waiting| waiting.unit.job())
     }
 }
 
@@ -137,49 +143,50 @@ impl State {
         }
     }
 
-    /// Takes the first unit out that has its slots.
-    fn begin(&mut self, kind: Kind, served: &Served) -> Option<Unit> {
-        let unit = self.first_with_slots(kind, served);
-        self.blocked |= unit.is_none() && !self.lane(kind).is_empty();
-        unit
+    fn push(&mut self, kind: Kind, units: Vec<Unit>) {
+        let served = Arc::clone(&self.served);
+        for unit in units {
+            self.held[served.class(unit.place().0)] += unit.cost;
+            self.lane(kind).push(unit, &served);
+        }
     }
 
-    fn first_with_slots(&mut self, kind: Kind, served: &Served) -> Option<Unit> {
+    /// Takes the first unit out that has its slots.
+    fn begin(&mut self, kind: Kind) -> Option<Waiting> {
+        let begun = self.first_with_slots(kind);
+        self.blocked |= begun.is_none() && !self.lane(kind).is_empty();
+        begun
+    }
+
+    fn first_with_slots(&mut self, kind: Kind) -> Option<Waiting> {
         if self.taken >= self.slots || self.heavy.is_some_and(|waits| waits != kind) {
             return None;
         }
-        let (reserve, free) = (served.reserve(), self.slots - self.taken);
+        let (reserve, free) = (self.served.reserve(), self.slots - self.taken);
         let lane = match kind {
             Kind::Awaiting => &self.awaiting,
             Kind::Computing => &self.computing,
         };
-        let running = &self.running;
-        let may_begin = |unit: &Unit| {
-            reserve.is_empty() || reserve.may_begin(served.class(unit.place().0), running)
+        let may_begin = |waiting: &Waiting| {
+            reserve.is_empty() || reserve.may_begin(waiting.class, &self.running)
         };
-        let (rank, unit) = lane.first(may_begin)?;
+        let (rank, first) = lane.first(may_begin)?;
         // Slots may have been given up since it was claimed.
-        if unit.cost.min(self.slots) > free {
+        if first.unit.cost.min(self.slots) > free {
             self.heavy = Some(kind);
             return None;
         }
         self.heavy = None;
-        let unit = self.lane(kind).pop(rank)?;
-        self.taken += unit.cost;
-        self.running[served.class(unit.place().0)] += unit.cost;
-        Some(unit)
-    }
-
-    fn hold(&mut self, units: &[Unit], served: &Served) {
-        for unit in units {
-            self.held[served.class(unit.place().0)] += unit.cost;
-        }
+        let begun = self.lane(kind).pop(rank)?;
+        self.taken += begun.unit.cost;
+        self.running[begun.class] += begun.unit.cost;
+        Some(begun)
     }
 
     /// Units leave without having begun. Whatever waited for room in front of others may be gone.
-    fn let_go(&mut self, units: &[Unit], served: &Served) {
-        for unit in units {
-            self.held[served.class(unit.place().0)] -= unit.cost;
+    fn let_go(&mut self, all: &[Waiting]) {
+        for waiting in all {
+            self.held[waiting.class] -= waiting.unit.cost;
         }
         self.heavy = None;
     }
@@ -189,6 +196,7 @@ impl Lanes {
     pub(crate) fn new(slots: usize, served: Arc<Served>) -> Self {
         let none = vec![0; served.reserve().classes()];
         let state = State {
+            served,
             slots,
             taken: 0,
             awaiting: Lane::default(),
@@ -200,7 +208,6 @@ impl Lanes {
             closed: false,
         };
         Self {
-            served,
             state: Mutex::new(state),
             may_await: Notify::new(),
             may_compute: Condvar::new(),
@@ -240,8 +247,7 @@ impl Lanes {
     fn push(&self, kind: Kind, units: Vec<Unit>) {
         self.buffered.fetch_add(units.len(), Ordering::Relaxed);
         let mut state = self.state();
-        state.hold(&units, &self.served);
-        state.lane(kind).extend(units, &self.served);
+        state.push(kind, units);
         self.wake(&state);
     }
 
@@ -289,11 +295,11 @@ impl Lanes {
         if state.closed {
             return None;
         }
-        let unit = state.begin(kind, &self.served)?;
+        let Waiting { unit, class } = state.begin(kind)?;
         self.buffered.fetch_sub(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.wake(state);
-        let (class, cost) = (self.served.class(unit.place().0), unit.cost);
+        let cost = unit.cost;
         Some((unit, Permit { lanes: self, class, cost }))
     }
 
@@ -310,60 +316,64 @@ impl Lanes {
 
     /// Whether slots are free that only some queues may have.
     pub(crate) fn has_idle_reserve(&self) -> bool {
-        let reserve = self.served.reserve();
-        !reserve.is_empty() && reserve.is_idle(&self.state().held)
+        let state = self.state();
+        let reserve = state.served.reserve();
+        !reserve.is_empty() && reserve.is_idle(&state.held)
     }
 
     /// How much more may be claimed of each class, and of all together (see `Reserve::room`). None if
     /// nothing is reserved.
     pub(crate) fn room(&self, ahead: usize) -> Option<(Vec<usize>, usize)> {
-        let reserve = self.served.reserve();
-        (!reserve.is_empty()).then(|| reserve.room(&self.state().held, ahead))
+        let state = self.state();
+        let reserve = state.served.reserve();
+        (!reserve.is_empty()).then(|| reserve.room(&state.held, ahead))
     }
 
-    /// From now on so many units run at once. What runs beyond that runs on.
-    pub(crate) fn set_slots(&self, slots: usize) {
+    /// From now on so many units run at once, and these queues are served. What runs beyond that runs
+    /// on.
+    pub(crate) fn change(&self, slots: usize, served: Arc<Served>) {
         let mut state = self.state();
         state.slots = slots;
+        state.served = served;
         state.heavy = None;
         self.wake(&state);
     }
 
     /// Takes up to `most` out that have not begun, those that would begin last first.
     pub(crate) fn take_last(&self, most: usize) -> Vec<Unit> {
-        self.take_while(|units, _| units.len() < most)
+        self.take_while(|taken, _| taken.len() < most)
     }
 
     /// Takes units out that have not begun and cost no more than `cost` together, those that would
     /// begin last first.
     pub(crate) fn take_last_costing(&self, cost: usize) -> Vec<Unit> {
-        let sum = |units: &[Unit]| units.iter().map(|unit| unit.cost).sum::<usize>();
-        self.take_while(|units, unit| sum(units) + unit.cost <= cost)
+        let sum = |taken: &[Waiting]| taken.iter().map(|waiting| waiting.unit.cost).sum::<usize>();
+        self.take_while(|taken, unit| sum(taken) + unit.cost <= cost)
     }
 
-    fn take_while(&self, wanted: impl Fn(&[Unit], &Unit) -> bool) -> Vec<Unit> {
-        let (mut units, mut state) = (Vec::new(), self.state());
+    fn take_while(&self, wanted: impl Fn(&[Waiting], &Unit) -> bool) -> Vec<Unit> {
+        let (mut taken, mut state) = (Vec::new(), self.state());
         for kind in [Kind::Computing, Kind::Awaiting] {
-            while let Some(unit) = state.lane(kind).pop_last_if(|unit| wanted(&units, unit)) {
-                units.push(unit);
+            while let Some(waiting) = state.lane(kind).pop_last_if(|unit| wanted(&taken, unit)) {
+                taken.push(waiting);
             }
         }
-        self.taken_out(&mut state, units)
+        self.taken_out(&mut state, taken)
     }
 
     /// Takes all chunks of a job out that have not begun, those that would begin last first.
     pub(crate) fn take_job(&self, job: JobId) -> Vec<Unit> {
         let mut state = self.state();
-        let mut units = state.computing.take_job(job);
-        units.extend(state.awaiting.take_job(job));
-        self.taken_out(&mut state, units)
+        let mut taken = state.computing.take_job(job);
+        taken.extend(state.awaiting.take_job(job));
+        self.taken_out(&mut state, taken)
     }
 
-    fn taken_out(&self, state: &mut State, units: Vec<Unit>) -> Vec<Unit> {
-        state.let_go(&units, &self.served);
-        self.buffered.fetch_sub(units.len(), Ordering::Relaxed);
+    fn taken_out(&self, state: &mut State, taken: Vec<Waiting>) -> Vec<Unit> {
+        state.let_go(&taken);
+        self.buffered.fetch_sub(taken.len(), Ordering::Relaxed);
         self.wake(state);
-        units
+        taken.into_iter().map(|waiting| waiting.unit).collect()
     }
 
     /// The jobs of the chunks that have not begun.
@@ -423,14 +433,20 @@ mod tests {
 
     /// The next one that may begin, if there is one.
     fn pop_first(lane: &mut Lane, may_begin: impl Fn(&Unit) -> bool) -> Option<Unit> {
-        let rank = lane.first(may_begin)?.0;
-        lane.pop(rank)
+        let rank = lane.first(|waiting| may_begin(&waiting.unit))?.0;
+        Some(lane.pop(rank)?.unit)
     }
 
     fn filled() -> Lane {
         let (served, mut lane) = (served(&["mail", "batch"]), Lane::default());
-        lane.extend(vec![unit("batch", 9, "b9"), unit("mail", 5, "first")], &served);
-        lane.extend(vec![unit("mail", 5, "second"), unit("mail", 9, "urgent")], &served);
+        for unit in [
+            unit("batch", 9, "b9"),
+            unit("mail", 5, "first"),
+            unit("mail", 5, "second"),
+            unit("mail", 9, "urgent"),
+        ] {
+            lane.push(unit, &served);
+        }
         lane
     }
 
@@ -444,7 +460,10 @@ mod tests {
     #[test]
     fn what_would_begin_last_goes_back_first() {
         let mut lane = filled();
-        assert_eq!(names(|| lane.pop_last_if(|_| true)), ["b9", "second", "first", "urgent"]);
+        assert_eq!(
+            names(|| Some(lane.pop_last_if(|_| true)?.unit)),
+            ["b9", "second", "first", "urgent"]
+        );
         assert!(lane.is_empty());
     }
 
@@ -471,7 +490,7 @@ mod tests {
         lanes.push_to_compute(vec![heavy(1, "a"), heavy(1, "b"), heavy(1, "c")]);
         let (a, b) = (begins(&lanes).expect("a slot"), begins(&lanes).expect("a slot"));
         assert!(begins(&lanes).is_none());
-        lanes.set_slots(1);
+        lanes.change(1, Arc::new(served(&["mail"])));
         drop(a);
         assert!(begins(&lanes).is_none(), "the slot was given up");
         drop(b);
@@ -498,7 +517,7 @@ mod tests {
     fn what_costs_more_than_is_left_runs_alone() {
         let lanes = lanes(4);
         lanes.push_to_compute(vec![heavy(4, "heavy")]);
-        lanes.set_slots(2);
+        lanes.change(2, Arc::new(served(&["mail"])));
         assert_eq!(begins(&lanes).expect("all slots").0, "heavy");
     }
 

@@ -10,6 +10,7 @@ pub mod task;
 
 mod attempt;
 mod bell;
+mod changes;
 mod clock;
 mod config;
 mod courier;

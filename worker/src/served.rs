@@ -10,6 +10,8 @@ use crate::config::WorkerConfig;
 /// The queues of a worker, sub-queues of its labels included.
 #[derive(Debug)]
 pub(crate) struct Served {
+    /// As they were given.
+    queues: Vec<QueueName>,
     names: Vec<QueueName>,
     /// The weight of each; None where the order is strict.
     weights: Option<Vec<f64>>,
@@ -36,7 +38,18 @@ impl Served {
             classes.resize(names.len(), class.unwrap_or(others));
         }
         let weights = (!config.weights.is_empty()).then_some(weights);
-        Ok(Self { names, weights, classes, reserve: Reserve::new(config) })
+        Ok(Self {
+            queues: config.queues.clone(),
+            names,
+            weights,
+            classes,
+            reserve: Reserve::new(config),
+        })
+    }
+
+    /// The queues without the sub-queues of labels.
+    pub(crate) fn queues(&self) -> &[QueueName] {
+        &self.queues
     }
 
     /// All of them, in the order in which they were named.

@@ -1,13 +1,14 @@
 //! What the loops of a worker share: the lanes in, the outbox out, what runs in between.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use celeriac_broker_schema::{Broker, JobId, LeaseId, Requester, TaskId};
 use tokio::sync::Notify;
 
 use crate::attempt::{Running, release};
+use crate::changes::Changes;
 use crate::clock::RedisClock;
 use crate::config::WorkerConfig;
 use crate::events::{Event, Teller};
@@ -23,7 +24,6 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) tasks: Tasks,
     pub(crate) config: WorkerConfig,
-    pub(crate) served: Arc<Served>,
     pub(crate) clock: RedisClock,
     pub(crate) lanes: Lanes,
     pub(crate) outbox: Outbox,
@@ -41,9 +41,14 @@ pub(crate) struct Shared {
     lost: AtomicU64,
     /// What it holds and nobody wants any more.
     pub(crate) unwanted: Unwanted,
-    /// What each slot runs: first those that await, then those that compute.
-    slots: Vec<Mutex<Option<Arc<Running>>>>,
+    /// What it was told to do differently from how it was started.
+    pub(crate) changes: Changes,
+    /// What each slot runs, of those that await and of those that compute.
+    slots: RwLock<Vec<Slot>>,
 }
+
+/// A place where an attempt runs. Clones are the same place.
+pub(crate) type Slot = Arc<Mutex<Option<Arc<Running>>>>;
 
 /// Counts since the worker began.
 #[derive(Debug, Default)]
@@ -62,12 +67,11 @@ impl Shared {
         lease: LeaseId,
         shutdown: Shutdown,
     ) -> Self {
-        let slots = (0..2 * config.concurrency).map(|_| Mutex::new(None)).collect();
         Self {
             broker,
             tasks,
             lanes: Lanes::new(config.concurrency, Arc::clone(&served)),
-            served,
+            changes: Changes::new(&config, served),
             config,
             clock,
             outbox: Outbox::default(),
@@ -80,7 +84,7 @@ impl Shared {
             calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             unwanted: Unwanted::default(),
-            slots,
+            slots: RwLock::default(),
         }
     }
 
@@ -97,6 +101,11 @@ impl Shared {
         let mut current = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
         *current = (lease, current.1 + 1);
         current.1
+    }
+
+    /// The queues it serves, and how.
+    pub(crate) fn served(&self) -> Arc<Served> {
+        self.changes.served()
     }
 
     /// How many calls of the exchange were answered.
@@ -179,15 +188,24 @@ impl Shared {
 
     /// All attempts under way.
     pub(crate) fn running(&self) -> Vec<Arc<Running>> {
-        self.slots
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots
             .iter()
             .filter_map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner).clone())
             .collect()
     }
 
-    pub(crate) fn enter(&self, slot: usize, running: Option<Arc<Running>>) {
-        *self.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = running;
+    /// A slot that was not there before.
+    pub(crate) fn new_slot(&self) -> Slot {
+        let slot = Slot::default();
+        self.slots.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&slot));
+        slot
     }
+}
+
+/// Notes what a slot runs now.
+pub(crate) fn enter(slot: &Slot, running: Option<Arc<Running>>) {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = running;
 }
 
 #[cfg(test)]
@@ -205,7 +223,9 @@ mod tests {
         let broker = Broker::new(RedisConfig::new("redis://127.0.0.1:1")).expect("a URL");
         let clock = RedisClock::new(Timestamp(1));
         let tasks = Registry::new(()).build();
-        Shared::new(broker, tasks, WorkerConfig::default(), clock, LeaseId::new(), Shutdown::new())
+        let config = WorkerConfig::default();
+        let served = Arc::new(Served::new(&config).expect("valid"));
+        Shared::new(broker, tasks, config, served, clock, LeaseId::new(), Shutdown::new())
     }
 
     fn run(job: JobId) -> ChunkRun {
@@ -218,8 +238,10 @@ mod tests {
             hi: 4,
             attempt: 1,
             queue: "default".into(),
+            priority: 5,
             spec: spec.into(),
             history: String::new(),
+            checkpoints: Vec::new(),
         };
         ChunkRun { run, job: Arc::new(plan) }
     }
@@ -230,10 +252,12 @@ mod tests {
             id: TaskId::new(Timestamp(1)),
             record: Vec::new(),
             queue: "default".into(),
+            priority: 5,
             history: String::new(),
             input: None,
+            checkpoint: None,
         };
-        let unit = |work| Unit { epoch: 1, work };
+        let unit = |work| Unit { epoch: 1, cost: 1, work };
         let chunk = |job, index| unit(Work::Chunk { run: Arc::new(run(job)), index });
         let [over, other] = jobs;
         shared.lanes.push_to_await(vec![
@@ -251,7 +275,7 @@ mod tests {
         let jobs = [TaskId::new(Timestamp(1)).job(), TaskId::new(Timestamp(1)).job()];
         buffer(&shared, jobs);
 
-        shared.job_over(jobs[0]);
+        shared.hear_unwanted(Vec::new(), vec![jobs[0]]);
 
         assert_eq!(shared.lanes.jobs(), [jobs[1]].into());
         assert_eq!((shared.lanes.buffered(), shared.outbox.len()), (3, 4));
@@ -260,7 +284,7 @@ mod tests {
     }
 
     fn index_of(ended: &Ended) -> u64 {
-        assert!(ended.frees);
+        assert_eq!(ended.frees, 1);
         match &ended.how {
             How::Told(_, ending) => match &**ending {
                 Ending::ChunksReleased { lo, .. } => *lo,

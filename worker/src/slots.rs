@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 
 use crate::attempt::{Running, Terms, refuse};
 use crate::panics;
-use crate::shared::Shared;
+use crate::shared::{Shared, Slot, enter};
 use crate::task::{CancelReason, ErasedTask, RunResult, TaskError, TaskFuture};
 use crate::unit::Unit;
 
@@ -18,14 +18,15 @@ use crate::unit::Unit;
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs units that await, one after the other, until it is dropped.
-pub(crate) async fn awaiting_slot(shared: Arc<Shared>, slot: usize) {
+pub(crate) async fn awaiting_slot(shared: Arc<Shared>) {
+    let slot = shared.new_slot();
     loop {
         let (unit, _permit) = shared.lanes.next_to_await().await;
-        run_awaiting(&shared, slot, unit).await;
+        run_awaiting(&shared, &slot, unit).await;
     }
 }
 
-async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
+async fn run_awaiting(shared: &Arc<Shared>, slot: &Slot, unit: Unit) {
     let (task, terms) = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
@@ -34,20 +35,20 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
         return shared.lanes.push_to_compute(vec![unit]);
     };
     let running = Running::begin(shared, unit, terms, false);
-    shared.enter(slot, Some(Arc::clone(&running)));
+    enter(slot, Some(Arc::clone(&running)));
     if shared.must_not_begin(&running) {
-        shared.enter(slot, None);
+        enter(slot, None);
         return running.end(shared, Err(TaskError::cancelled()));
     }
     let started = match running.unit.order() {
         Ok(order) => catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &order.args))),
-        Err(_) => return shared.enter(slot, None),
+        Err(_) => return enter(slot, None),
     };
     let result = match started {
         Ok(future) => drive(&running, shared.config.cancel_grace, future).await,
         Err(payload) => Err(panics::error_of(payload)),
     };
-    shared.enter(slot, None);
+    enter(slot, None);
     running.end(shared, result);
 }
 
@@ -108,23 +109,24 @@ async fn limits(running: &Running) -> Duration {
 }
 
 /// Runs units that compute, one after the other, until the lanes are closed. Blocks its thread.
-pub(crate) fn computing_slot(shared: &Arc<Shared>, slot: usize, runtime: &tokio::runtime::Handle) {
+pub(crate) fn computing_slot(shared: &Arc<Shared>, runtime: &tokio::runtime::Handle) {
     // Layers may sleep or spawn, also around a task that computes.
     let _entered = runtime.enter();
+    let slot = shared.new_slot();
     while let Some((unit, _permit)) = shared.lanes.next_to_compute() {
-        run_computing(shared, slot, unit, runtime);
+        run_computing(shared, &slot, unit, runtime);
     }
 }
 
-fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio::runtime::Handle) {
+fn run_computing(shared: &Arc<Shared>, slot: &Slot, unit: Unit, runtime: &tokio::runtime::Handle) {
     let (task, terms) = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
     };
     let running = Running::begin(shared, unit, terms, true);
-    shared.enter(slot, Some(Arc::clone(&running)));
+    enter(slot, Some(Arc::clone(&running)));
     if shared.must_not_begin(&running) {
-        shared.enter(slot, None);
+        enter(slot, None);
         return running.end(shared, Err(TaskError::cancelled()));
     }
     let overdue = (running.timeout.is_some() || running.soft_timeout.is_some()).then(|| {
@@ -144,7 +146,7 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
     if let Some(overdue) = overdue {
         overdue.abort();
     }
-    shared.enter(slot, None);
+    enter(slot, None);
     running.end(shared, result);
 }
 

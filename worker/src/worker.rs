@@ -1,5 +1,6 @@
 //! A worker: the one place where its loops are put together, started and watched.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -239,24 +240,29 @@ impl Threads {
     }
 }
 
+/// Starts the threads with these numbers. Only tasks that compute need them; ten thousand slots that
+/// wait are none.
+fn start_computing(shared: &Arc<Shared>, slots: Range<usize>) -> std::io::Result<()> {
+    let names = shared.tasks.names();
+    let computes =
+        names.iter().any(|name| matches!(shared.tasks.get(name), Some(ErasedTask::Cpu(_))));
+    for slot in if computes { slots } else { 0..0 } {
+        let shared = Arc::clone(shared);
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name(format!("compute-{slot}"))
+            .stack_size(2 << 20)
+            .spawn(move || slots::computing_slot(&shared, &runtime))?;
+    }
+    Ok(())
+}
+
 fn start_threads(
     shared: &Arc<Shared>,
     own: Broker,
     stop: &CancellationToken,
 ) -> Result<(Threads, oneshot::Receiver<()>), WorkerError> {
-    let slots = shared.config.concurrency;
-    // Only tasks that compute need threads; ten thousand slots that wait are none.
-    let names = shared.tasks.names();
-    let computes =
-        names.iter().any(|name| matches!(shared.tasks.get(name), Some(ErasedTask::Cpu(_))));
-    for slot in if computes { slots..2 * slots } else { 0..0 } {
-        let shared = Arc::clone(shared);
-        let runtime = tokio::runtime::Handle::current();
-        std::thread::Builder::new()
-            .name(format!("compute-{}", slot - slots))
-            .stack_size(2 << 20)
-            .spawn(move || slots::computing_slot(&shared, slot, &runtime))?;
-    }
+    start_computing(shared, 0..shared.config.concurrency)?;
     let keeper = Keeper::new(Arc::clone(shared), own);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let stop = stop.clone();
@@ -272,7 +278,7 @@ fn start_threads(
 /// Starts all loops and waits for the exchange, which ends when the worker has left.
 async fn run_loops(
     shared: &Arc<Shared>,
-    keeper_ended: oneshot::Receiver<()>,
+    mut keeper_ended: oneshot::Receiver<()>,
 ) -> Result<usize, WorkerError> {
     let (line, listener) = bell::line();
     let mut loops: JoinSet<&'static str> = JoinSet::new();
@@ -291,17 +297,44 @@ async fn run_loops(
         courier.await;
         "courier"
     });
-    for slot in 0..shared.config.concurrency {
-        let slot = slots::awaiting_slot(Arc::clone(shared), slot);
+    let mut slots = shared.config.concurrency;
+    start_awaiting(shared, slots, &mut loops);
+    let exchange = Exchange::new(Arc::clone(shared), line).run();
+    let mut exchange = AbortOnDropHandle::new(tokio::spawn(exchange));
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.changes.grown.notified() => {
+                let more = slots..shared.changes.most_slots();
+                start_awaiting(shared, more.len(), &mut loops);
+                slots = more.end;
+                if let Err(error) = start_computing(shared, more) {
+                    tracing::error!(%error, "the system gives no more threads");
+                }
+            }
+            ended = until_one_ends(&mut exchange, &mut keeper_ended, &mut loops) => return ended,
+        }
+    }
+}
+
+fn start_awaiting(shared: &Arc<Shared>, slots: usize, loops: &mut JoinSet<&'static str>) {
+    for _ in 0..slots {
+        let slot = slots::awaiting_slot(Arc::clone(shared));
         loops.spawn(async move {
             slot.await;
             "slot"
         });
     }
-    let exchange = Exchange::new(Arc::clone(shared), line).run();
-    let mut exchange = AbortOnDropHandle::new(tokio::spawn(exchange));
+}
+
+/// Waits until the exchange ends, or a loop that must not.
+async fn until_one_ends(
+    exchange: &mut AbortOnDropHandle<usize>,
+    keeper_ended: &mut oneshot::Receiver<()>,
+    loops: &mut JoinSet<&'static str>,
+) -> Result<usize, WorkerError> {
     tokio::select! {
-        ended = &mut exchange => ended.map_err(|_| WorkerError::LoopEnded("exchange")),
+        ended = &mut *exchange => ended.map_err(|_| WorkerError::LoopEnded("exchange")),
         // Without it the lease would end under what runs.
         _ = keeper_ended => Err(WorkerError::LoopEnded("lease keeper")),
         // None of the others ends while the exchange runs; the bell does when the exchange has.

@@ -29,6 +29,7 @@ mod move_queue;
 mod open;
 mod order;
 mod purge;
+mod queued;
 mod reclaim;
 mod records;
 mod renew;
@@ -60,6 +61,7 @@ pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
 pub use purge::Purged;
+pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use revive::Revived;
@@ -93,6 +95,7 @@ pub(crate) use {
     open::open,
     order::order,
     purge::purge,
+    queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,

@@ -26,7 +26,7 @@ pub enum Renewed {
         /// Those of the tasks it holds that are to be cancelled, with who wants it and why.
         cancels: Vec<(TaskId, Requester)>,
         /// What people want of the worker.
-        orders: Orders,
+        orders: Box<Orders>,
     },
     /// The lease is gone: what ran under it is given to others.
     Lost,
@@ -61,7 +61,7 @@ pub(crate) async fn renew(
                 let who = serde_json::from_str(&tasks.text("who and why")?).unwrap_or_default();
                 cancels.push((id, who));
             }
-            let orders = read_orders(reply.array("orders")?.pairs("order")?);
+            let orders = Box::new(read_orders(reply.array("orders")?.pairs("order")?));
             Ok(Renewed::Until { now, over, cancels, orders })
         }
         other => Err(reply.error(format!("unknown word {other:?}"))),

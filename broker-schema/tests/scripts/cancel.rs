@@ -191,7 +191,7 @@ async fn a_flagged_task_that_stops_is_cancelled(world: World) {
     let outcome = r#"{"v":1,"state":"cancelled","ended":1}"#.to_owned();
 
     let ending = Ending::Cancelled { id: id("a"), outcome: outcome.clone(), keep_ms: HOUR_MS };
-    let grant = world.complete("w1", &[ending.clone()]).await;
+    let grant = world.complete("w1", std::slice::from_ref(&ending)).await;
 
     assert_eq!(grant.stale, Vec::<String>::new());
     assert_changes!(world, before, {

@@ -28,7 +28,7 @@ async fn each_verb_and_its_opposite(world: World) {
     let before = world.state().await;
 
     assert!(world.control("mail", Control::Pause).await);
-    assert!(world.limit("mail", 10).await);
+    assert!(world.limit_queue("mail", 10).await);
     assert!(world.control("mail", Control::Close).await);
 
     let note = r#"{"at":now,"by":"ada","why":"t"}"#;
@@ -55,15 +55,15 @@ async fn each_verb_and_its_opposite(world: World) {
 
 async fn what_was_said_before_stays(world: World) {
     world.control("mail", Control::Pause).await;
-    world.limit("mail", 10).await;
+    world.limit_queue("mail", 10).await;
     let before = world.state().await;
 
     assert!(!world.control("mail", Control::Pause).await);
     assert!(!world.control("mail", Control::Open).await);
-    assert!(!world.limit("mail", 10).await);
+    assert!(!world.limit_queue("mail", 10).await);
     assert_changes!(world, before, {});
 
-    assert!(world.limit("mail", 11).await);
+    assert!(world.limit_queue("mail", 11).await);
     assert_eq!(world.state().await["controls"], json!({ "mail": "pm11" }));
 }
 
@@ -185,7 +185,7 @@ async fn a_closed_queue_takes_nothing_and_is_worked_off(world: World) {
 
 async fn a_full_queue_takes_what_fits(world: World) {
     world.enqueue(&["a"]).await;
-    world.limit(QUEUE, 3).await;
+    world.limit_queue(QUEUE, 3).await;
 
     let refused = world.refusals(&["b", "c", "d", "e"].map(entry)).await;
 
@@ -203,7 +203,7 @@ async fn a_full_queue_takes_what_fits(world: World) {
 
 async fn what_waits_elsewhere_takes_no_room(world: World) {
     world.enqueue_all(&[delayed("a", HOUR_MS)]).await;
-    world.limit(QUEUE, 1).await;
+    world.limit_queue(QUEUE, 1).await;
 
     // Delayed tasks take no room before they are due, but a full queue takes none of them.
     assert_eq!(world.refusals(&[delayed("b", HOUR_MS), entry("c")]).await, []);
@@ -220,7 +220,7 @@ async fn what_waits_elsewhere_takes_no_room(world: World) {
 }
 
 async fn chunks_count_and_a_job_goes_in_whole(world: World) {
-    world.limit(QUEUE, 10).await;
+    world.limit_queue(QUEUE, 10).await;
     assert_eq!(world.enqueue_job(&job("J", 8)).await, None);
     let before = world.state().await;
 
@@ -254,7 +254,7 @@ async fn enqueued(world: &World, number: u64, names: &[&str]) -> Result<Answered
 }
 
 async fn a_repeated_batch_hears_the_same_refusals(world: World) {
-    world.limit(QUEUE, 1).await;
+    world.limit_queue(QUEUE, 1).await;
     let first = enqueued(&world, 1, &["a", "b"]).await.expect("an answer");
     // There is room by now; but nobody must wonder which of them are there.
     world.open("w1").await;

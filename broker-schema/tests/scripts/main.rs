@@ -29,6 +29,7 @@ mod move_queue;
 mod open;
 mod order;
 mod purge;
+mod queued;
 mod reclaim;
 mod records;
 mod renew;

@@ -23,7 +23,7 @@ async fn order(world: &World, name: &str, order: &Order) -> OrderSeen {
 async fn orders(world: &World, name: &str) -> Orders {
     let hour = std::time::Duration::from_millis(HOUR_MS);
     match world.broker.renew(&lease(name), hour, &[]).await {
-        Ok(Renewed::Until { orders, .. }) => orders,
+        Ok(Renewed::Until { orders, .. }) => *orders,
         other => panic!("not renewed: {other:?}"),
     }
 }

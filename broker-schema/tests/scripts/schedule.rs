@@ -1,6 +1,6 @@
 //! schedule: made, changed, paused, resumed, skipped and removed; by one editor at a time.
 
-use celeriac_broker_schema::script::{Changed, ScheduleChange};
+use celeriac_broker_schema::script::{ScheduleChange, ScheduleChanged as Changed};
 
 use crate::support::*;
 

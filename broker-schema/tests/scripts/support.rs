@@ -9,8 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
-    Changed, Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant,
-    Opened, Purged, RangeJob, Reason, Reclaimed, Refused, Run, RunField, ScheduleChange, Start,
+    Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant, Opened,
+    Purged, RangeJob, Reason, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
+    ScheduleChanged, Start,
 };
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
@@ -290,7 +291,7 @@ impl World {
         self.broker.control_queue(&queue(name), control, &reason).await.expect("an answer")
     }
 
-    pub(crate) async fn limit(&self, name: &str, max: u64) -> bool {
+    pub(crate) async fn limit_queue(&self, name: &str, max: u64) -> bool {
         self.control(name, Control::Limit(max.try_into().expect("not 0"))).await
     }
 
@@ -308,7 +309,7 @@ impl World {
     pub(crate) async fn schedule(&self, name: &str, change: ScheduleChange) {
         let name = name.parse().expect("a name");
         let changed = self.broker.schedule(&name, None, &change).await;
-        assert!(matches!(changed, Ok(Changed::Done { .. })), "{changed:?}");
+        assert!(matches!(changed, Ok(ScheduleChanged::Done { .. })), "{changed:?}");
     }
 
     // What workers do.

@@ -72,6 +72,9 @@ pub(crate) struct TaskArgs {
     /// How long an attempt may run [default: as long as it takes]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// When an attempt is told to save what it has and end [default: never]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) soft_timeout: Option<Duration>,
     /// How long its outcome is kept; 0s: not at all [default: 1d]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) keep: Option<Duration>,
@@ -129,7 +132,7 @@ Examples:
 The tasks of the stock worker and their arguments: celeriac worker --help
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"needs\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …,
+\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"soft_timeout\": \"25s\", \"keep\": \"1d\", \"key\": …,
 \"label\": …, \"tags\": […], \"headers\": {…}, \"tenant\": …, \"cost\": N}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and what holds for all, and either succeeds or
 //! says why not.
 
+mod cancel;
 mod completions;
 mod dead;
 mod demo;
@@ -42,9 +43,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Monitor(args) => monitor::run(args, &globals).await,
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
+        Command::Cancel(args) => cancel::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues(args) => queues::run(args, &globals).await,
-        Command::Workers => workers::run(&globals).await,
+        Command::Workers(args) => workers::run(&args, &globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,
         Command::Dead(args) => dead::run(*args, &globals).await,

@@ -221,6 +221,8 @@ impl TaskStatus {
             add("result", outcome.result.as_ref().map(|result| result.get().to_owned()));
             add("error", outcome.error.as_ref().map(ToString::to_string));
             add("failed task", outcome.failed_task.clone());
+            add("cancelled by", outcome.by.clone());
+            add("because", outcome.why.clone());
         }
         add("error", self.failure.as_ref().map(ToString::to_string));
         let mut text = output::facts(&pairs);

@@ -70,6 +70,7 @@ fn config(args: &WorkerArgs) -> Result<WorkerConfig, CliError> {
         concurrency: args.concurrency.unwrap_or(default.concurrency),
         visibility: args.visibility_timeout.unwrap_or(default.visibility),
         drain_timeout: args.drain_timeout.unwrap_or(default.drain_timeout),
+        cancel_grace: args.cancel_grace.unwrap_or(default.cancel_grace),
         crash_limit: args.crash_limit.unwrap_or(default.crash_limit),
     })
 }

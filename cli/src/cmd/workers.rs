@@ -1,16 +1,23 @@
-//! `celeriac workers`: who works here, and on what.
+//! `celeriac workers`: who works here, and on what; and, in [`orders`], what they are told to do.
+
+mod orders;
 
 use std::time::Duration;
 
-use celeriac_broker_schema::Timestamp;
+use celeriac_broker_schema::{Timestamp, WorkerInfo};
 
+use crate::args::WorkersArgs;
 use crate::error::CliError;
 use crate::fleet_view::{FleetView, WorkerLine};
 use crate::format::{grouped, mebibytes, span};
 use crate::globals::Globals;
 use crate::output::{self, Align, Table};
 
-pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
+pub(crate) async fn run(args: &WorkersArgs, globals: &Globals) -> Result<(), CliError> {
+    if let Some(order) = &args.order {
+        return orders::run(order, globals).await;
+    }
+
     let fleet = FleetView::read(&globals.connect().await?).await?;
     if globals.json {
         return output::json(&fleet);
@@ -70,9 +77,20 @@ fn runs(worker: &WorkerLine, now: Timestamp) -> String {
     let info = &worker.info;
     match info.running.first() {
         _ if info.draining => "draining".to_owned(),
+        _ if info.paused.is_some() => paused(info, now),
         None => "-".to_owned(),
         Some(task) => {
-            format!("{} for {}", task.task, span(Duration::from_millis(now.since(task.since))))
+            let wedged = if task.wedged.is_some() { ", wedged" } else { "" };
+            let since = span(Duration::from_millis(now.since(task.since)));
+            format!("{} for {since}{wedged}", task.task)
         }
     }
+}
+
+/// Since when it takes nothing new, who said so, and why.
+fn paused(info: &WorkerInfo, now: Timestamp) -> String {
+    let Some(paused) = &info.paused else { return String::new() };
+    let by = paused.who.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = paused.who.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("paused for {}{by}{why}", span(Duration::from_millis(now.since(paused.at))))
 }

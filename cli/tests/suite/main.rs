@@ -2,6 +2,7 @@
 //! what it leaves behind.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod cancel;
 mod common;
 mod dead;
 mod demo;
@@ -13,6 +14,7 @@ mod job;
 mod limits;
 mod lines;
 mod monitor;
+mod orders;
 mod processes;
 mod queues;
 mod result;

@@ -3,8 +3,8 @@
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::script::{Found, Whereabouts};
 use celeriac_broker_schema::{
-    Attempt, Backoff, JobId, JobSpec, Outcome, Progress, Record, State, TaskFailure, TaskId,
-    Timestamp,
+    Attempt, Backoff, JobId, JobSpec, Outcome, Progress, Record, Requester, State, TaskFailure,
+    TaskId, Timestamp,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -45,6 +45,9 @@ pub(crate) struct Task {
     pub(crate) progress: Option<Progress>,
     pub(crate) result: Option<Box<RawValue>>,
     pub(crate) error: Option<TaskFailure>,
+    /// Who cancelled it, and why, if somebody did and said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cancelled: Option<Requester>,
     /// For the reducer of a job: the task or chunk whose failure ended it.
     pub(crate) failed_task: Option<String>,
     /// Attempts that failed, and those that lost their worker.
@@ -183,6 +186,8 @@ impl Task {
         self.ended = Some(outcome.ended);
         self.result = outcome.result;
         self.error = outcome.error;
+        let who = Requester { by: outcome.by, why: outcome.why };
+        self.cancelled = Some(who).filter(|who| *who != Requester::default());
         self.failed_task = outcome.failed_task;
         self.attempts = outcome.attempts;
     }

@@ -70,10 +70,19 @@ fn why(task: &Task) -> Option<String> {
         }
         State::Delayed => "It waits until it is due.".to_owned(),
         State::Ready => format!("It waits in {queue} for a worker."),
-        State::Cancelled => "Its job ended before it.".to_owned(),
+        State::Cancelled if task.chunk.is_some() => "Its job ended before it.".to_owned(),
+        State::Cancelled => cancelled(task),
         State::Expired => "No worker began it in time.".to_owned(),
         State::Running | State::Succeeded | State::Failed => return None,
     })
+}
+
+/// Who cancelled it, and why.
+fn cancelled(task: &Task) -> String {
+    let who = task.cancelled.clone().unwrap_or_default();
+    let by = who.by.map(|by| format!(" by {by}")).unwrap_or_default();
+    let why = who.why.map(|why| format!(": {why}")).unwrap_or_default();
+    format!("It was cancelled{by}{why}.")
 }
 
 fn failed_task(task: &Task) -> Markup {

@@ -68,6 +68,7 @@ fn name(worker: &Worker) -> Markup {
     html! {
         span.name { (host(worker)) } " "
         @if worker.is_draining() { (chip("draining")) }
+        @if worker.info.as_ref().is_some_and(|info| info.paused.is_some()) { span.muted { "paused" } }
         span.sub {
             (lease(&worker.lease))
             @if let Some(info) = &worker.info { " v" (info.version) " " (info.queues.join(", ")) }
@@ -110,6 +111,7 @@ fn runs_task(task: &RunningTask, now: Timestamp) -> Markup {
         li data-key=(task.id) {
             a href={ "/tasks/" (task.id) } title=(task.id) { (task.task) }
             @if let Some((_, chunk)) = task.id.split_once(':') { span.muted { " #" (chunk) } }
+            @if task.wedged.is_some() { span.muted { " wedged" } }
             @if task.attempt > 1 { span.muted { " attempt " (task.attempt) } }
             " " span.num { (duration(now.since(task.since))) }
             @if let Some(progress) = &task.progress { " " (task_progress(progress)) }

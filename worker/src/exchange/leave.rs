@@ -24,7 +24,7 @@ impl Exchange {
     /// Gives back what was taken on a guess that turned out wrong: the tasks take longer than those
     /// before them, and others may be free for them.
     pub(super) fn hand_back_surplus(&mut self) {
-        let fitting = 2 * self.pace.ahead(self.shared.config.concurrency) + 8;
+        let fitting = 2 * self.pace.ahead(self.shared.changes.slots()) + 8;
         let surplus = self.shared.lanes.buffered().saturating_sub(fitting);
         if surplus > 0 {
             self.hand_back(surplus + fitting / 2);
@@ -69,7 +69,7 @@ impl Exchange {
         self.number = 0;
         self.look = true;
         // An idle worker must come to know when this lease ends. Lost, it only comes later.
-        let _ = self.shared.broker.ring(self.shared.served.names()).await;
+        let _ = self.shared.broker.ring(self.shared.served().names()).await;
         tracing::info!(lease = %self.lease, "a new lease is open");
         self.shared.events.tell(|| Event::Opened { lease: self.lease.clone() });
         Ok(())
@@ -124,7 +124,7 @@ impl Exchange {
             closed = self.shared.broker.close(&self.lease).await;
         }
         // A token that was taken on the way out is of use to others.
-        let _ = self.shared.broker.ring(self.shared.served.names()).await;
+        let _ = self.shared.broker.ring(self.shared.served().names()).await;
         match closed {
             Ok(Closed::Busy(held)) => usize::try_from(held).unwrap_or(usize::MAX),
             Ok(Closed::Done | Closed::Lost) => 0,

@@ -104,6 +104,36 @@ async fn what_succeeds_in_spite_of_it_has_succeeded() {
     assert_finished(&broker).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_fetched_and_has_not_begun_never_begins() {
+    let (broker, stage) = (broker().await, Stage::new());
+    let producer = producer(&broker);
+    let worker = Running::start(&broker, stage.tasks(), one_slot());
+    // Short tasks teach the worker to fetch ahead.
+    producer.enqueue_many((0..500).map(|_| note_task("short"))).await.unwrap();
+    until(&broker, |snapshot| snapshot.tasks == 0).await;
+    let mut many = producer.many();
+    many.push(hold_task("first")).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..50 {
+        ids.push(many.push(note_task("unwanted")).await.unwrap());
+    }
+    many.finish().await.unwrap();
+
+    // Whether they are still held or were handed back meanwhile.
+    let answers = broker.cancel(&ids, &ada()).await.unwrap();
+
+    assert!(answers.iter().all(|a| matches!(a, Cancelled::Done | Cancelled::Told(_))));
+    for id in ids {
+        let outcome = producer.handle(id).outcome_within(LONG).await.unwrap();
+        assert_cancelled_by_ada(&outcome);
+    }
+    stage.open("first");
+    worker.drain().await;
+    assert_eq!(stage.count("unwanted"), 0);
+    assert_finished(&broker).await;
+}
+
 /// Ignores everything but its end.
 #[derive(Serialize, Deserialize)]
 struct Deaf {}

@@ -1,6 +1,6 @@
 //! What does not disturb others: two namespaces on one server, and a queue of a million tasks.
 
-use celeriac_broker_schema::script::{Entry, Start};
+use celeriac_broker_schema::script::{Entry, Place, Start};
 use celeriac_broker_schema::{
     Broker, ClientId, Priority, QueueName, Record, TaskId, TaskOptions, UniqueKey,
 };
@@ -93,13 +93,18 @@ async fn g10_with_a_million_tasks_in_the_queue_no_script_is_slow() {
     assert_eq!(snapshot(&broker).await.tasks, MILLION);
 
     let client = ClientId::new();
-    for verb in ["snapshot", "inspect", "watch", "reclaim"] {
+    let (queue, place) = (QueueName::default(), Place::Ready(Priority::default()));
+    for verb in ["snapshot", "inspect", "watch", "queued", "reclaim"] {
         let meter = Meter::start(&broker).await;
         for _ in 0..50 {
             match verb {
                 "snapshot" => drop(snapshot(&broker).await),
                 "inspect" => drop(broker.inspect(queued).await.unwrap()),
                 "watch" => drop(broker.watch(&client, &[queued]).await.unwrap()),
+                "queued" => {
+                    let page = broker.queued(&queue, place, MILLION / 2, 500).await.unwrap();
+                    assert_eq!(page.tasks.len(), 500);
+                }
                 _ => assert_eq!(broker.reclaim(None, 500, 3).await.unwrap().reclaimed, 0),
             }
         }

@@ -15,6 +15,7 @@ mod layers;
 mod lease;
 mod limits;
 mod options;
+mod orders;
 mod outage;
 mod queues;
 mod range;

@@ -45,7 +45,7 @@ fn reducer(name: String, chunk: &NewTask) -> Result<NewTask, CliError> {
     let no_arguments = RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
     let mut options = chunk.options.clone();
     // The time-out is that of a chunk; how long the reduction takes is another matter.
-    options.timeout_ms = None;
+    (options.timeout_ms, options.soft_timeout_ms) = (None, None);
     let mut reducer = NewTask::from_raw(TaskName::new(name)?, no_arguments, options);
     reducer.meta = chunk.meta.clone();
     Ok(reducer)

@@ -37,6 +37,8 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "duration")]
     timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
+    soft_timeout: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
     key: Option<String>,
     label: Option<String>,
@@ -60,6 +62,7 @@ impl TaskSpec {
             retries: args.retries,
             backoff: args.backoff,
             timeout: args.timeout,
+            soft_timeout: args.soft_timeout,
             keep: args.keep,
             key: args.key,
             label: args.label,
@@ -108,6 +111,7 @@ impl TaskSpec {
             retries: self.retries.or(defaults.retries),
             backoff: self.backoff.or_else(|| defaults.backoff.clone()),
             timeout: self.timeout.or(defaults.timeout),
+            soft_timeout: self.soft_timeout.or(defaults.soft_timeout),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
             label: self.label.or_else(|| defaults.label.clone()),
@@ -161,6 +165,9 @@ impl TaskSpec {
         }
         if let Some(timeout) = self.timeout {
             task = task.timeout(timeout);
+        }
+        if let Some(timeout) = self.soft_timeout {
+            task = task.soft_timeout(timeout);
         }
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);

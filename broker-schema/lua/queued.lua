@@ -1,0 +1,36 @@
+-- queued: a page of what waits in one place of a queue. Reads only.
+-- keys   1 prefix
+-- args   1 queue  2 place: 0..9 (its list of this priority) | suspects | delayed  3 cursor, 0 at first
+--        4 how many at most (about, for what is delayed)
+-- reply  <now ms> <next cursor, 0 at the end> <ids of tasks> <ids of jobs of which chunks are here>
+--        What is cancelled meanwhile moves nothing. A list is read from its back, so that what is taken
+--        off its front meanwhile hides nothing, either; what is added meanwhile may show things twice.
+-- cost   O(how many), of a list also O(cursor / 100)
+local queue, place, cursor, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now, tasks, jobs, seen = now_ms(), {}, {}, {}
+
+local function add(element)
+  local job = string.match(element, '^(%x+):')
+  if not job then
+    tasks[#tasks + 1] = element
+  elseif not seen[job] then
+    seen[job] = true
+    jobs[#jobs + 1] = job
+  end
+end
+
+if place == 'delayed' then
+  local found = call('ZSCAN', DELAYED, cursor, 'COUNT', most)
+  for i = 1, #found[2], 2 do
+    local of, element = string.match(found[2][i], '^%d:([^:]+):(.+)$')
+    if of == queue then add(element) end
+  end
+  return { now, found[1], tasks, jobs }
+end
+
+local list = place == 'suspects' and suspects_key(queue) or ready_key(queue, place)
+local page = call('LRANGE', list, -cursor - most, -cursor - 1)
+for i = #page, 1, -1 do
+  add(place == 'suspects' and string.match(page[i], '^%d:(.+)$') or page[i])
+end
+return { now, #page < most and 0 or cursor + #page, tasks, jobs }
