@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use celeriac_broker_schema::{ErrorKind, TaskFailure};
 use futures_util::FutureExt;
+use serde_json::value::RawValue;
 
 use crate::attempt::{Running, Terms, refuse};
+use crate::outbox::Ended;
 use crate::panics;
 use crate::shared::Shared;
 use crate::task::{CancelReason, ErasedTask, RunResult, TaskError, TaskFuture};
@@ -26,7 +28,7 @@ pub(crate) async fn awaiting_slot(shared: Arc<Shared>, slot: usize) {
 }
 
 async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
-    let (task, terms) = match prepare(shared, &unit) {
+    let Prepared { task, terms, args } = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
     };
@@ -41,10 +43,8 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
         shared.enter(slot, None);
         return running.end(shared, Err(TaskError::cancelled()));
     }
-    let started = match running.unit.order() {
-        Ok(order) => catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &order.args))),
-        Err(_) => return shared.enter(slot, None),
-    };
+    let started = catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &args)));
+    drop(args);
     let result = match started {
         Ok(future) => drive(&running, future).await,
         Err(payload) => Err(panics::error_of(payload)),
@@ -97,9 +97,12 @@ pub(crate) fn computing_slot(shared: &Arc<Shared>, slot: usize, runtime: &tokio:
 }
 
 fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio::runtime::Handle) {
-    let (task, terms) = match prepare(shared, &unit) {
+    let Prepared { task, terms, args } = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
+    };
+    let ErasedTask::Cpu(run) = task else {
+        return shared.lanes.push_to_await(vec![unit]);
     };
     let running = Running::begin(shared, unit, terms);
     shared.enter(slot, Some(Arc::clone(&running)));
@@ -115,12 +118,7 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
             running.end_overdue(&shared);
         })
     });
-    let compute = || match (&task, running.unit.order()) {
-        (ErasedTask::Cpu(run), Ok(order)) => run(&running.ctx, &order.args),
-        (ErasedTask::Async(run), Ok(order)) => runtime.block_on(run(&running.ctx, &order.args)),
-        (_, Err(failure)) => Err(TaskError::fatal(failure.message)),
-    };
-    let result = catch_unwind(AssertUnwindSafe(compute))
+    let result = catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &args)))
         .unwrap_or_else(|payload| Err(panics::error_of(payload)));
     if let Some(overdue) = overdue {
         overdue.abort();
@@ -129,12 +127,19 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
     running.end(shared, result);
 }
 
+/// What is to be run, read once.
+struct Prepared {
+    task: ErasedTask,
+    terms: Terms,
+    args: Box<RawValue>,
+}
+
 /// Reads the order of a unit and finds its task; what cannot begin ends here.
-fn prepare(shared: &Shared, unit: &Unit) -> Result<(ErasedTask, Terms), Box<crate::outbox::Ended>> {
+fn prepare(shared: &Shared, unit: &Unit) -> Result<Prepared, Box<Ended>> {
     let order = unit.order().map_err(|failure| Box::new(refuse(shared, unit, failure, None)))?;
     let terms = Terms::of(&order);
     match shared.tasks.get(&order.task) {
-        Some(task) => Ok((task.clone(), terms)),
+        Some(task) => Ok(Prepared { task: task.clone(), terms, args: order.args.into_owned() }),
         None => {
             let message = format!(
                 "no task named {:?} is registered in this worker, which knows {}",
