@@ -125,11 +125,6 @@ pub const TRANSITIONS: &[Transition] = &[
     row(Some(State::Failed), "revive", State::Ready, "revive"),
 ];
 
-/// Whether a script may move a task from one state to another.
-pub fn may(from: Option<State>, to: State, script: &str) -> bool {
-    TRANSITIONS.iter().any(|row| row.from == from && row.to == to && row.script == script)
-}
-
 /// The table as a Mermaid state diagram, for ARCHITECTURE.md.
 pub fn diagram() -> String {
     let mut text = String::from("stateDiagram-v2\n");
@@ -154,12 +149,5 @@ mod tests {
         for state in State::ALL {
             assert!(TRANSITIONS.iter().any(|row| row.to == state), "{state} is never reached");
         }
-    }
-
-    #[test]
-    fn absent_rows_are_refused() {
-        assert!(may(Some(State::Running), State::Succeeded, "complete"));
-        assert!(!may(Some(State::Ready), State::Succeeded, "complete"));
-        assert!(!may(Some(State::Running), State::Succeeded, "claim"));
     }
 }

@@ -12,6 +12,7 @@ use celeriac_broker_schema::state;
 const SPAWNERS: &[&str] = &[
     "cli/src/bench/latency.rs",
     "cli/src/bench/workers.rs",
+    "cli/src/cmd/enqueue/wait.rs",
     "cli/src/cmd/worker.rs",
     "cli/src/fleet/child.rs",
     "monitor/src/server.rs",

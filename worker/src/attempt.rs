@@ -258,9 +258,7 @@ impl Running {
         deltas: Vec<celeriac_broker_schema::Delta>,
     ) -> How {
         match &self.unit.work {
-            Work::Chunk { run, index } => {
-                How::Chunk(Work::Chunk { run: Arc::clone(run), index: *index }, deltas)
-            }
+            Work::Chunk { run, index } => How::Chunk(Arc::clone(run), *index, deltas),
             Work::Task(delivery) => {
                 let outcome = if self.keep_ms == 0 {
                     String::new()

@@ -21,7 +21,7 @@ use crate::merge::{Merger, join_released};
 use crate::outbox::{Ended, FULL, How};
 use crate::pace::Pace;
 use crate::shared::Shared;
-use crate::unit::{ChunkRun, Epoch, JobPlan, Work};
+use crate::unit::{ChunkRun, Epoch, JobPlan};
 
 /// How long endings wait for more of them while the slots have enough to do.
 const LINGER: Duration = Duration::from_millis(5);
@@ -353,11 +353,10 @@ impl Exchange {
             }
             match how {
                 How::Silent => {}
-                How::Chunk(Work::Chunk { run, index }, deltas) => {
+                How::Chunk(run, index, deltas) => {
                     self.let_go(&run.run.field, 1);
                     merger.add(run, index, deltas);
                 }
-                How::Chunk(Work::Task(_), _) => {}
                 How::Told(id, ending) => {
                     self.forget(id, &ending);
                     if !endings.last_mut().is_some_and(|last| join_released(last, &ending)) {

@@ -1,7 +1,7 @@
 //! Endings on their way to Redis: slots put them in, the exchange takes them out in batches.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use celeriac_broker_schema::limits::MAX_BATCH_BYTES;
@@ -9,7 +9,7 @@ use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{Delta, TaskId};
 use tokio::sync::Notify;
 
-use crate::unit::{Epoch, Unit, Work};
+use crate::unit::{ChunkRun, Epoch, Unit};
 
 /// So many endings are sent at once, without waiting for more.
 pub(crate) const FULL: usize = 250;
@@ -34,8 +34,8 @@ pub(crate) struct Ended {
 pub(crate) enum How {
     /// A task, or a chunk that did not succeed.
     Told(TaskId, Box<Ending>),
-    /// A chunk that succeeded: neighbours are told together.
-    Chunk(Work, Vec<Delta>),
+    /// A chunk of a run that succeeded: neighbours are told together.
+    Chunk(Arc<ChunkRun>, u64, Vec<Delta>),
     /// Nothing: it was told before.
     Silent,
 }

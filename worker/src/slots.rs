@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use celeriac_broker_schema::{ErrorKind, TaskFailure};
 use futures_util::FutureExt;
+use serde_json::value::RawValue;
 
 use crate::attempt::{Running, Terms, refuse};
+use crate::outbox::Ended;
 use crate::panics;
 use crate::shared::{Shared, Slot, enter};
 use crate::task::{CancelReason, ErasedTask, RunResult, TaskError, TaskFuture};
@@ -27,7 +29,7 @@ pub(crate) async fn awaiting_slot(shared: Arc<Shared>) {
 }
 
 async fn run_awaiting(shared: &Arc<Shared>, slot: &Slot, unit: Unit) {
-    let (task, terms) = match prepare(shared, &unit) {
+    let Prepared { task, terms, args } = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
     };
@@ -40,10 +42,8 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: &Slot, unit: Unit) {
         enter(slot, None);
         return running.end(shared, Err(TaskError::cancelled()));
     }
-    let started = match running.unit.order() {
-        Ok(order) => catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &order.args))),
-        Err(_) => return enter(slot, None),
-    };
+    let started = catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &args)));
+    drop(args);
     let result = match started {
         Ok(future) => drive(&running, shared.config.cancel_grace, future).await,
         Err(payload) => Err(panics::error_of(payload)),
@@ -119,9 +119,12 @@ pub(crate) fn computing_slot(shared: &Arc<Shared>, runtime: &tokio::runtime::Han
 }
 
 fn run_computing(shared: &Arc<Shared>, slot: &Slot, unit: Unit, runtime: &tokio::runtime::Handle) {
-    let (task, terms) = match prepare(shared, &unit) {
+    let Prepared { task, terms, args } = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),
+    };
+    let ErasedTask::Cpu(run) = task else {
+        return shared.lanes.push_to_await(vec![unit]);
     };
     let running = Running::begin(shared, unit, terms, true);
     enter(slot, Some(Arc::clone(&running)));
@@ -136,12 +139,7 @@ fn run_computing(shared: &Arc<Shared>, slot: &Slot, unit: Unit, runtime: &tokio:
             running.end_overdue(&shared);
         })
     });
-    let compute = || match (&task, running.unit.order()) {
-        (ErasedTask::Cpu(run), Ok(order)) => run(&running.ctx, &order.args),
-        (ErasedTask::Async(run), Ok(order)) => runtime.block_on(run(&running.ctx, &order.args)),
-        (_, Err(failure)) => Err(TaskError::fatal(failure.message)),
-    };
-    let result = catch_unwind(AssertUnwindSafe(compute))
+    let result = catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &args)))
         .unwrap_or_else(|payload| Err(panics::error_of(payload)));
     if let Some(overdue) = overdue {
         overdue.abort();
@@ -150,11 +148,18 @@ fn run_computing(shared: &Arc<Shared>, slot: &Slot, unit: Unit, runtime: &tokio:
     running.end(shared, result);
 }
 
+/// What is to be run, read once.
+struct Prepared {
+    task: ErasedTask,
+    terms: Terms,
+    args: Box<RawValue>,
+}
+
 /// Reads the order of a unit and finds its task; what cannot begin ends here.
-fn prepare(shared: &Shared, unit: &Unit) -> Result<(ErasedTask, Terms), Box<crate::outbox::Ended>> {
+fn prepare(shared: &Shared, unit: &Unit) -> Result<Prepared, Box<Ended>> {
     let order = unit.order().map_err(|failure| Box::new(refuse(shared, unit, failure, None)))?;
     let terms = Terms::of(&order);
-    let slots = shared.config.concurrency;
+    let slots = shared.changes.slots();
     if usize::try_from(order.cost).unwrap_or(usize::MAX) > slots {
         let message = format!(
             "it takes {} slots and this worker has {slots}: give it a smaller cost, or run workers with more slots",
@@ -164,7 +169,7 @@ fn prepare(shared: &Shared, unit: &Unit) -> Result<(ErasedTask, Terms), Box<crat
         return Err(Box::new(refuse(shared, unit, failure, Some(&terms))));
     }
     match shared.tasks.get(&order.task) {
-        Some(task) => Ok((task.clone(), terms)),
+        Some(task) => Ok(Prepared { task: task.clone(), terms, args: order.args.into_owned() }),
         None => {
             let message = format!(
                 "no task named {:?} is registered in this worker, which knows {}",

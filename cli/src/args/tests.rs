@@ -40,7 +40,7 @@ fn contradictions_are_refused() {
         "celeriac enqueue t --args {} --arg a=1",
         "celeriac enqueue t --delay 1s --at 1763726400",
         "celeriac enqueue t --delay 10",
-        "celeriac enqueue t --lines - --wait",
+        "celeriac enqueue t --lines - --chunks 2",
         "celeriac enqueue t --skip-bad",
         "celeriac enqueue t --split samples=10",
         "celeriac enqueue t --split samples --chunks 2",

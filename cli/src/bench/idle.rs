@@ -11,14 +11,26 @@ use crate::bench::place::{Place, info_number};
 use crate::bench::report::Report;
 use crate::bench::workers::Workers;
 use crate::error::CliError;
+use crate::format::grouped;
+use crate::globals::Globals;
 
 /// Idle workers that Redis is measured with. They share this process; Redis cannot tell.
 const WORKERS: usize = 1_000;
 /// How long they are watched: twice the longest time between two signs of life.
 const WATCH: Duration = Duration::from_secs(25);
 
-pub(super) async fn measure(place: &Place, report: &mut Report) -> Result<(), CliError> {
+pub(super) async fn measure(
+    place: &Place,
+    report: &mut Report,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    globals.talk("  the memory of an idle worker, for 5 s");
     report.worker_rss_mib = memory_of_one(&*place.fresh()?).await?;
+    globals.talk(format_args!(
+        "  the processor time of Redis with {} idle workers, for {} s",
+        grouped(WORKERS as u64),
+        WATCH.as_secs()
+    ));
     report.idle_redis_percent = Some(load_of_many(place).await?);
     Ok(())
 }

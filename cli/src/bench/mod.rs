@@ -86,7 +86,7 @@ async fn measure(
             "end-to-end" => queue::end_to_end(&place, tasks, &mut report).await?,
             "latency" => latency::measure(&place, &mut report).await?,
             "range" => range::measure(&place, tasks, &mut report).await?,
-            "idle" => idle::measure(&place, &mut report).await?,
+            "idle" => idle::measure(&place, &mut report, globals).await?,
             _ => pi::measure(&place, alone, &mut report).await?,
         }
     }

@@ -34,7 +34,8 @@ pub(super) struct Report {
     pub(super) drain_two_per_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) end_to_end_per_s: Option<f64>,
-    /// Script time for enqueue, claim and complete together.
+    /// Script time for enqueue, claim and complete together, as the bare client of the floor calls
+    /// them: in batches of 500.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redis_us_per_task: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +159,7 @@ impl Report {
             ("drain, 2 worker processes, results kept", self.drain_two_per_s, "tasks/s"),
             ("producer and worker together", self.end_to_end_per_s, "tasks/s"),
             ("Redis script time, enqueue alone", self.redis_us_per_enqueue, "µs/task"),
-            ("Redis script time, enqueue to result", self.redis_us_per_task, "µs/task"),
+            ("Redis script time, bare client, batches of 500", self.redis_us_per_task, "µs/task"),
             ("Redis script time of a chunk", self.redis_us_per_chunk, "µs/chunk"),
             ("chunks of a range, 1 worker process", self.chunks_per_s, "chunks/s"),
             ("enqueue a range of 1,000,000 chunks", self.enqueue_million_chunks_ms, "ms"),
