@@ -82,3 +82,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/tasks.md")]
 pub mod guide {}
+
+/// The page on limits, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/limits.md")]
+pub mod limits {}
