@@ -110,3 +110,8 @@ pub mod guide_to_middleware {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 pub mod guide_to_testing {}
+
+/// The page on limits, as documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/limits.md")]
+pub mod limits {}

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use celeriac_broker_schema::script::{Changed, Entry, RangeJob, Start};
+use celeriac_broker_schema::script::{Changed, Ending, Entry, Grant, RangeJob, Run, Start};
 use celeriac_broker_schema::{Limit, Rate};
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ on_both_servers![
     thousands_that_wait_do_not_stand_in_the_way,
     who_parks_and_is_busy_wakes_somebody,
     without_limits_nothing_is_written,
+    whatever_happens_the_counts_are_right_and_nothing_is_left,
 ];
 
 pub(crate) fn rate(tasks: u64, per_ms: u64, burst: u64) -> Limit {
@@ -533,4 +534,158 @@ async fn without_limits_nothing_is_written(world: World) {
         assert!(!keys.iter().any(|name| name.starts_with(key)), "{keys:?}");
     }
     let _: &Value = &world.state().await["expires"];
+}
+
+/// What a worker of the long test holds.
+enum Held {
+    Task(String),
+    Run(Run),
+}
+
+/// A world in which anything may come next. The same seed is the same story.
+struct Story {
+    world: World,
+    seed: u64,
+    number: u32,
+    held: Vec<(String, Held)>,
+}
+
+impl Story {
+    fn random(&mut self, below: usize) -> usize {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (self.seed >> 33) as usize % below
+    }
+
+    async fn enqueue(&mut self) {
+        for _ in 0..=self.random(6) {
+            self.number += 1;
+            let name = format!("n{}", self.number);
+            let (task, tenant) = (self.random(3), self.random(3));
+            let entry =
+                entry_of(&name, ["t", "t", "u"][task], [None, Some("x"), Some("y")][tenant]);
+            self.world.enqueue_all(&[entry]).await;
+        }
+        if self.random(6) == 0 {
+            self.number += 1;
+            let chunks = 1 + self.random(12) as u64;
+            self.world.enqueue_job(&job(&format!("j{}", self.number), chunks)).await;
+        }
+    }
+
+    async fn claim(&mut self, lease: &str, want: usize) -> usize {
+        let grant = self.world.claim(lease, want).await;
+        self.keep(lease, grant)
+    }
+
+    fn keep(&mut self, lease: &str, grant: Grant) -> usize {
+        let before = self.held.len();
+        let tasks = names(&grant.tasks).into_iter().map(Held::Task);
+        let runs = grant.runs.into_iter().map(Held::Run);
+        self.held.extend(tasks.chain(runs).map(|held| (lease.to_owned(), held)));
+        self.held.len() - before
+    }
+
+    async fn end_one(&mut self) {
+        if self.held.is_empty() {
+            return;
+        }
+        let which = self.random(self.held.len());
+        let (lease, held) = self.held.swap_remove(which);
+        let how = self.random(7);
+        let endings: Vec<Ending> = match held {
+            Held::Task(name) => match how {
+                0 => vec![failed(&name)],
+                1 => vec![retry(&name, 0)],
+                2 => vec![released(&name)],
+                3 => vec![done(&name), done(&name)],
+                _ => vec![done(&name)],
+            },
+            Held::Run(run) if run.hi - run.lo < 2 => vec![run_succeeded(&run)],
+            Held::Run(run) => match how {
+                0 => vec![chunk_failed(&run, run.lo), chunks_released(&run, run.lo + 1, run.hi)],
+                1 => vec![
+                    chunk_retry(&run, run.lo, 0),
+                    chunks_succeeded(&run, run.lo + 1, run.hi, &[]),
+                ],
+                2 => vec![chunks_released(&run, run.lo, run.hi)],
+                _ => vec![run_succeeded(&run)],
+            },
+        };
+        let want = self.random(3);
+        let grant = self.world.complete_as(&lease, Ask::want(want), &endings).await;
+        self.keep(&lease, grant);
+    }
+
+    async fn lose_a_worker(&mut self) {
+        self.number += 1;
+        let lease = format!("lost{}", self.number);
+        self.world.open_doomed(&lease).await;
+        let want = 1 + self.random(4);
+        if self.claim(&lease, want).await > 0 {
+            self.world.reclaim_lost(3).await;
+        }
+        self.held.retain(|(by, _)| *by != lease);
+    }
+
+    /// No more are held than the limits say, and what is counted is held.
+    async fn check(&self) {
+        self.world.assert_places().await;
+        let state = self.world.state().await;
+        for (subject, most) in
+            [("task:t", 5), ("tenant:x", 3), ("tenant:y", 3), ("queue:default", 9)]
+        {
+            let held = state.get("held").and_then(|held| held.get(subject));
+            let held = held.map_or(0, |n| n.as_str().expect("text").parse().expect("a number"));
+            assert!(held <= most, "{held} of {subject} are held");
+        }
+    }
+}
+
+async fn whatever_happens_the_counts_are_right_and_nothing_is_left(world: World) {
+    for (subject, most) in [("task:t", 5), ("tenant:*", 3), ("queue:default", 9)] {
+        world.limit(subject, Some(at_once(most))).await;
+    }
+    world.limit("task:u", Some(rate(1, 2, 2))).await;
+    let mut story = Story { world, seed: 20_301, number: 0, held: Vec::new() };
+    for lease in ["w1", "w2"] {
+        story.world.open(lease).await;
+    }
+    for step in 0..400 {
+        match story.random(10) {
+            0 | 1 => story.enqueue().await,
+            2..=5 => {
+                let (lease, want) = (["w1", "w2"][story.random(2)], 1 + story.random(5));
+                story.claim(lease, want).await;
+            }
+            6 if step % 5 == 0 => story.lose_a_worker().await,
+            7 if step % 9 == 0 => {
+                let on = step % 2 == 0;
+                story.world.broker.fair(&queue(QUEUE), on).await.expect("it is set");
+            }
+            _ => story.end_one().await,
+        }
+        story.check().await;
+    }
+    // All of it comes to an end under its limits.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        while !story.held.is_empty() {
+            story.end_one().await;
+        }
+        story.check().await;
+        let snapshot = story.world.broker.snapshot(10, 100).await.expect("a snapshot");
+        if snapshot.tasks == 0 && snapshot.queues[0].ready == 0 && snapshot.open_jobs == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "something is left: {:?}", story.world.state().await);
+        story.claim("w1", 10).await;
+    }
+    let state = story.world.state().await;
+    let left = |key: &&String| {
+        ["held", "holding", "parked", "turn", "ready", "suspects", "tasks"]
+            .iter()
+            .any(|name| key.starts_with(name))
+    };
+    assert_eq!(state.keys().filter(left).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(state["chunks"], json!({ "default:5": "0" }));
 }

@@ -161,7 +161,8 @@ impl World {
             } else {
                 self.readable_value(&dumped["value"])
             };
-            if name == "watch" && value.as_str().is_some_and(|watch| watch.starts_with("now:")) {
+            let near = |watch: &str| watch.is_empty() || watch.starts_with("now:");
+            if name == "watch" && value.as_str().is_some_and(near) {
                 // A watched moment that is near may be over before we look again.
                 continue;
             }
