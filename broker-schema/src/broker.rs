@@ -13,8 +13,9 @@ use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::record::Record;
 use crate::script::{
-    self, Checkpoint, Claim, Claimed, Closed, Duplicate, Ending, Entry, Found, JobView, Kept,
-    Opened, RangeJob, Reclaimed, Renewed, Snapshot, Watched, Whereabouts, Workers,
+    self, Checkpoint, Claim, Claimed, Closed, Duplicate, Emission, Ending, Entry, Found, JobView,
+    Kept, MemoryPage, Opened, RangeJob, Reclaimed, Renewed, Snapshot, StreamPage, Watched,
+    Whereabouts, Workers,
 };
 use crate::subscription::Subscription;
 use crate::time::{Timestamp, millis};
@@ -194,6 +195,27 @@ impl Broker {
         script::checkpoint(&self.inner.connections, &self.inner.keys, lease, checkpoints).await
     }
 
+    /// Appends partial results of attempts under way to the streams of their tasks. One answer for each.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; [`BrokerError::OutOfMemory`] if it is full: nothing was
+    /// appended then.
+    pub async fn emit(
+        &self,
+        lease: &LeaseId,
+        emissions: &[Emission],
+    ) -> Result<Vec<Kept>, BrokerError> {
+        script::emit(&self.inner.connections, &self.inner.keys, lease, emissions).await
+    }
+
+    /// Partial results of a task or chunk, those after the one with this place.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn stream(&self, id: TaskId, after: Option<&str>) -> Result<StreamPage, BrokerError> {
+        script::stream(&self.inner.connections, &self.inner.keys, id, after).await
+    }
+
     /// Upkeep: at most `limit` of each kind.
     ///
     /// # Errors
@@ -305,6 +327,15 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn snapshot(&self, queues: u32, jobs: u32) -> Result<Snapshot, BrokerError> {
         script::snapshot(&self.inner.connections, &self.inner.keys, queues, jobs).await
+    }
+
+    /// A page of the keys of the shard with the memory that they take; `cursor` is 0 at first. To see
+    /// all of them is to look at every key of the server.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn memory(&self, cursor: u64) -> Result<MemoryPage, BrokerError> {
+        script::memory(&self.inner.connections, &self.inner.keys, cursor).await
     }
 
     /// Tells who a worker is; None when it leaves.

@@ -5,6 +5,7 @@
 //! without an async runtime; the feature `client` (on by default) adds the scripts and the
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
+mod bytes;
 pub mod error;
 pub mod id;
 pub mod job;
@@ -12,6 +13,7 @@ pub mod keys;
 pub mod limits;
 pub mod name;
 pub mod outcome;
+mod packed;
 pub mod record;
 pub mod retry;
 pub mod state;
@@ -38,6 +40,7 @@ pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::Subscription;
 
+pub use bytes::Bytes;
 pub use error::{BrokerError, InvalidInput};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};

@@ -28,6 +28,8 @@ pub struct TaskOptions {
     pub timeout_ms: Option<u64>,
     /// For how long its outcome is kept, in milliseconds. 0: not at all.
     pub keep_ms: u64,
+    /// The same for the outcome of a failure, if it is another time.
+    pub keep_failed_ms: Option<u64>,
 }
 
 impl Default for TaskOptions {
@@ -38,6 +40,7 @@ impl Default for TaskOptions {
             retry: RetryPolicy::default(),
             timeout_ms: None,
             keep_ms: DEFAULT_KEEP_MS,
+            keep_failed_ms: None,
         }
     }
 }
@@ -81,6 +84,9 @@ pub struct Record<'a> {
     /// Retention of the outcome in milliseconds, if not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
+    /// Retention of the outcome of a failure in milliseconds, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_failed_ms: Option<u64>,
 }
 
 /// Why a stored record cannot be read.
@@ -116,6 +122,7 @@ impl<'a> Record<'a> {
             backoff: unless(options.retry.backoff, &default.backoff),
             timeout_ms: options.timeout_ms,
             keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
+            keep_failed_ms: options.keep_failed_ms,
         }
     }
 
@@ -158,6 +165,7 @@ impl<'a> Record<'a> {
             retry: self.retry(),
             timeout_ms: self.timeout_ms,
             keep_ms: self.keep_ms.unwrap_or(default.keep_ms),
+            keep_failed_ms: self.keep_failed_ms,
         }
     }
 
@@ -190,6 +198,7 @@ mod tests {
             retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
             timeout_ms: Some(1_500),
             keep_ms: 0,
+            keep_failed_ms: Some(7),
         };
         for options in [options, TaskOptions::default()] {
             let stored = Record::new(&name, &args, &options).encode().expect("encodes");

@@ -45,6 +45,7 @@ fn full_options() -> TaskOptions {
         retry: RetryPolicy { retries: 0, backoff: Backoff { base_ms: 5, cap_ms: 10 } },
         timeout_ms: Some(1_500),
         keep_ms: 0,
+        keep_failed_ms: None,
     }
 }
 
@@ -70,6 +71,27 @@ fn a_record_with_all_options() {
     let read = Record::decode(stored).expect("a record");
     assert_eq!((&*read.task, read.args.get()), ("mail/send.v2", ARGS));
     assert_eq!(read.options(), full_options());
+}
+
+#[test]
+fn a_record_that_is_kept_on_failure() {
+    let stored = golden!("record_kept_on_failure");
+    let (name, args) = ("echo".parse().expect("a name"), raw(r#"["hello"]"#));
+    let options =
+        TaskOptions { keep_ms: 0, keep_failed_ms: Some(3_600_000), ..TaskOptions::default() };
+    let written = Record::new(&name, &args, &options).encode();
+
+    assert_eq!(written.as_deref(), Ok(stored));
+    assert_eq!(Record::decode(stored).expect("a record").options(), options);
+}
+
+#[test]
+fn an_outcome_with_a_compressed_result() {
+    let read: Outcome = serde_json::from_str(golden!("outcome_compressed")).expect("readable");
+
+    let expected = format!("\"{}\"", "celeriac ".repeat(1_000));
+    assert_eq!(read.result.as_ref().map(|json| json.get()), Some(expected.as_str()));
+    assert_eq!(read.state, State::Succeeded);
 }
 
 #[test]

@@ -44,13 +44,14 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
-    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+    Backoff, Broker, BrokerError, Bytes, ErrorKind, InvalidInput, JobId, Outcome, Priority,
+    QueueName, RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
 };
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
-    Enqueue, EnqueueError, Enqueued, Handle, Many, NewJob, NewTask, Patience, Producer, ResultError,
+    Enqueue, EnqueueError, Enqueued, Handle, Many, NewJob, NewTask, Parts, Patience, Producer,
+    ResultError,
 };
 
 // Running.
@@ -86,3 +87,8 @@ pub mod guide {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/checkpoints.md")]
 pub mod checkpoints {}
+
+/// The guide to results, for the same reason.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/results.md")]
+pub mod results {}

@@ -53,6 +53,7 @@ fn options_are_those_of_the_attribute() {
         retry: RetryPolicy { retries: 10, backoff: Backoff { base_ms: 500, cap_ms: 7_200_000 } },
         timeout_ms: Some(30_000),
         keep_ms: 86_400_000,
+        keep_failed_ms: None,
     };
     assert_eq!(power::options(), expected);
     assert_eq!(add::options(), TaskOptions::default());

@@ -29,6 +29,7 @@ pub(crate) struct Running {
     pub(crate) begun: Instant,
     retry: RetryPolicy,
     keep_ms: u64,
+    keep_failed_ms: u64,
     settled: AtomicBool,
 }
 
@@ -47,6 +48,7 @@ impl Running {
             begun: Instant::now(),
             retry: order.retry,
             keep_ms: order.keep_ms,
+            keep_failed_ms: order.keep_failed_ms,
             settled: AtomicBool::new(false),
             unit,
         })
@@ -149,7 +151,7 @@ impl Running {
                     failure,
                     wish,
                     retry: self.retry,
-                    keep_ms: self.keep_ms,
+                    keep_ms: self.keep_failed_ms,
                     since: Some(self.since),
                 };
                 How::Told(self.unit.id(), Box::new(terms.ending(shared, &self.unit)))
@@ -171,7 +173,7 @@ impl Running {
                 let outcome = if self.keep_ms == 0 {
                     String::new()
                 } else {
-                    encode(&Outcome {
+                    Outcome {
                         v: 1,
                         state: State::Succeeded,
                         result: Some(json),
@@ -182,7 +184,8 @@ impl Running {
                         started: Some(self.since),
                         ended: shared.clock.now(),
                         attempts: attempts_of(&delivery.history),
-                    })
+                    }
+                    .encode()
                 };
                 How::Told(
                     delivery.id,
@@ -199,6 +202,7 @@ pub(crate) struct Terms {
     retry: RetryPolicy,
     timeout_ms: Option<u64>,
     keep_ms: u64,
+    keep_failed_ms: u64,
 }
 
 impl Terms {
@@ -208,6 +212,7 @@ impl Terms {
             retry: order.retry,
             timeout_ms: order.timeout_ms,
             keep_ms: order.keep_ms,
+            keep_failed_ms: order.keep_failed_ms,
         }
     }
 }
@@ -238,7 +243,7 @@ pub(crate) fn refuse(
         wish,
         retry: terms.map(|terms| terms.retry).unwrap_or_default(),
         keep_ms: terms
-            .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_ms),
+            .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_failed_ms),
         since: None,
     };
     let ending = terms.ending(shared, unit);

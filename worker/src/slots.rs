@@ -49,6 +49,8 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: usize, unit: Unit) {
         Ok(future) => drive(&running, future).await,
         Err(payload) => Err(panics::error_of(payload)),
     };
+    // Its partial results go before its end.
+    running.ctx.post().flush().await;
     shared.enter(slot, None);
     running.end(shared, result);
 }
@@ -122,6 +124,7 @@ fn run_computing(shared: &Arc<Shared>, slot: usize, unit: Unit, runtime: &tokio:
     };
     let result = catch_unwind(AssertUnwindSafe(compute))
         .unwrap_or_else(|payload| Err(panics::error_of(payload)));
+    running.ctx.post().flush_blocking();
     if let Some(overdue) = overdue {
         overdue.abort();
     }

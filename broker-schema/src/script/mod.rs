@@ -12,15 +12,18 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod emit;
 mod enqueue;
 mod enqueue_range;
 mod inspect;
 mod job;
+mod memory;
 mod open;
 mod reclaim;
 mod renew;
 mod ring;
 mod snapshot;
+mod stream;
 mod watch;
 mod workers;
 
@@ -28,21 +31,25 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
+pub use emit::Emission;
 pub use enqueue::{Duplicate, Entry, Start};
 pub use enqueue_range::RangeJob;
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use memory::{KeyMemory, MemoryPage};
 pub use open::Opened;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
 pub use snapshot::{QueueView, Snapshot};
+pub use stream::{Part, StreamPage, StreamState};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
-    beat::beat, checkpoint::checkpoint, claim::claim, close::close, complete::complete,
-    enqueue::enqueue, enqueue_range::enqueue_range, inspect::inspect, job::job, open::open,
-    reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    beat::beat, checkpoint::checkpoint, claim::claim, close::close, complete::complete, emit::emit,
+    enqueue::enqueue, enqueue_range::enqueue_range, inspect::inspect, job::job, memory::memory,
+    open::open, reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot, stream::stream,
+    watch::watch, workers::workers,
 };
 
 /// A Lua script.

@@ -64,6 +64,9 @@ pub(crate) struct TaskArgs {
     /// How long its outcome is kept; 0s: not at all [default: 1d]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) keep: Option<Duration>,
+    /// Keep its outcome only if it fails for good, and for so long
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["keep", "chunks"])]
+    pub(crate) keep_failed: Option<Duration>,
     /// Enqueue it only if nothing with this key was enqueued within the last day
     #[arg(long)]
     pub(crate) key: Option<String>,
@@ -104,6 +107,6 @@ Examples:
   generate | celeriac enqueue --lines -
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"key\": …}; all but the task may
-be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
+\"expires\": WHEN, \"retries\": N, \"timeout\": \"30s\", \"keep\": \"1d\", \"keep_failed\": \"1h\", \"key\": …}; all but
+the task may be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

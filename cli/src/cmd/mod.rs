@@ -6,11 +6,13 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod jobs;
+mod memory;
 mod monitor;
 mod queues;
 mod result;
 mod status;
 mod up;
+mod watch;
 mod worker;
 mod workers;
 
@@ -42,7 +44,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Queues => queues::run(&globals).await,
         Command::Workers => workers::run(&globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
-        Command::Doctor => doctor::run(&globals).await,
+        Command::Doctor(args) if args.memory => memory::run(&globals).await,
+        Command::Doctor(_) => doctor::run(&globals).await,
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),
     }

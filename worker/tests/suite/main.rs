@@ -13,6 +13,7 @@ mod isolation;
 mod lease;
 mod options;
 mod outage;
+mod parts;
 mod range;
 mod road;
 mod stage;

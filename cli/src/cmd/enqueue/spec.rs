@@ -32,6 +32,8 @@ pub(super) struct TaskSpec {
     timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    keep_failed: Option<Duration>,
     key: Option<String>,
 }
 
@@ -48,6 +50,7 @@ impl TaskSpec {
             retries: args.retries,
             timeout: args.timeout,
             keep: args.keep,
+            keep_failed: args.keep_failed,
             key: args.key,
         })
     }
@@ -88,6 +91,7 @@ impl TaskSpec {
             expires: self.expires.or(defaults.expires),
             retries: self.retries.or(defaults.retries),
             timeout: self.timeout.or(defaults.timeout),
+            keep_failed: self.keep_failed.or(defaults.keep_failed.filter(|_| self.keep.is_none())),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
         }
@@ -128,6 +132,9 @@ impl TaskSpec {
         }
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);
+        }
+        if let Some(keep) = self.keep_failed {
+            task = task.keep_on_failure(keep);
         }
         match self.key {
             Some(key) => Ok(task.key(UniqueKey::new(key)?)),
