@@ -56,9 +56,9 @@ impl<'a> Screen<'a> {
             return Ok(());
         }
         if self.live {
-            output::live(&told)?
+            output::live(&told)?;
         } else {
-            output::line(&told)?
+            output::line(&told)?;
         }
         self.told = Some(told);
         Ok(())
