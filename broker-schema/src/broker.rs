@@ -19,10 +19,10 @@ use crate::name::{QueueName, ScheduleName};
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Answered, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Ending,
-    Entry, Fire, Fired, Found, JobView, Kept, Limits, Opened, Order, OrderSeen, Place, Queued,
-    RangeJob, Reclaimed, Renewed, Revived, ScheduleChange, ScheduleChanged, Schedules, Snapshot,
-    Watched, Whereabouts, Workers,
+    self, Answered, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due,
+    Emission, Ending, Entry, Fire, Fired, Found, JobView, Kept, Limits, MemoryPage, Opened, Order,
+    OrderSeen, Place, Queued, RangeJob, Reclaimed, Renewed, Revived, ScheduleChange,
+    ScheduleChanged, Schedules, Snapshot, StreamPage, Watched, Whereabouts, Workers,
 };
 use crate::settings::Setting;
 use crate::subscription::{Notices, Subscription};
@@ -260,6 +260,27 @@ impl Broker {
         checkpoints: &[Checkpoint],
     ) -> Result<Vec<Kept>, BrokerError> {
         script::checkpoint(&self.inner.connections, &self.inner.keys, lease, checkpoints).await
+    }
+
+    /// Appends partial results of attempts under way to the streams of their tasks. One answer for each.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; [`BrokerError::OutOfMemory`] if it is full: nothing was
+    /// appended then.
+    pub async fn emit(
+        &self,
+        lease: &LeaseId,
+        emissions: &[Emission],
+    ) -> Result<Vec<Kept>, BrokerError> {
+        script::emit(&self.inner.connections, &self.inner.keys, lease, emissions).await
+    }
+
+    /// Partial results of a task or chunk, those after the one with this place.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn stream(&self, id: TaskId, after: Option<&str>) -> Result<StreamPage, BrokerError> {
+        script::stream(&self.inner.connections, &self.inner.keys, id, after).await
     }
 
     /// Upkeep: at most `limit` of each kind.
@@ -511,6 +532,15 @@ impl Broker {
     /// Whatever keeps us from the server. With a time due it is safe to repeat.
     pub async fn fire(&self, fire: &Fire<'_>) -> Result<(Timestamp, Fired), BrokerError> {
         script::fire(&self.inner.connections, &self.inner.keys, fire).await
+    }
+
+    /// A page of the keys of the shard with the memory that they take; `cursor` is 0 at first. To see
+    /// all of them is to look at every key of the server.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn memory(&self, cursor: u64) -> Result<MemoryPage, BrokerError> {
+        script::memory(&self.inner.connections, &self.inner.keys, cursor).await
     }
 
     /// Tells who a worker is; None when it leaves.

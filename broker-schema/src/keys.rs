@@ -249,6 +249,15 @@ pub const TABLE: &[KeyRow] = &[
         "the retention of the task",
     ),
     key(
+        "stream:<id>",
+        "stream",
+        "partial results of a task or chunk: attempt and value; about the last thousand",
+        "emit",
+        "stream",
+        "its expiry",
+        "a day after the last value",
+    ),
+    key(
         "job:<id>",
         "hash",
         "spec, totals, counts, accumulators (acc:<name>), state",

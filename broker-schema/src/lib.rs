@@ -5,6 +5,7 @@
 //! without an async runtime; the feature `client` (on by default) adds the scripts and the
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
+mod bytes;
 pub mod dead;
 pub mod error;
 pub mod gate;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod meta;
 pub mod name;
 pub mod outcome;
+mod packed;
 pub mod record;
 mod requester;
 pub mod retry;
@@ -44,6 +46,7 @@ pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
 
+pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadLetter};
 pub use error::{BrokerError, InvalidInput};
 pub use gate::{Limit, Rate, Subject};

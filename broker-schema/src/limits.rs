@@ -5,6 +5,11 @@
 pub const MAX_ARGS_BYTES: usize = 1 << 20;
 /// Longest result of a task, in bytes of JSON. See [`MAX_ARGS_BYTES`].
 pub const MAX_RESULT_BYTES: usize = 1 << 20;
+/// Longest partial result, in bytes of JSON: a stream holds a thousand of them.
+pub const MAX_PART_BYTES: usize = 64 << 10;
+/// Results above this size are stored compressed, if that makes them shorter. Below it, time and the
+/// wish to read what is stored weigh more than memory.
+pub const COMPRESS_ABOVE_BYTES: usize = 8 << 10;
 /// Longest state of a checkpoint, in bytes of JSON. See [`MAX_ARGS_BYTES`].
 pub const MAX_CHECKPOINT_BYTES: usize = 1 << 20;
 /// Most chunks of one range. Its bitmap is written at once: 100 million chunks are 12.5 MB.

@@ -8,13 +8,21 @@ use serde_json::value::RawValue;
 
 use crate::limits::{MAX_ERROR_BYTES, MAX_TRACE_BYTES};
 use crate::name::QueueName;
+use crate::packed::{pack, unpack};
 use crate::state::State;
 use crate::time::Timestamp;
 
+/// The newest stored form of an outcome that this build reads.
+const NEWEST: u16 = 2;
+
 /// How a task or job ended. All times are Redis time in milliseconds.
+///
+/// Form 1 is this struct as it is. Form 2 has a compressed result in place of the plain one, and is
+/// only written where there is one ([`Outcome::encode`]); to read it is to unpack it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct Outcome {
-    /// The version of the stored form.
+    /// The version of the stored form; 1, once it is read.
     pub v: u16,
     /// One of the final states.
     pub state: State,
@@ -56,11 +64,106 @@ pub struct Outcome {
     pub attempts: Vec<Attempt>,
 }
 
+/// Both stored forms.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    v: u16,
+    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result: Option<Box<RawValue>>,
+    /// In form 2: the result, packed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    result_z: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<TaskFailure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failed_task: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    worker: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started: Option<Timestamp>,
+    ended: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<Attempt>,
+}
+
+impl TryFrom<Stored> for Outcome {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        if stored.v > NEWEST {
+            let found = stored.v;
+            return Err(format!(
+                "the outcome has format {found}, and formats up to {NEWEST} are read here: update this program"
+            ));
+        }
+        let result = match &stored.result_z {
+            Some(packed) => Some(unpack(packed)?),
+            None => stored.result,
+        };
+        Ok(Self {
+            v: 1,
+            state: stored.state,
+            task: stored.task,
+            queue: stored.queue,
+            result,
+            error: stored.error,
+            failed_task: stored.failed_task,
+            attempt: stored.attempt,
+            worker: stored.worker,
+            started: stored.started,
+            ended: stored.ended,
+            by: stored.by,
+            why: stored.why,
+            attempts: stored.attempts,
+        })
+    }
+}
+
 impl Outcome {
     /// The queue in which the task waited, if that is known.
     pub fn queue(&self) -> Option<&str> {
         let default = self.task.is_some().then_some(QueueName::DEFAULT);
         self.queue.as_deref().or(default)
+    }
+
+    /// The stored form: a long result is compressed.
+    pub fn encode(self) -> String {
+        let json = match self.result.as_deref().and_then(pack) {
+            None => serde_json::to_string(&self),
+            packed => serde_json::to_string(&self.packed(packed)),
+        };
+        json.expect("our own types are always JSON")
+    }
+
+    fn packed(self, result_z: Option<String>) -> Stored {
+        Stored {
+            v: NEWEST,
+            state: self.state,
+            task: self.task,
+            queue: self.queue,
+            result: None,
+            result_z,
+            error: self.error,
+            failed_task: self.failed_task,
+            attempt: self.attempt,
+            worker: self.worker,
+            started: self.started,
+            ended: self.ended,
+            by: self.by,
+            why: self.why,
+            attempts: self.attempts,
+        }
     }
 }
 
@@ -247,6 +350,42 @@ mod tests {
         assert_ne!(of("v2 of app"), of("v2 of ape"));
         assert_eq!(of("é 1 ü"), of("é 22 ü"));
         assert_ne!(of("x"), TaskFailure::new(ErrorKind::Panic, "x").fingerprint);
+    }
+
+    #[test]
+    fn a_long_result_is_stored_compressed_and_read_as_it_was() {
+        let outcome = |result: &str| Outcome {
+            v: 1,
+            state: State::Succeeded,
+            result: Some(RawValue::from_string(result.to_owned()).expect("JSON")),
+            error: None,
+            failed_task: None,
+            attempt: Some(2),
+            worker: Some("w".to_owned()),
+            started: Some(Timestamp(1)),
+            ended: Timestamp(2),
+            task: None,
+            queue: None,
+            by: None,
+            why: None,
+            attempts: Vec::new(),
+        };
+        let short = outcome("[1]").encode();
+        assert!(short.starts_with(r#"{"v":1,"state":"succeeded","result":[1],"#), "{short}");
+        let long = format!("\"{}\"", "ä".repeat(100_000));
+        let stored = outcome(&long).encode();
+        assert!(stored.starts_with(r#"{"v":2,"state":"succeeded","result_z":""#), "{stored:.80}");
+        assert!(stored.len() < 2_000, "{} bytes", stored.len());
+        let read: Outcome = serde_json::from_str(&stored).expect("it is readable");
+        assert_eq!(read.result.as_ref().map(|json| json.get()), Some(long.as_str()));
+        assert_eq!((read.v, read.attempt, read.started), (1, Some(2), Some(Timestamp(1))));
+    }
+
+    #[test]
+    fn a_newer_form_is_refused_in_words() {
+        let newer = r#"{"v":3,"state":"succeeded","result_q":1,"ended":2}"#;
+        let refused = serde_json::from_str::<Outcome>(newer).expect_err("it is newer").to_string();
+        assert!(refused.contains("has format 3") && refused.contains("update"), "{refused}");
     }
 
     #[test]

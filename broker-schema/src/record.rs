@@ -33,6 +33,8 @@ pub struct TaskOptions {
     pub soft_timeout_ms: Option<u64>,
     /// For how long its outcome is kept, in milliseconds. 0: not at all.
     pub keep_ms: u64,
+    /// The same for the outcome of a failure, if it is another time.
+    pub keep_failed_ms: Option<u64>,
     /// For whom it is run: what limits and fair turns go by.
     pub tenant: Option<Tenant>,
     /// How many slots of its worker it takes, from 1.
@@ -48,6 +50,7 @@ impl Default for TaskOptions {
             timeout_ms: None,
             soft_timeout_ms: None,
             keep_ms: DEFAULT_KEEP_MS,
+            keep_failed_ms: None,
             tenant: None,
             cost: 1,
         }
@@ -100,6 +103,9 @@ pub struct Record<'a> {
     /// Retention of the outcome in milliseconds, if not the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_ms: Option<u64>,
+    /// Retention of the outcome of a failure in milliseconds, if it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_failed_ms: Option<u64>,
     /// What people call this one task.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Cow<'a, str>>,
@@ -156,6 +162,7 @@ impl<'a> Record<'a> {
             timeout_ms: options.timeout_ms,
             soft_timeout_ms: options.soft_timeout_ms,
             keep_ms: unless(options.keep_ms, &DEFAULT_KEEP_MS),
+            keep_failed_ms: options.keep_failed_ms,
             tenant: options.tenant.as_ref().map(|tenant| Cow::Borrowed(tenant.as_str())),
             cost: unless(options.cost, &1),
             label: None,
@@ -224,6 +231,7 @@ impl<'a> Record<'a> {
             keep_ms: self.keep_ms.unwrap_or(default.keep_ms),
             tenant: self.tenant.as_deref().and_then(|tenant| tenant.parse().ok()),
             cost: self.cost(),
+            keep_failed_ms: self.keep_failed_ms,
         }
     }
 
@@ -267,6 +275,7 @@ mod tests {
             keep_ms: 0,
             tenant: Some("ada@example.org".parse().expect("a tenant")),
             cost: 3,
+            keep_failed_ms: Some(7),
         };
         for options in [options, TaskOptions::default()] {
             let stored = Record::new(&name, &args, &options).encode().expect("encodes");

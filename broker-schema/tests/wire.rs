@@ -112,6 +112,18 @@ fn a_record_with_a_soft_timeout() {
 }
 
 #[test]
+fn a_record_that_is_kept_on_failure() {
+    let stored = golden!("record_kept_on_failure");
+    let (name, args) = ("echo".parse().expect("a name"), raw(r#"["hello"]"#));
+    let options =
+        TaskOptions { keep_ms: 0, keep_failed_ms: Some(3_600_000), ..TaskOptions::default() };
+    let written = Record::new(&name, &args, &options).encode();
+
+    assert_eq!(written.as_deref(), Ok(stored));
+    assert_eq!(Record::decode(stored).expect("a record").options(), options);
+}
+
+#[test]
 fn a_record_with_label_tags_and_headers() {
     let stored = golden!("record_meta");
     let (name, args) = ("echo".parse().expect("a name"), raw("[]"));
@@ -124,6 +136,15 @@ fn a_record_with_label_tags_and_headers() {
 
     assert_eq!(written.as_deref(), Ok(stored));
     assert_eq!(Record::decode(stored).expect("a record").take_meta(), meta);
+}
+
+#[test]
+fn an_outcome_with_a_compressed_result() {
+    let read: Outcome = serde_json::from_str(golden!("outcome_compressed")).expect("readable");
+
+    let expected = format!("\"{}\"", "celeriac ".repeat(1_000));
+    assert_eq!(read.result.as_ref().map(|json| json.get()), Some(expected.as_str()));
+    assert_eq!(read.state, State::Succeeded);
 }
 
 #[test]

@@ -44,16 +44,16 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, ErrorKind, Headers, InvalidInput, JobId, Limit, Meta, Outcome,
-    Priority, QueueName, Rate, RedisConfig, Requester, RetryPolicy, State, Subject, TaskFailure,
-    TaskId, TaskName, TaskOptions, Tenant,
+    Backoff, Broker, BrokerError, Bytes, ErrorKind, Headers, InvalidInput, JobId, Limit, Meta,
+    Outcome, Priority, QueueName, Rate, RedisConfig, Requester, RetryPolicy, State, Subject,
+    TaskFailure, TaskId, TaskName, TaskOptions, Tenant,
 };
 
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
-    BoxError, Enqueue, EnqueueError, EnqueueLayer, Enqueued, Handle, Many, NewJob, NewTask,
+    BoxError, Enqueue, EnqueueError, EnqueueLayer, Enqueued, Handle, Many, NewJob, NewTask, Parts,
     Patience, Producer, ResultError,
 };
 
@@ -115,3 +115,8 @@ pub mod guide_to_testing {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/limits.md")]
 pub mod limits {}
+
+/// The guide to results, for the same reason.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/results.md")]
+pub mod results {}

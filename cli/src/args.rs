@@ -110,7 +110,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Redis, workers and monitor for development, with data in ./.celeriac, until Ctrl-C
     Up(UpArgs),
-    /// Run tasks: the stock worker with the tasks pi, echo, sleep, fail and noop
+    /// Run tasks: the stock worker with the tasks pi, echo, sleep, count, fail and noop
     Worker(WorkerArgs),
     /// Show queues, workers and jobs as web pages
     Monitor(MonitorArgs),
@@ -135,7 +135,7 @@ pub(crate) enum Command {
     /// What is set for the whole namespace
     Settings(SettingsArgs),
     /// Look for trouble, and say what to do about it
-    Doctor,
+    Doctor(DoctorArgs),
     /// Measure throughput, latency and memory
     Bench(BenchArgs),
     /// Print a script that completes this command in a shell
@@ -249,12 +249,21 @@ pub(crate) struct MonitorArgs {
 pub(crate) struct StatusArgs {
     /// A task, a chunk (JOB:INDEX) or a job
     pub(crate) id: String,
+    /// Tell what changes until it has ended: in one line on a terminal, in lines elsewhere
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ResultArgs {
     /// A task or a job
     pub(crate) id: String,
+    /// Print the bytes of a binary result, or a text without its quotes; nothing else is added
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) raw: bool,
+    /// Print what it sends while it runs, one value in a line, and the result at the end
+    #[arg(long, conflicts_with_all = ["raw", "wait"])]
+    pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
 }
@@ -326,6 +335,13 @@ Examples:
   celeriac limits fair default on
   celeriac limits remove task:mail.send
   celeriac limits --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Tell what takes the memory of Redis. Looks at every key of the server, a few at a time
+    #[arg(long)]
+    pub(crate) memory: bool,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {

@@ -14,9 +14,22 @@ pub(crate) fn line(text: impl Display) -> Result<(), CliError> {
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(CliError::Output)
 }
 
+/// Writes data: bytes as they are.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(CliError::Output)
+}
+
 /// Writes data: one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), CliError> {
     line(serde_json::to_string(value).expect("our own types are always JSON"))
+}
+
+/// Writes data in place of what stands in the line of the terminal.
+pub(crate) fn live(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    // Carriage return, and the sequence that erases the line.
+    write!(stdout, "\r\x1b[2K{text}").and_then(|()| stdout.flush()).map_err(CliError::Output)
 }
 
 /// Writes talk. If nobody listens, the command goes on.

@@ -206,6 +206,14 @@ impl NewTask {
         self
     }
 
+    /// Keeps its outcome only if it fails for good, and for so long. Whoever waits for the result of
+    /// one that succeeds hears that it is unknown. A job is kept for so long however it ends.
+    #[must_use]
+    pub fn keep_on_failure(mut self, keep: Duration) -> Self {
+        (self.options.keep_ms, self.options.keep_failed_ms) = (0, Some(millis(keep)));
+        self
+    }
+
     /// Enqueues it only if no task with this key was enqueued within the last day; the handle
     /// leads to the first one.
     #[must_use]
@@ -356,6 +364,11 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::header`].
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.with(|task| task.header(name, value))
+    }
+
+    /// See [`NewTask::keep_on_failure`].
+    pub fn keep_on_failure(self, keep: Duration) -> Self {
+        self.with(|task| task.keep_on_failure(keep))
     }
 
     /// See [`NewTask::key`]; a key that is not valid is reported when this is awaited.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::error::ResultError;
+use crate::parts::Parts;
 use crate::producer::Producer;
 
 /// Leads to the result of a task or job. It is only an id: dropping it changes nothing, and
@@ -87,6 +88,22 @@ impl<T> Handle<T> {
     pub async fn cancel_as(&self, requester: &Requester) -> Result<Cancelled, BrokerError> {
         let answers = self.producer.broker().cancel(&[self.id], requester).await?;
         Ok(answers.into_iter().next().unwrap_or(Cancelled::Unknown))
+    }
+
+    /// The partial results that the task sends while it runs (`ctx.emit`), to its end.
+    ///
+    /// ```no_run
+    /// # use celeriac_producer::{Handle, ResultError};
+    /// # async fn example(handle: Handle<u64>) -> Result<(), ResultError> {
+    /// let mut parts = handle.stream::<String>();
+    /// while let Some(line) = parts.next().await {
+    ///     println!("{}", line?);
+    /// }
+    /// println!("in all: {}", handle.result().await?);
+    /// # Ok(()) }
+    /// ```
+    pub fn stream<P: DeserializeOwned>(&self) -> Parts<P> {
+        Parts::new(self.id, self.producer.clone())
     }
 
     /// Waits for the end and returns all that is stored of it, whatever the end was. Waits through

@@ -134,7 +134,9 @@ impl NewJob {
                 expected: "jobs begin at once, and the key is that of the chunk",
             });
         }
-        let keep_ms = self.chunk.options.keep_ms;
+        // What remains of a job says how each chunk went: there is no keeping of failures alone.
+        let options = &self.chunk.options;
+        let keep_ms = options.keep_failed_ms.unwrap_or(options.keep_ms);
         let spec = JobSpec {
             v: FORMAT,
             chunk: self.chunk.record()?,

@@ -79,6 +79,17 @@ impl TestRedis {
         &self.url
     }
 
+    /// Sets a parameter of the running server.
+    ///
+    /// # Panics
+    /// If the server does not take it.
+    pub async fn configure(&self, name: &str, value: &str) {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(name).arg(value);
+        let done: Result<(), _> = set.query_async(&mut self.connection().await).await;
+        done.unwrap_or_else(|error| panic!("{name} = {value}: {error}"));
+    }
+
     /// A new connection, see [`connect`].
     pub async fn connection(&self) -> MultiplexedConnection {
         connect(&self.url).await

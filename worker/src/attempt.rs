@@ -34,6 +34,7 @@ pub(crate) struct Running {
     computes: bool,
     retry: RetryPolicy,
     keep_ms: u64,
+    keep_failed_ms: u64,
     settled: AtomicBool,
     /// When it was told that somebody cancelled it.
     asked: OnceLock<Instant>,
@@ -69,6 +70,7 @@ impl Running {
             computes,
             retry: order.retry,
             keep_ms: order.keep_ms,
+            keep_failed_ms: order.keep_failed_ms,
             settled: AtomicBool::new(false),
             asked: OnceLock::new(),
             wedged: AtomicU64::new(0),
@@ -218,7 +220,7 @@ impl Running {
                     failure,
                     wish,
                     retry: self.retry.clone(),
-                    keep_ms: self.keep_ms,
+                    keep_ms: self.keep_failed_ms,
                     since: Some(self.since),
                 };
                 How::Told(self.unit.id(), Box::new(terms.ending(shared, &self.unit)))
@@ -263,7 +265,7 @@ impl Running {
                 let outcome = if self.keep_ms == 0 {
                     String::new()
                 } else {
-                    encode(&Outcome {
+                    Outcome {
                         v: 1,
                         state: State::Succeeded,
                         task: Some(self.task.clone()),
@@ -278,7 +280,8 @@ impl Running {
                         by: None,
                         why: None,
                         attempts: attempts_of(&delivery.history),
-                    })
+                    }
+                    .encode()
                 };
                 How::Told(
                     delivery.id,
@@ -298,6 +301,7 @@ pub(crate) struct Terms {
     keep_ms: u64,
     queue: QueueName,
     meta: Option<Arc<Meta>>,
+    keep_failed_ms: u64,
 }
 
 impl Terms {
@@ -310,6 +314,7 @@ impl Terms {
             keep_ms: order.keep_ms,
             queue: order.queue.clone(),
             meta: order.meta.clone(),
+            keep_failed_ms: order.keep_failed_ms,
         }
     }
 }
@@ -342,7 +347,7 @@ pub(crate) fn refuse(
         wish,
         retry: terms.map(|terms| terms.retry.clone()).unwrap_or_default(),
         keep_ms: terms
-            .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_ms),
+            .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_failed_ms),
         since: None,
     };
     let ending = terms.ending(shared, unit);

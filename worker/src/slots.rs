@@ -48,6 +48,8 @@ async fn run_awaiting(shared: &Arc<Shared>, slot: &Slot, unit: Unit) {
         Ok(future) => drive(&running, shared.config.cancel_grace, future).await,
         Err(payload) => Err(panics::error_of(payload)),
     };
+    // Its partial results go before its end.
+    running.ctx.post().flush().await;
     enter(slot, None);
     running.end(shared, result);
 }
@@ -141,6 +143,7 @@ fn run_computing(shared: &Arc<Shared>, slot: &Slot, unit: Unit, runtime: &tokio:
     });
     let result = catch_unwind(AssertUnwindSafe(|| run(&running.ctx, &args)))
         .unwrap_or_else(|payload| Err(panics::error_of(payload)));
+    running.ctx.post().flush_blocking();
     if let Some(overdue) = overdue {
         overdue.abort();
     }

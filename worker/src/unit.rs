@@ -8,7 +8,7 @@ use std::sync::Arc;
 use celeriac_broker_schema::job::{JobSpec, chunk_args, reducer_args};
 use celeriac_broker_schema::outcome::counts_of;
 use celeriac_broker_schema::record::UnreadableRecord;
-use celeriac_broker_schema::script::{Checkpoint, Delivery, Run};
+use celeriac_broker_schema::script::{Checkpoint, Delivery, Emission, Run, RunField};
 use celeriac_broker_schema::{
     Accumulate, ErrorKind, JobId, Meta, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId,
     TaskOptions,
@@ -62,6 +62,8 @@ pub(crate) struct Order<'a> {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) keep_ms: u64,
+    /// The same for the outcome of a failure.
+    pub(crate) keep_failed_ms: u64,
     pub(crate) queue: QueueName,
     pub(crate) meta: Option<Arc<Meta>>,
     pub(crate) cost: u32,
@@ -159,11 +161,21 @@ impl Unit {
 
     /// A state in which this attempt leaves it.
     pub(crate) fn checkpoint(&self, state: &str) -> Checkpoint {
-        let run = match &self.work {
+        let (id, run, attempt) = (self.id(), self.run(), self.attempt());
+        Checkpoint { id, run, attempt, state: state.to_owned() }
+    }
+
+    /// Partial results of this attempt.
+    pub(crate) fn emission(&self, values: Vec<Arc<str>>) -> Emission {
+        Emission { id: self.id(), run: self.run(), attempt: self.attempt(), values }
+    }
+
+    /// For a chunk: the run that it came with.
+    fn run(&self) -> Option<RunField> {
+        match &self.work {
             Work::Task(_) => None,
             Work::Chunk { run, .. } => Some(run.run.field.clone()),
-        };
-        Checkpoint { id: self.id(), run, attempt: self.attempt(), state: state.to_owned() }
+        }
     }
 
     /// Where it waited, as an outcome tells it: not at all if that is the default.
@@ -214,6 +226,7 @@ impl Unit {
                     queue: job.options.queue.clone(),
                     meta: job.meta.clone(),
                     cost: job.options.cost,
+                    keep_failed_ms: job.options.keep_failed_ms.unwrap_or(job.options.keep_ms),
                 })
             }
         }
@@ -239,14 +252,16 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
             )
         })?),
     };
+    let keep_ms = record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS);
     Ok(Order {
         retry: record.retry(),
         cost: record.cost(),
         timeout_ms: record.timeout_ms,
         soft_timeout_ms: record.soft_timeout_ms,
-        keep_ms: record.keep_ms.unwrap_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS),
         queue: record.queue.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
         meta: shared(record.take_meta()),
+        keep_ms,
+        keep_failed_ms: record.keep_failed_ms.unwrap_or(keep_ms),
         task: record.task,
         args,
     })

@@ -1,6 +1,6 @@
 //! `checkpoint`: the states of attempts under way, kept for the attempts after them.
 
-use redis::Cmd;
+use redis::{Cmd, Value};
 
 use crate::connection::Connections;
 use crate::error::BrokerError;
@@ -26,7 +26,7 @@ pub struct Checkpoint {
     pub state: String,
 }
 
-/// What became of a state.
+/// What became of a state, or of partial results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// It is kept.
@@ -55,7 +55,11 @@ pub(crate) async fn checkpoint(
     for checkpoint in checkpoints {
         write_checkpoint(&mut command, checkpoint);
     }
-    let mut reply = Reply::new(CHECKPOINT.name, connections.run(&CHECKPOINT, &command).await?)?;
+    read_kept(CHECKPOINT.name, connections.run(&CHECKPOINT, &command).await?)
+}
+
+pub(crate) fn read_kept(script: &'static str, words: Value) -> Result<Vec<Kept>, BrokerError> {
+    let mut reply = Reply::new(script, words)?;
     let mut kept = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
         kept.push(match reply.text("word")?.as_str() {

@@ -17,6 +17,7 @@ mod control;
 mod dead;
 mod discard;
 mod due;
+mod emit;
 mod enqueue;
 mod enqueue_range;
 mod fair;
@@ -25,6 +26,7 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod memory;
 mod move_queue;
 mod open;
 mod order;
@@ -39,6 +41,7 @@ mod schedule;
 mod schedules;
 mod settings;
 mod snapshot;
+mod stream;
 mod watch;
 mod workers;
 
@@ -50,6 +53,7 @@ pub use complete::Ending;
 pub use control::{Control, Controls, Limit, Note, Reason};
 pub use dead::DeadPage;
 pub use due::{Due, DueSchedule};
+pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
 pub use fire::{Fire, Fired};
@@ -57,6 +61,7 @@ pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::Changed;
 pub use limits::{Limits, SubjectView};
+pub use memory::{KeyMemory, MemoryPage};
 pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
@@ -68,6 +73,7 @@ pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
+pub use stream::{Part, StreamPage, StreamState};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
@@ -83,6 +89,7 @@ pub(crate) use {
     dead::dead_letters,
     discard::discard,
     due::due,
+    emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
     fair::fair,
@@ -91,6 +98,7 @@ pub(crate) use {
     job::job,
     limit::limit,
     limits::limits,
+    memory::memory,
     move_queue::move_queue,
     open::open,
     order::order,
@@ -105,6 +113,7 @@ pub(crate) use {
     schedules::schedules,
     settings::settings,
     snapshot::snapshot,
+    stream::stream,
     watch::watch,
     workers::workers,
 };

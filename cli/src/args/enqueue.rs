@@ -78,6 +78,9 @@ pub(crate) struct TaskArgs {
     /// How long its outcome is kept; 0s: not at all [default: 1d]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) keep: Option<Duration>,
+    /// Keep its outcome only if it fails for good, and for so long
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["keep", "chunks"])]
+    pub(crate) keep_failed: Option<Duration>,
     /// For whom it is run: limits of tenants and fair turns go by it
     #[arg(long, value_name = "NAME")]
     pub(crate) tenant: Option<String>,
@@ -132,7 +135,7 @@ Examples:
 The tasks of the stock worker and their arguments: celeriac worker --help
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"needs\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"soft_timeout\": \"25s\", \"keep\": \"1d\", \"key\": …,
+\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"soft_timeout\": \"25s\", \"keep\": \"1d\", \"keep_failed\": \"1h\", \"key\": …,
 \"label\": …, \"tags\": […], \"headers\": {…}, \"tenant\": …, \"cost\": N}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

@@ -6,6 +6,7 @@ use celeriac_broker_schema::script::Snapshot;
 use celeriac_broker_schema::{Broker, JobSpec, ServerReport, Timestamp};
 use serde::Serialize;
 
+use super::memory::Budget;
 use crate::error::CliError;
 use crate::fleet_view::FleetView;
 use crate::format::{counted, grouped, span};
@@ -68,6 +69,7 @@ pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
     let local = local_time();
     let fleet = FleetView::read(&broker).await?;
     let mut findings = server_findings(&server, round_trip, snapshot.now, local);
+    findings.extend(memory_findings(Budget::read(&broker).await?));
     findings.extend(lease_findings(&snapshot, &fleet));
     findings.extend(queue_findings(&snapshot, &fleet));
     findings.extend(job_findings(&snapshot, &fleet));
@@ -138,6 +140,12 @@ fn server_findings(
         ));
     }
     findings
+}
+
+fn memory_findings(budget: Budget) -> Option<Finding> {
+    let (what, is_urgent) = budget.warning()?;
+    let todo = "see what takes it with `celeriac doctor --memory`; raise maxmemory, or keep outcomes for less time";
+    Some(if is_urgent { problem(what, todo) } else { notice(what, todo) })
 }
 
 fn lease_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
@@ -253,6 +261,18 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_runs_short_is_a_notice_before_it_is_a_problem() {
+        let found = |used_bytes| {
+            let found = memory_findings(Budget { used_bytes, max_bytes: 100 });
+            found.map(|finding| finding.severity)
+        };
+        assert_eq!(
+            [79, 80, 95].map(found),
+            [None, Some(Severity::Notice), Some(Severity::Problem)]
+        );
+    }
 
     #[test]
     fn server_warnings_become_problems_with_a_remedy() {

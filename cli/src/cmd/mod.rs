@@ -9,6 +9,7 @@ mod doctor;
 mod enqueue;
 mod jobs;
 mod limits;
+mod memory;
 mod monitor;
 mod queue_actions;
 mod queues;
@@ -16,6 +17,7 @@ mod result;
 mod settings;
 mod status;
 mod up;
+mod watch;
 mod worker;
 mod workers;
 
@@ -51,7 +53,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Limits(args) => limits::run(args, &globals).await,
         Command::Dead(args) => dead::run(*args, &globals).await,
         Command::Settings(args) => settings::run(&args, &globals).await,
-        Command::Doctor => doctor::run(&globals).await,
+        Command::Doctor(args) if args.memory => memory::run(&globals).await,
+        Command::Doctor(_) => doctor::run(&globals).await,
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),
     }

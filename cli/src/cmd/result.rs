@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Found;
-use celeriac_broker_schema::{Broker, ErrorKind, Outcome, State, TaskFailure, TaskId};
+use celeriac_broker_schema::{Broker, Bytes, ErrorKind, Outcome, State, TaskFailure, TaskId};
 use celeriac_producer::{Handle, Producer, ResultError};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -17,6 +17,9 @@ use crate::output;
 pub(crate) async fn run(args: &ResultArgs, globals: &Globals) -> Result<(), CliError> {
     let id: TaskId = args.id.parse()?;
     let broker = globals.connect().await?;
+    if args.follow {
+        return follow(&Producer::new(broker).handle(id), globals).await;
+    }
     let outcome = match args.wait.wait {
         // A chunk that was never seen to fail has nothing that could be waited for.
         true if id.chunk().is_none() => {
@@ -26,6 +29,9 @@ pub(crate) async fn run(args: &ResultArgs, globals: &Globals) -> Result<(), CliE
         }
         _ => stored(&broker, id).await?,
     };
+    if args.raw && outcome.state == State::Succeeded {
+        return output::bytes(&raw(outcome.result.as_deref().map_or("null", RawValue::get)));
+    }
     show(id, &outcome, globals)
 }
 
@@ -39,6 +45,38 @@ pub(super) async fn unless_told_to_stop<T>(
         result = wait => result,
         exit = interrupt.exit() => Err(CliError::StoppedWaiting { id, exit }),
     }
+}
+
+/// Partial results as they come, and the end.
+async fn follow(handle: &Handle, globals: &Globals) -> Result<(), CliError> {
+    let mut parts = handle.stream::<Box<RawValue>>();
+    while let Some(value) = parts.next().await {
+        let value = value?;
+        if globals.json {
+            output::json(&PartLine { attempt: parts.attempt(), value: &value })?;
+        } else {
+            output::line(value.get())?;
+        }
+    }
+    // The results of chunks are in the accumulators of their job.
+    if handle.id().chunk().is_some() {
+        return Ok(());
+    }
+    show(handle.id(), &wait_for(handle, None).await?, globals)
+}
+
+/// A partial result with the attempt that sent it.
+#[derive(Serialize)]
+struct PartLine<'a> {
+    attempt: u32,
+    value: &'a RawValue,
+}
+
+/// A result without its coat of JSON: bytes and text as they are, all else as it is written.
+fn raw(json: &str) -> Vec<u8> {
+    let bytes = serde_json::from_str::<Bytes>(json).map(Vec::from);
+    let text = || serde_json::from_str::<String>(json).map(String::into_bytes);
+    bytes.or_else(|_| text()).unwrap_or_else(|_| json.as_bytes().to_vec())
 }
 
 /// Waits for the end of a task or job.
@@ -117,4 +155,16 @@ pub(super) fn succeeded(id: TaskId, outcome: &Outcome) -> Result<(), CliError> {
         }
     };
     Err(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_result_has_no_coat() {
+        assert_eq!(raw(r#"{"$bytes":"AP8="}"#), [0, 255]);
+        assert_eq!(raw(r#""a\nb""#), b"a\nb");
+        assert_eq!(raw(r#"{"a": 1}"#), br#"{"a": 1}"#);
+    }
 }

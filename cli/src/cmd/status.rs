@@ -6,30 +6,86 @@ use std::collections::BTreeSet;
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::script::{Found, Whereabouts};
 use celeriac_broker_schema::{
-    Attempt, Broker, Headers, JobSpec, Meta, Outcome, Record, State, TaskFailure, TaskId, Timestamp,
+    Attempt, Broker, Headers, JobSpec, Meta, Outcome, Progress, Record, State, TaskFailure, TaskId,
+    Timestamp,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::jobs::JobLine;
-use super::result;
+use super::{result, watch};
 use crate::args::StatusArgs;
 use crate::error::CliError;
 use crate::fleet_view::FleetView;
-use crate::format::{grouped, span, time_and_distance};
+use crate::format::{grouped, percent, span, time_and_distance};
 use crate::globals::Globals;
 use crate::output;
 
 pub(crate) async fn run(args: &StatusArgs, globals: &Globals) -> Result<(), CliError> {
     let id: TaskId = args.id.parse()?;
     let broker = globals.connect().await?;
-    let (now, job) = broker.job(id.job()).await?;
-    if let (None, Some(job)) = (id.chunk(), job) {
-        let job = JobStatus { kind: "job", job: JobLine::new(job) };
-        return if globals.json { output::json(&job) } else { output::line(job.text(now)) };
+    if args.watch {
+        return watch::run(&broker, id, globals).await;
     }
-    let status = task_status(&broker, id).await?;
-    if globals.json { output::json(&status) } else { output::line(status.text(now)) }
+    look(&broker, id).await?.show(globals)
+}
+
+/// What is known of an id at one instant.
+pub(super) struct Look {
+    now: Timestamp,
+    status: Status,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Status {
+    Job(Box<JobStatus>),
+    Task(Box<TaskStatus>),
+}
+
+pub(super) async fn look(broker: &Broker, id: TaskId) -> Result<Look, CliError> {
+    let (now, job) = broker.job(id.job()).await?;
+    let status = match job {
+        Some(job) if id.chunk().is_none() => {
+            Status::Job(Box::new(JobStatus { kind: "job", job: JobLine::new(job) }))
+        }
+        _ => Status::Task(Box::new(task_status(broker, id).await?)),
+    };
+    Ok(Look { now, status })
+}
+
+impl Look {
+    pub(super) fn show(&self, globals: &Globals) -> Result<(), CliError> {
+        if globals.json { output::json(&self.status) } else { output::line(self.text()) }
+    }
+
+    fn text(&self) -> String {
+        match &self.status {
+            Status::Job(job) => job.text(self.now),
+            Status::Task(task) => task.text(self.now),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        match &self.status {
+            Status::Job(job) => job.job.ended.is_some(),
+            Status::Task(task) => task.state.is_final(),
+        }
+    }
+
+    /// All of it in one short line.
+    pub(super) fn line(&self) -> String {
+        let (state, rest) = match &self.status {
+            Status::Job(job) => (job.job.state.clone(), job.job.progress()),
+            Status::Task(task) => (task.state.to_string(), task.doing()),
+        };
+        if rest.is_empty() { state } else { format!("{state}: {rest}") }
+    }
+
+    /// What it is now, without what changes by the mere passing of time.
+    pub(super) fn data(&self) -> String {
+        serde_json::to_string(&self.status).expect("our own types are always JSON")
+    }
 }
 
 async fn task_status(broker: &Broker, id: TaskId) -> Result<TaskStatus, CliError> {
@@ -54,9 +110,13 @@ async fn task_status(broker: &Broker, id: TaskId) -> Result<TaskStatus, CliError
             status
         }
     };
-    if status.state == State::Ready {
-        let fleet = FleetView::read(broker).await?;
-        status.note = why_not_running(&status, &fleet);
+    match (status.state, &mut status.running) {
+        (State::Ready, _) => {
+            let fleet = FleetView::read(broker).await?;
+            status.note = why_not_running(&status, &fleet);
+        }
+        (_, Some(running)) => running.add_what_is_told(id, &FleetView::read(broker).await?),
+        _ => {}
     }
     Ok(status)
 }
@@ -127,6 +187,12 @@ struct RunningAttempt {
     attempt: u32,
     worker: String,
     claimed: Timestamp,
+    /// What its worker tells: where it is, since when the attempt runs, and how far it is. None, if
+    /// it has not told yet, or runs too many tasks to tell of all.
+    host: Option<String>,
+    pid: Option<u32>,
+    since: Option<Timestamp>,
+    progress: Option<Progress>,
 }
 
 impl TaskStatus {
@@ -175,8 +241,7 @@ impl TaskStatus {
         match whereabouts {
             Whereabouts::Delayed(due) => status.due = Some(Timestamp(*due)),
             Whereabouts::Running { lease, attempt, claimed } => {
-                let (worker, claimed) = (lease.clone(), Timestamp(*claimed));
-                status.running = Some(RunningAttempt { attempt: *attempt, worker, claimed });
+                status.running = Some(RunningAttempt::new(lease, *attempt, *claimed));
             }
             Whereabouts::Failed(failure) => status.failure = serde_json::from_str(failure).ok(),
             _ => {}
@@ -193,6 +258,12 @@ impl TaskStatus {
         (status.failures, status.crashes) = counts_of(history);
         status.attempts = attempts_of(history);
         status
+    }
+
+    /// How far the attempt under way is, as it says.
+    fn doing(&self) -> String {
+        let progress = self.running.as_ref().and_then(|running| running.progress.as_ref());
+        progress.map(progress_text).unwrap_or_default()
     }
 
     fn text(&self, now: Timestamp) -> String {
@@ -213,6 +284,7 @@ impl TaskStatus {
         add("queue", self.queue.as_ref().map(|queue| format!("{queue}{priority}")));
         add("due", self.due.map(|due| time_and_distance(due, now)));
         add("running", self.running.as_ref().map(|running| running.text(now)));
+        add("progress", Some(self.doing()).filter(|text| !text.is_empty()));
         if let Some(outcome) = &self.outcome {
             add("attempt", outcome.attempt.map(|attempt| attempt.to_string()));
             add("worker", outcome.worker.clone());
@@ -234,10 +306,39 @@ impl TaskStatus {
 }
 
 impl RunningAttempt {
-    fn text(&self, now: Timestamp) -> String {
-        let since = time_and_distance(self.claimed, now);
-        format!("attempt {} on worker {} since {since}", self.attempt, self.worker)
+    fn new(lease: &str, attempt: u32, claimed: u64) -> Self {
+        let (worker, claimed) = (lease.to_owned(), Timestamp(claimed));
+        Self { attempt, worker, claimed, host: None, pid: None, since: None, progress: None }
     }
+
+    fn add_what_is_told(&mut self, id: TaskId, fleet: &FleetView) {
+        let Some(worker) = fleet.workers.iter().find(|worker| worker.lease == self.worker) else {
+            return;
+        };
+        (self.host, self.pid) = (Some(worker.info.host.clone()), Some(worker.info.pid));
+        let (id, attempt) = (id.to_string(), self.attempt);
+        let mut running = worker.info.running.iter();
+        if let Some(task) = running.find(|task| task.id == id && task.attempt == attempt) {
+            (self.since, self.progress) = (Some(task.since), task.progress.clone());
+        }
+    }
+
+    fn text(&self, now: Timestamp) -> String {
+        let since = time_and_distance(self.since.unwrap_or(self.claimed), now);
+        let place = self.host.as_ref().zip(self.pid);
+        let place = place.map_or(String::new(), |(host, pid)| format!(" ({host}:{pid})"));
+        format!("attempt {} on worker {}{place} since {since}", self.attempt, self.worker)
+    }
+}
+
+/// `40 of 100 (40 %), reading page 3`
+fn progress_text(progress: &Progress) -> String {
+    let Progress { done, total, note } = progress;
+    let share = match total {
+        0 => grouped(*done),
+        _ => format!("{} of {} ({} %)", grouped(*done), grouped(*total), percent(*done, *total)),
+    };
+    note.as_ref().map_or(share.clone(), |note| format!("{share}, {note}"))
 }
 
 /// `  attempt 1 failed 2025-…Z (3.0 s ago) on worker …: no such file; next try 1.2 s later`

@@ -73,3 +73,68 @@ async fn a_lost_worker_is_seen_until_its_lease_is_cleared() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_memory_is_told_by_what_it_is_for() {
+    let celeriac = Celeriac::shared().await;
+    let long = "x".repeat(50_000);
+    let mut enqueue = celeriac.command("enqueue echo --queue q --arg");
+    assert_eq!(crate::common::run(enqueue.arg(format!("a={long}"))).code, Some(0));
+    celeriac.ok("enqueue pi --chunks 80000 --split samples=80000 --arg seed=1");
+
+    let told = celeriac.json("doctor --memory");
+
+    let bytes = |kind: &str| told["kinds"][kind]["bytes"].as_u64().unwrap();
+    assert!((50_000..150_000).contains(&bytes("tasks")), "{told}");
+    assert!((10_000..40_000).contains(&bytes("jobs")), "{told}");
+    assert_eq!((bytes("results"), bytes("dead"), bytes("checkpoints")), (0, 0, 0), "{told}");
+    let queues: Vec<&String> = told["queues"].as_object().unwrap().keys().collect();
+    assert_eq!(queues, ["default", "q"]);
+    let all: u64 = told["kinds"].as_object().unwrap().keys().map(|kind| bytes(kind)).sum();
+    assert_eq!(told["total"]["bytes"], all);
+    let text = celeriac.ok("doctor --memory");
+    assert!(text.contains("\n  q ") && text.contains("Redis as a whole: "), "{text}");
+}
+
+#[tokio::test]
+async fn memory_that_runs_short_is_told_in_time() {
+    let redis = TestRedis::start().await;
+    let celeriac = Celeriac::at(redis.url());
+    let used = celeriac.json("doctor --memory")["used_bytes"].as_u64().unwrap();
+    assert_eq!(celeriac.run("doctor").code, Some(0));
+
+    redis.configure("maxmemory", &(used / 2).to_string()).await;
+
+    let ran = celeriac.run("doctor");
+    assert_eq!(ran.code, Some(8), "{ran:?}");
+    assert!(ran.stdout.contains("PROBLEM  Redis uses 2"), "{ran:?}");
+    let text = celeriac.ok("doctor --memory");
+    assert!(text.contains("\nwarning: Redis uses 2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_full_server_loses_nothing_and_gets_room_again() {
+    let redis = TestRedis::start().await;
+    let celeriac = Celeriac::at(redis.url());
+    let ids: Vec<String> =
+        (0..5).map(|n| celeriac.ok(&format!("enqueue echo --arg n={n}"))).collect();
+    let job = celeriac.ok("enqueue pi --chunks 20 --split samples=2000 --arg seed=1");
+    redis.configure("maxmemory", "1").await;
+    let before = celeriac_testkit::dump::dump(redis.url(), "*").await;
+    for refused in ["enqueue echo", "enqueue pi --chunks 5 --split samples=5"] {
+        let ran = celeriac.run(refused);
+        assert_eq!(ran.code, Some(4), "{ran:?}");
+        assert!(ran.stderr.contains("out of memory"), "{ran:?}");
+    }
+    assert_eq!(celeriac_testkit::dump::dump(redis.url(), "*").await, before);
+
+    let _worker = celeriac.worker("").await;
+
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(celeriac.ok(&format!("result {id} --wait")), format!(r#"{{"n":{n}}}"#));
+    }
+    celeriac.ok(&format!("result {job} --wait"));
+    redis.configure("maxmemory", "0").await;
+    assert_eq!(celeriac.json("doctor")["tasks"], 0);
+    celeriac.ok("enqueue echo --wait");
+}

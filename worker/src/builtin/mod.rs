@@ -1,5 +1,5 @@
 //! The tasks of the stock worker, for trying and measuring: `pi` and its reducer, `echo`,
-//! `sleep`, `fail`, `noop`.
+//! `sleep`, `count`, `fail`, `noop`.
 
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub fn tasks() -> Tasks {
     Registry::new(())
         .task(echo)
         .task(sleep)
+        .task(count)
         .task(fail)
         .task(noop)
         .cpu_task(pi_chunk)
@@ -77,9 +78,43 @@ pub struct Sleep {
 }
 named!(Sleep, "sleep", ());
 
-async fn sleep(task: Sleep) -> Result<(), TaskError> {
-    tokio::time::sleep(Duration::from_millis(task.ms)).await;
+async fn sleep(ctx: Context, task: Sleep) -> Result<(), TaskError> {
+    let mut slept = 0;
+    while slept < task.ms {
+        ctx.progress(slept, task.ms);
+        let nap = (task.ms - slept).min(1_000);
+        tokio::time::sleep(Duration::from_millis(nap)).await;
+        slept += nap;
+    }
     Ok(())
+}
+
+/// Counts, and shows what long tasks can do: it tells how far it is, sends each number as a partial
+/// result, and goes on where it was when its worker dies or stops.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Count {
+    /// How far, from 1.
+    pub to: u64,
+    /// How long each number takes, in milliseconds. 100 unless given.
+    #[serde(default = "default_count_ms")]
+    pub ms: u64,
+}
+named!(Count, "count", u64);
+
+fn default_count_ms() -> u64 {
+    100
+}
+
+async fn count(ctx: Context, task: Count) -> Result<u64, TaskError> {
+    let mut counted: u64 = ctx.restored()?.unwrap_or_default();
+    while counted < task.to {
+        tokio::time::sleep(Duration::from_millis(task.ms)).await;
+        counted += 1;
+        ctx.emit(&counted).await?;
+        ctx.checkpoint(&counted)?;
+        ctx.progress(counted, task.to);
+    }
+    Ok(counted)
 }
 
 /// Fails.

@@ -314,6 +314,26 @@ impl Context {
         self.shared.post.wait_until_kept(number, || self.is_cancelled())
     }
 
+    /// Sends a partial result to those who read the stream of the task (`Handle::stream`). Waits only
+    /// when a thousand values or a mebibyte of them are on their way to Redis. They arrive in order,
+    /// before the result; another attempt sends its own again. The last thousand are kept.
+    ///
+    /// # Errors
+    /// A value that cannot be written as JSON, or is longer than 64 KiB; or if the task is not this
+    /// worker's any more.
+    pub async fn emit(&self, value: &impl Serialize) -> Result<(), TaskError> {
+        self.shared.post.leave_part(Post::part(value)?).await
+    }
+
+    /// As [`Context::emit`], for tasks that compute on a thread of their own. Do not call it in an
+    /// async task.
+    ///
+    /// # Errors
+    /// As [`Context::emit`]; and if the task was told to stop while it waited.
+    pub fn emit_blocking(&self, value: &impl Serialize) -> Result<(), TaskError> {
+        self.shared.post.leave_part_blocking(Post::part(value)?, || self.is_cancelled())
+    }
+
     pub(crate) fn post(&self) -> &Post {
         &self.shared.post
     }

@@ -1,10 +1,12 @@
-//! What an attempt leaves to be carried to Redis while it runs: its newest state. The handler puts
-//! it here, the courier of the worker takes it; nothing here speaks to Redis.
+//! What an attempt leaves to be carried to Redis while it runs: its newest state and its partial
+//! results. The handler puts them here, the courier of the worker takes them; nothing here speaks to
+//! Redis.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use celeriac_broker_schema::limits::MAX_CHECKPOINT_BYTES;
+use celeriac_broker_schema::limits::{MAX_CHECKPOINT_BYTES, MAX_PART_BYTES};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -13,6 +15,10 @@ use super::TaskError;
 
 /// How often a thread that waits for its state to be kept looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// So many partial results wait here, and so many bytes of them; whoever has more waits.
+const MOST_PARTS: usize = 1_000;
+const MOST_PART_BYTES: usize = 1 << 20;
 
 /// The post of one attempt.
 #[derive(Debug, Default)]
@@ -38,6 +44,10 @@ struct Slot {
     /// Why the newest state that was waited for could not be kept, by its number.
     refused: Option<(u64, String)>,
     carried_at: Option<Instant>,
+    /// Partial results that are not in Redis yet.
+    parts: VecDeque<Arc<str>>,
+    part_bytes: usize,
+    parts_at: Option<Instant>,
     closed: bool,
 }
 
@@ -75,7 +85,7 @@ impl Post {
 
     /// Leaves a state. Returns its number.
     pub(crate) fn leave(&self, state: &impl Serialize, urgent: bool) -> Result<u64, TaskError> {
-        let json = encode(state)?;
+        let json = encode("checkpoint", state, MAX_CHECKPOINT_BYTES)?;
         let mut slot = self.slot();
         slot.number += 1;
         let number = slot.number;
@@ -97,16 +107,7 @@ impl Post {
 
     /// Waits until a state is kept.
     pub(crate) async fn is_kept(&self, number: u64) -> Result<(), TaskError> {
-        loop {
-            let answered = self.answered.notified();
-            tokio::pin!(answered);
-            // Enlisted before the question: an answer between the two is not missed.
-            answered.as_mut().enable();
-            if let Some(result) = self.answer(number).result() {
-                return result;
-            }
-            answered.await;
-        }
+        self.wait_for(|slot| slot.answer(number).result()).await
     }
 
     /// The same for a thread, until `stop` says so.
@@ -115,10 +116,81 @@ impl Post {
         number: u64,
         stop: impl Fn() -> bool,
     ) -> Result<(), TaskError> {
+        self.block_for(|slot| slot.answer(number).result(), stop)
+    }
+
+    /// Writes a partial result.
+    pub(crate) fn part(value: &impl Serialize) -> Result<Arc<str>, TaskError> {
+        encode("partial result", value, MAX_PART_BYTES)
+    }
+
+    /// Leaves a partial result as soon as there is room.
+    pub(crate) async fn leave_part(&self, part: Arc<str>) -> Result<(), TaskError> {
+        self.wait_for(|slot| self.take_part(slot, &part)).await
+    }
+
+    /// The same for a thread, until `stop` says so.
+    pub(crate) fn leave_part_blocking(
+        &self,
+        part: Arc<str>,
+        stop: impl Fn() -> bool,
+    ) -> Result<(), TaskError> {
+        self.block_for(|slot| self.take_part(slot, &part), stop)
+    }
+
+    fn take_part(&self, slot: &mut Slot, part: &Arc<str>) -> Option<Result<(), TaskError>> {
+        if slot.closed {
+            return Some(Err(TaskError::cancelled()));
+        }
+        // Where nobody carries, nobody reads.
+        let Some(bell) = &self.bell else { return Some(Ok(())) };
+        if slot.parts.len() >= MOST_PARTS || slot.part_bytes >= MOST_PART_BYTES {
+            return None;
+        }
+        slot.part_bytes += part.len();
+        slot.parts.push_back(Arc::clone(part));
+        if slot.parts.len() == 1 {
+            bell.notify_one();
+        }
+        Some(Ok(()))
+    }
+
+    /// Waits until all partial results are carried, or will not be.
+    pub(crate) async fn flush(&self) {
+        let done = |slot: &mut Slot| (slot.parts.is_empty() || slot.closed).then_some(());
+        self.wait_for(done).await;
+    }
+
+    /// The same for a thread.
+    pub(crate) fn flush_blocking(&self) {
+        let done = |slot: &mut Slot| (slot.parts.is_empty() || slot.closed).then_some(Ok(()));
+        let _ = self.block_for(done, || false);
+    }
+
+    /// Asks again whenever something was carried.
+    async fn wait_for<T>(&self, mut ask: impl FnMut(&mut Slot) -> Option<T>) -> T {
+        loop {
+            let answered = self.answered.notified();
+            tokio::pin!(answered);
+            // Enlisted before the question: an answer between the two is not missed.
+            answered.as_mut().enable();
+            let found = ask(&mut self.slot());
+            if let Some(found) = found {
+                return found;
+            }
+            answered.await;
+        }
+    }
+
+    fn block_for<T>(
+        &self,
+        mut ask: impl FnMut(&mut Slot) -> Option<Result<T, TaskError>>,
+        stop: impl Fn() -> bool,
+    ) -> Result<T, TaskError> {
         let mut slot = self.slot();
         loop {
-            if let Some(result) = slot.answer(number).result() {
-                return result;
+            if let Some(found) = ask(&mut slot) {
+                return found;
             }
             if stop() {
                 return Err(TaskError::cancelled());
@@ -128,11 +200,30 @@ impl Post {
         }
     }
 
-    fn answer(&self, number: u64) -> Answer {
-        self.slot().answer(number)
+    // For the worker.
+
+    /// When partial results are to be carried, if there are some: `distance` after the last ones.
+    pub(crate) fn parts_due(&self, begun: Instant, distance: Duration) -> Option<Instant> {
+        let slot = self.slot();
+        let some = !slot.parts.is_empty() && !slot.closed;
+        some.then(|| slot.parts_at.map_or(begun, |at| at + distance))
     }
 
-    // For the worker.
+    /// The partial results that wait, which stay here until they are [`Post::parts_carried`].
+    pub(crate) fn parts(&self) -> Vec<Arc<str>> {
+        self.slot().parts.iter().cloned().collect()
+    }
+
+    /// The oldest partial results are in Redis, or were given up.
+    pub(crate) fn parts_carried(&self, parts: usize) {
+        let mut slot = self.slot();
+        // Nothing is left if the attempt is over by now.
+        let parts = parts.min(slot.parts.len());
+        let carried = slot.parts.drain(..parts).map(|part| part.len()).sum::<usize>();
+        slot.part_bytes -= carried;
+        slot.parts_at = Some(Instant::now());
+        self.tell(slot);
+    }
 
     /// When the newest state is to be carried, if there is one: a `distance` after the last one or
     /// the beginning of the attempt, at once if somebody waits for it.
@@ -179,6 +270,8 @@ impl Post {
     pub(crate) fn close(&self) -> Option<Arc<str>> {
         let mut slot = self.slot();
         slot.closed = true;
+        slot.parts.clear();
+        slot.part_bytes = 0;
         let left = slot.state.take();
         self.tell(slot);
         left
@@ -220,12 +313,12 @@ impl Answer {
     }
 }
 
-fn encode(state: &impl Serialize) -> Result<Arc<str>, TaskError> {
-    let json = serde_json::to_string(state)
-        .map_err(|error| TaskError::fatal(format!("the checkpoint cannot be written: {error}")))?;
+fn encode(what: &str, value: &impl Serialize, most: usize) -> Result<Arc<str>, TaskError> {
+    let json = serde_json::to_string(value)
+        .map_err(|error| TaskError::fatal(format!("the {what} cannot be written: {error}")))?;
     match json.len() {
-        bytes if bytes > MAX_CHECKPOINT_BYTES => Err(TaskError::fatal(format!(
-            "the checkpoint has {bytes} bytes and {MAX_CHECKPOINT_BYTES} are allowed; put large data elsewhere and keep its address"
+        bytes if bytes > most => Err(TaskError::fatal(format!(
+            "the {what} has {bytes} bytes and {most} are allowed; put large data elsewhere and keep its address"
         ))),
         _ => Ok(json.into()),
     }
@@ -284,6 +377,30 @@ mod tests {
         let late = post.leave(&3, true).expect("is left");
         assert_eq!(post.close().as_deref(), Some("3"));
         assert!(post.wait_until_kept(late, || false).expect_err("is closed").is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn parts_wait_for_room_and_leave_in_order() {
+        let (post, bell) = post();
+        let begun = Instant::now();
+        assert_eq!(post.parts_due(begun, DISTANCE), None);
+        let part = |n: usize| Post::part(&n).expect("is written");
+        for n in 0..MOST_PARTS {
+            post.leave_part(part(n)).await.expect("there is room");
+        }
+        bell.notified().await;
+        assert_eq!(post.parts_due(begun, DISTANCE), Some(begun));
+        assert!(post.leave_part_blocking(part(0), || true).expect_err("full").is_cancelled());
+        let (left, ()) =
+            tokio::join!(post.leave_part(part(MOST_PARTS)), async { post.parts_carried(2) });
+        left.expect("there is room again");
+
+        let parts = post.parts();
+        assert_eq!((&*parts[0], parts.len()), ("2", MOST_PARTS - 1));
+        assert!(post.parts_due(begun, DISTANCE).is_some_and(|due| due >= begun + DISTANCE));
+        let ((), ()) = tokio::join!(post.flush(), async { post.parts_carried(MOST_PARTS - 1) });
+        post.close();
+        assert!(post.leave_part(part(0)).await.expect_err("closed").is_cancelled());
     }
 
     #[test]

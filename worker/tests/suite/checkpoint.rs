@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::common::{
     LONG, Running, assert_finished, broker, broker_on, config, leases, lose, one_slot, producer,
-    raw, state, task, with_retries,
+    state, task, with_retries,
 };
 use crate::stage::Stage;
 
@@ -182,9 +182,7 @@ async fn a_full_server_refuses_a_state_and_keeps_the_task() {
     let (broker, stage) = (broker_on(redis.url()), Stage::new());
     let producer = producer(&broker);
     let handle = producer.enqueue_task(climb_task(Climb::HoldWhenSaved)).await.unwrap();
-    let mut full = redis::cmd("CONFIG");
-    full.arg("SET").arg("maxmemory").arg(1);
-    let _: () = full.query_async(&mut raw(&broker).await).await.unwrap();
+    redis.configure("maxmemory", "1").await;
     let refused = producer.enqueue_task(climb_task(Climb::Hold)).await.unwrap_err();
     assert!(refused.to_string().contains("out of memory"), "{refused}");
 

@@ -17,6 +17,7 @@ mod limits;
 mod options;
 mod orders;
 mod outage;
+mod parts;
 mod queues;
 mod range;
 mod road;

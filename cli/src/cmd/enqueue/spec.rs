@@ -40,6 +40,8 @@ pub(super) struct TaskSpec {
     soft_timeout: Option<Duration>,
     #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    keep_failed: Option<Duration>,
     key: Option<String>,
     label: Option<String>,
     tags: Option<BTreeSet<String>>,
@@ -64,6 +66,7 @@ impl TaskSpec {
             timeout: args.timeout,
             soft_timeout: args.soft_timeout,
             keep: args.keep,
+            keep_failed: args.keep_failed,
             key: args.key,
             label: args.label,
             tags: (!args.tag.is_empty()).then(|| args.tag.into_iter().collect()),
@@ -112,6 +115,7 @@ impl TaskSpec {
             backoff: self.backoff.or_else(|| defaults.backoff.clone()),
             timeout: self.timeout.or(defaults.timeout),
             soft_timeout: self.soft_timeout.or(defaults.soft_timeout),
+            keep_failed: self.keep_failed.or(defaults.keep_failed.filter(|_| self.keep.is_none())),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
             label: self.label.or_else(|| defaults.label.clone()),
@@ -171,6 +175,9 @@ impl TaskSpec {
         }
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);
+        }
+        if let Some(keep) = self.keep_failed {
+            task = task.keep_on_failure(keep);
         }
         task.meta.label = self.label;
         task.meta.tags = self.tags.unwrap_or_default();
