@@ -6,6 +6,7 @@
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
 pub mod error;
+pub mod explain;
 pub mod id;
 pub mod job;
 pub mod keys;
@@ -40,6 +41,7 @@ pub use config::{RedisConfig, ServerReport};
 pub use subscription::Subscription;
 
 pub use error::{BrokerError, InvalidInput};
+pub use explain::{Explanation, Reason};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;

@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Enqueue(Box<EnqueueArgs>),
     /// Where a task, a chunk (JOB:INDEX) or a job is, and what happened to it
     Status(StatusArgs),
+    /// Why a task, a chunk (JOB:INDEX) or a job is not running, or what happened to it
+    Explain(ExplainArgs),
     /// The result of a task or job
     Result(ResultArgs),
     /// Queues and what waits in them
@@ -205,6 +207,12 @@ pub(crate) struct MonitorArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
+    /// A task, a chunk (JOB:INDEX) or a job
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
     /// A task, a chunk (JOB:INDEX) or a job
     pub(crate) id: String,
 }

@@ -13,6 +13,7 @@ mod close;
 mod complete;
 mod enqueue;
 mod enqueue_range;
+mod explain;
 mod inspect;
 mod job;
 mod open;
@@ -39,8 +40,8 @@ pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
     beat::beat, claim::claim, close::close, complete::complete, enqueue::enqueue,
-    enqueue_range::enqueue_range, inspect::inspect, job::job, open::open, reclaim::reclaim,
-    renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
+    enqueue_range::enqueue_range, explain::explain, inspect::inspect, job::job, open::open,
+    reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot, watch::watch, workers::workers,
 };
 
 /// A Lua script.

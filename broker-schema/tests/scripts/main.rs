@@ -13,6 +13,7 @@ mod close;
 mod complete;
 mod enqueue;
 mod enqueue_range;
+mod explain;
 mod inspect;
 mod job;
 mod open;

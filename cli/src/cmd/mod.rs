@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod enqueue;
+mod explain;
 mod jobs;
 mod monitor;
 mod queues;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Monitor(args) => monitor::run(args, &globals).await,
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
+        Command::Explain(args) => explain::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues => queues::run(&globals).await,
         Command::Workers => workers::run(&globals).await,

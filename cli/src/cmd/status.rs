@@ -233,7 +233,7 @@ impl RunningAttempt {
 }
 
 /// `  attempt 1 failed 2025-…Z (3.0 s ago) on worker …: no such file; next try 1.2 s later`
-fn attempt_text(attempt: &Attempt, now: Timestamp) -> String {
+pub(super) fn attempt_text(attempt: &Attempt, now: Timestamp) -> String {
     let ended = time_and_distance(attempt.ended, now);
     let error = attempt.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let next = attempt

@@ -6,6 +6,7 @@ mod common;
 mod demo;
 mod doctor;
 mod enqueue;
+mod explain;
 mod faults;
 mod help;
 mod job;
