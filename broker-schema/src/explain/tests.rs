@@ -258,7 +258,7 @@ fn how_it_ended() {
         ]
     );
     let failure = TaskFailure::new(ErrorKind::Error, "no such user");
-    let failed = Outcome { error: Some(failure.clone()), ..ended(State::Failed) };
+    let failed = Outcome { error: Some(failure), ..ended(State::Failed) };
     assert_eq!(
         end(failed.clone(), &|facts| facts.around.dead = true),
         [
