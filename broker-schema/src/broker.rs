@@ -12,6 +12,9 @@ use crate::config::{RedisConfig, ServerReport};
 use crate::connection::{Connections, Failure, MAX_BLOCK};
 use crate::dead::DeadLetter;
 use crate::error::BrokerError;
+#[cfg(doc)]
+use crate::explain::Reason;
+use crate::explain::{self, Explanation};
 use crate::gate::{Limit, Subject};
 use crate::id::{ClientId, JobId, LeaseId, TaskId};
 use crate::keys::Keys;
@@ -393,6 +396,25 @@ impl Broker {
             Some(place) => script::inspect(connections, keys, id, Some(&place)).await,
             None => Ok(found),
         }
+    }
+
+    /// Why a task, a chunk or a job is where it is, or what happened to it. A few looks, not one
+    /// instant: of something that moves quickly it tells what was true a moment ago.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server. An id of which nothing is known is no error but
+    /// [`Reason::Unknown`].
+    pub async fn explain(&self, id: TaskId) -> Result<Explanation, BrokerError> {
+        explain::gather(self, id).await
+    }
+
+    pub(crate) async fn surroundings(
+        &self,
+        id: TaskId,
+        ready_in: Option<&explain::Place>,
+        lease: Option<&str>,
+    ) -> Result<(Timestamp, explain::Surroundings), BrokerError> {
+        script::explain(&self.inner.connections, &self.inner.keys, id, ready_in, lease).await
     }
 
     /// All that is stored of one job, with the Redis time.

@@ -8,6 +8,7 @@
 mod bytes;
 pub mod dead;
 pub mod error;
+pub mod explain;
 pub mod gate;
 pub mod id;
 pub mod job;
@@ -49,6 +50,7 @@ pub use subscription::{Notice, Notices, Subscription};
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadLetter};
 pub use error::{BrokerError, InvalidInput};
+pub use explain::{Explanation, Reason};
 pub use gate::{Limit, Rate, Subject};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};

@@ -10,6 +10,7 @@ use celeriac_broker_schema::state;
 /// The files that may start tasks of the runtime, besides tests and examples. Each of them sees to
 /// the ends of what it starts.
 const SPAWNERS: &[&str] = &[
+    "celeriac/src/testing/harness.rs",
     "cli/src/bench/latency.rs",
     "cli/src/bench/workers.rs",
     "cli/src/cmd/enqueue/wait.rs",

@@ -120,6 +120,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Cancel tasks and jobs: by id, or what waits in a queue
     Cancel(CancelArgs),
+    /// Why a task, a chunk (JOB:INDEX) or a job is not running, or what happened to it
+    Explain(ExplainArgs),
     /// The result of a task or job
     Result(ResultArgs),
     /// Queues and what waits in them; pause, close, limit, purge and move them
@@ -252,6 +254,12 @@ pub(crate) struct StatusArgs {
     /// Tell what changes until it has ended: in one line on a terminal, in lines elsewhere
     #[arg(long)]
     pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// A task, a chunk (JOB:INDEX) or a job
+    pub(crate) id: String,
 }
 
 #[derive(Debug, Args)]

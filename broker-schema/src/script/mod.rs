@@ -20,6 +20,7 @@ mod due;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod explain;
 mod fair;
 mod fire;
 mod inspect;
@@ -92,6 +93,7 @@ pub(crate) use {
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    explain::explain,
     fair::fair,
     fire::fire,
     inspect::inspect,

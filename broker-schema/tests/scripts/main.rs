@@ -20,6 +20,7 @@ mod due;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod explain;
 mod fair;
 mod fire;
 mod inspect;

@@ -7,6 +7,7 @@ mod dead;
 mod demo;
 mod doctor;
 mod enqueue;
+mod explain;
 mod jobs;
 mod limits;
 mod memory;
@@ -46,6 +47,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
         Command::Cancel(args) => cancel::run(&args, &globals).await,
+        Command::Explain(args) => explain::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues(args) => queues::run(args, &globals).await,
         Command::Workers(args) => workers::run(&args, &globals).await,

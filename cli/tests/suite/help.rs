@@ -13,6 +13,7 @@ fn help_lists_commands_and_exit_codes() {
         "monitor",
         "enqueue",
         "status",
+        "explain",
         "result",
         "queues",
         "workers",

@@ -8,6 +8,7 @@ mod dead;
 mod demo;
 mod doctor;
 mod enqueue;
+mod explain;
 mod faults;
 mod help;
 mod job;

@@ -195,8 +195,8 @@ impl Layers {
     }
 
     /// The same task with the layers around it, for a worker that knows nothing of them.
-    pub(super) fn wrap(&self, name: &Cow<'static, str>, task: &ErasedTask) -> ErasedTask {
-        let (layers, name, inner) = (self.clone(), name.clone(), task.clone());
+    pub(super) fn wrap(&self, name: Cow<'static, str>, task: &ErasedTask) -> ErasedTask {
+        let (layers, inner) = (self.clone(), task.clone());
         match task {
             ErasedTask::Async(_) => ErasedTask::Async(Arc::new(move |ctx, args| {
                 layers.run(&inner, name.clone(), ctx, args)

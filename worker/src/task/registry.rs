@@ -186,7 +186,8 @@ impl Tasks {
         let table = if layers.is_empty() {
             Arc::clone(&bare)
         } else {
-            let wrapped = bare.iter().map(|(name, task)| (name.clone(), layers.wrap(name, task)));
+            let wrapped =
+                bare.iter().map(|(name, task)| (name.clone(), layers.wrap(name.clone(), task)));
             Arc::new(wrapped.collect())
         };
         Self { table, bare, layers }

@@ -1,0 +1,168 @@
+//! Collects the facts: a few looks one after the other, and once more if the task moved meanwhile.
+
+use super::{Explanation, Facts, JobFacts, Order, Place, Standing, Surroundings};
+use crate::broker::Broker;
+use crate::error::BrokerError;
+use crate::id::TaskId;
+use crate::job::JobSpec;
+use crate::meta::Meta;
+use crate::outcome::{Outcome, attempts_of, counts_of};
+use crate::record::Record;
+use crate::script::{Found, JobView, Whereabouts};
+use crate::state::State;
+use crate::time::Timestamp;
+use crate::worker_info::WorkerInfo;
+
+/// Workers that are looked at, in pages: enough to know whether a queue is served.
+const WORKERS: u64 = 2_000;
+const PAGE: u32 = 200;
+
+/// Looks at a task that moves all the time.
+const LOOKS: usize = 3;
+
+/// What there is to say of a task, a chunk or a job.
+pub(crate) async fn gather(broker: &Broker, id: TaskId) -> Result<Explanation, BrokerError> {
+    let mut looks = 1;
+    loop {
+        let facts = look(broker, id).await?;
+        if looks == LOOKS || !has_moved(&facts) {
+            return Ok(Explanation::of(&facts));
+        }
+        looks += 1;
+    }
+}
+
+/// It was ready, and a moment later not to be found where it should be.
+fn has_moved(facts: &Facts) -> bool {
+    let Surroundings { ahead, suspects_ahead, orphan, .. } = &facts.around;
+    let seen = ahead.is_some() || suspects_ahead.is_some() || orphan.is_some();
+    matches!(facts.standing, Standing::Ready) && !seen
+}
+
+async fn look(broker: &Broker, id: TaskId) -> Result<Facts, BrokerError> {
+    let (_, job) = broker.job(id.job()).await?;
+    let mut facts = Facts {
+        id,
+        now: Timestamp(0),
+        standing: Standing::Unknown,
+        order: None,
+        job: job.as_ref().map(JobFacts::of),
+        failures: 0,
+        crashes: 0,
+        attempts: Vec::new(),
+        around: Surroundings::default(),
+        workers: Vec::new(),
+        known: Vec::new(),
+    };
+    let under_way = job.filter(|job| id.chunk().is_none() && job.state == "running");
+    match under_way {
+        Some(job) => {
+            facts.standing = Standing::Chunks;
+            facts.order = JobSpec::decode(&job.spec).ok().map(|spec| Order::of(spec.chunk));
+            // People know the job by its own label.
+            let label = JobSpec::decode(&job.spec).ok().and_then(|spec| spec.label);
+            if let (Some(order), Some(label)) = (&mut facts.order, label) {
+                order.meta.label = Some(label.into_owned());
+            }
+        }
+        None => facts.take_in(broker.inspect(id).await?),
+    }
+    look_around(broker, &mut facts).await?;
+    Ok(facts)
+}
+
+async fn look_around(broker: &Broker, facts: &mut Facts) -> Result<(), BrokerError> {
+    let ready = matches!(facts.standing, Standing::Ready | Standing::Chunks);
+    let place = facts.order.as_ref().map(|order| &order.place).filter(|_| ready);
+    let lease = match &facts.standing {
+        Standing::Held { lease, .. } => Some(lease.as_str()),
+        _ => None,
+    };
+    (facts.now, facts.around) = broker.surroundings(facts.id, place, lease).await?;
+    let ended = matches!(facts.standing, Standing::Ended(_) | Standing::Settled(_));
+    if !ended && !matches!(facts.standing, Standing::Unknown) {
+        facts.workers = workers(broker).await?;
+    }
+    Ok(())
+}
+
+/// The workers that are alive and can be read.
+async fn workers(broker: &Broker) -> Result<Vec<(String, WorkerInfo)>, BrokerError> {
+    let mut all = Vec::new();
+    let mut offset = 0;
+    loop {
+        let page = broker.workers(offset, PAGE).await?;
+        let alive = page.page.into_iter().filter(|worker| worker.expires >= page.now);
+        all.extend(alive.filter_map(|worker| {
+            Some((worker.lease, serde_json::from_str(&worker.description).ok()?))
+        }));
+        offset += u64::from(PAGE);
+        if offset >= page.total.min(WORKERS) {
+            return Ok(all);
+        }
+    }
+}
+
+impl Facts {
+    fn take_in(&mut self, found: Found) {
+        match found {
+            Found::Unknown => {}
+            Found::Ended(stored) => {
+                self.standing = match serde_json::from_str::<Outcome>(&stored) {
+                    Ok(outcome) => {
+                        self.attempts = outcome.attempts.clone();
+                        Standing::Ended(Box::new(outcome))
+                    }
+                    Err(_) => Standing::Unreadable,
+                };
+            }
+            Found::Task { whereabouts, record, history } => {
+                self.stand(whereabouts, &history);
+                self.order = Record::decode(&record).ok().map(Order::of);
+            }
+            Found::Chunk { whereabouts, spec, history } => {
+                self.stand(whereabouts, &history);
+                self.order = JobSpec::decode(&spec).ok().map(|spec| Order::of(spec.chunk));
+            }
+        }
+    }
+
+    fn stand(&mut self, whereabouts: Whereabouts, history: &str) {
+        (self.failures, self.crashes) = counts_of(history);
+        self.attempts = attempts_of(history);
+        self.standing = match whereabouts {
+            Whereabouts::Waiting => Standing::Waiting,
+            Whereabouts::Delayed(due) => Standing::Delayed(Timestamp(due)),
+            Whereabouts::Queued => Standing::Ready,
+            Whereabouts::Running { lease, attempt, claimed } => {
+                Standing::Held { lease, attempt, claimed: Timestamp(claimed) }
+            }
+            Whereabouts::Succeeded => Standing::Settled(State::Succeeded),
+            Whereabouts::Failed(_) => Standing::Settled(State::Failed),
+            Whereabouts::Cancelled => Standing::Settled(State::Cancelled),
+        };
+    }
+}
+
+impl Order {
+    fn of(mut record: Record<'_>) -> Self {
+        let options = record.options();
+        let meta: Meta = record.take_meta();
+        Self {
+            task: record.task.into_owned(),
+            place: Place { queue: options.queue, priority: options.priority },
+            meta,
+        }
+    }
+}
+
+impl JobFacts {
+    fn of(job: &JobView) -> Self {
+        Self {
+            total: job.total,
+            done: job.done,
+            begun: job.started.is_some(),
+            failed_task: job.failed_task.clone(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The rules: each looks at the facts and adds what it has to say.
+
+use super::{Facts, Order, Reason, Standing};
+use crate::outcome::{Outcome, TaskFailure};
+use crate::state::State;
+use crate::worker_info::{RunningTask, WorkerInfo};
+
+type Rule = fn(&Facts, &mut Vec<Reason>);
+
+/// All rules, in the order in which people want to read what they say.
+const ALL: &[Rule] =
+    &[known, unknown, chunks, due, held, comes_back, workers, turn, expiry, ended, moves];
+
+/// What there is to say; never nothing.
+pub(super) fn reasons(facts: &Facts) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for rule in ALL {
+        rule(facts, &mut reasons);
+    }
+    reasons
+}
+
+fn known(facts: &Facts, reasons: &mut Vec<Reason>) {
+    reasons.extend(facts.known.iter().cloned());
+}
+
+fn unknown(facts: &Facts, reasons: &mut Vec<Reason>) {
+    if matches!(facts.standing, Standing::Unknown) {
+        reasons.push(Reason::Unknown);
+    }
+    let ended = matches!(facts.standing, Standing::Ended(_) | Standing::Settled(_));
+    let unreadable = facts.order.is_none() && facts.standing.state().is_some() && !ended;
+    if unreadable || matches!(facts.standing, Standing::Unreadable) {
+        reasons.push(Reason::Unreadable);
+    }
+}
+
+fn chunks(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let Some(job) = &facts.job else { return };
+    let (done, total) = (job.done, job.total);
+    match facts.standing {
+        Standing::Chunks => {
+            reasons.push(Reason::ChunksUnderWay { done, total, begun: job.begun });
+        }
+        Standing::Waiting => {
+            reasons.push(Reason::WaitsForChunks { left: total.saturating_sub(done), total });
+        }
+        _ => {}
+    }
+}
+
+fn due(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let Standing::Delayed(at) = facts.standing else { return };
+    reasons.push(match at.since(facts.now) {
+        0 => Reason::Overdue { at, for_ms: facts.now.since(at) },
+        in_ms => Reason::Due { at, in_ms, retry: facts.failures > 0 },
+    });
+}
+
+fn held(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let Standing::Held { lease, attempt, claimed } = &facts.standing else { return };
+    let (attempt, claimed, lease) = (*attempt, *claimed, lease.clone());
+    let info = facts.workers.iter().find(|(of, _)| *of == lease).map(|(_, info)| info);
+    let id = facts.id.to_string();
+    let running = info.and_then(|info| info.running.iter().find(|running| running.id == id));
+    // Only a worker that lists all it runs can be taken at its word about what it does not run.
+    let buffered = running.is_none()
+        && info
+            .is_some_and(|info| info.buffered > 0 && info.running.len() < WorkerInfo::MAX_RUNNING);
+    if buffered {
+        let for_ms = facts.now.since(claimed);
+        reasons.push(Reason::Buffered { attempt, lease: lease.clone(), for_ms });
+    } else {
+        let since = running.map_or(claimed, |running: &RunningTask| running.since);
+        reasons.push(Reason::Runs {
+            attempt,
+            lease: lease.clone(),
+            host: info.map(|info| info.host.clone()),
+            pid: info.map(|info| info.pid),
+            since,
+            for_ms: facts.now.since(since),
+            progress: running.and_then(|running| running.progress.clone()),
+        });
+    }
+    reasons.push(match facts.around.lease_until.filter(|at| *at > facts.now) {
+        Some(at) => Reason::LeaseUntil { at, in_ms: at.since(facts.now) },
+        None => Reason::LeaseOver { lease },
+    });
+}
+
+fn comes_back(facts: &Facts, reasons: &mut Vec<Reason>) {
+    if let Some(lease) = &facts.around.orphan {
+        reasons.push(Reason::ComesBack { lease: lease.clone() });
+    }
+}
+
+/// Whether workers are what it lacks, now or when its time has come.
+fn needs_worker(facts: &Facts) -> Option<&Order> {
+    let needs = matches!(facts.standing, Standing::Ready | Standing::Delayed(_) | Standing::Chunks);
+    facts.order.as_ref().filter(|_| needs)
+}
+
+fn workers(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let Some(Order { task, place, .. }) = needs_worker(facts) else { return };
+    let queue = place.queue.clone();
+    let serves = |info: &&WorkerInfo| info.queues.iter().any(|name| name == queue.as_str());
+    let serving: Vec<&WorkerInfo> =
+        facts.workers.iter().map(|(_, info)| info).filter(serves).collect();
+    let workers = serving.len() as u64;
+    if workers == 0 {
+        return reasons.push(Reason::NoWorkerForQueue { queue });
+    }
+    let unknowing = serving.iter().filter(|info| !info.tasks.contains(task)).count() as u64;
+    if unknowing > 0 {
+        reasons.push(Reason::NotKnownToWorkers { task: task.clone(), unknowing, workers });
+    }
+    if serving.iter().all(|info| info.draining) {
+        return reasons.push(Reason::WorkersLeave { queue, workers });
+    }
+    let waits = matches!(facts.standing, Standing::Ready);
+    if waits && serving.iter().all(|info| info.busy >= info.slots) {
+        let slots = serving.iter().map(|info| u64::from(info.slots)).sum();
+        reasons.push(Reason::WorkersBusy { queue, workers, slots });
+    }
+}
+
+fn turn(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let (around, order) = (&facts.around, facts.order.as_ref());
+    if !matches!(facts.standing, Standing::Ready | Standing::Chunks) {
+        return;
+    }
+    if let Some(ahead) = around.suspects_ahead {
+        return reasons.push(Reason::Suspect { crashes: facts.crashes.max(2), ahead });
+    }
+    let (Some(ahead), Some(Order { place, .. })) = (around.ahead, order) else { return };
+    let (queue, priority) = (place.queue.clone(), place.priority);
+    reasons.push(if ahead == 0 && around.higher == 0 && !around.beyond {
+        Reason::Next { queue }
+    } else {
+        Reason::Behind { queue, priority, ahead, more: around.beyond, higher: around.higher }
+    });
+}
+
+fn expiry(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let waits = matches!(facts.standing, Standing::Ready | Standing::Delayed(_));
+    if let Some(at) = facts.around.expiry.filter(|_| waits) {
+        reasons.push(Reason::Expires { at, in_ms: at.since(facts.now) });
+    }
+}
+
+fn ended(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let by_job = || facts.job.as_ref().and_then(|job| job.failed_task.clone());
+    match &facts.standing {
+        Standing::Ended(outcome) => reasons.push(outcome_of(facts, outcome)),
+        Standing::Settled(State::Succeeded) => {
+            reasons.push(Reason::Succeeded { attempt: None, ago_ms: None, took_ms: None });
+        }
+        Standing::Settled(State::Failed) => {
+            let last = facts.attempts.last();
+            reasons.push(Reason::Failed {
+                attempt: last.map(|last| last.attempt),
+                ago_ms: last.map(|last| facts.now.since(last.ended)),
+                error: last.and_then(|last| last.error.clone()),
+                by: None,
+            });
+        }
+        Standing::Settled(state) => {
+            reasons.push(Reason::Ended { state: *state, ago_ms: None, by: by_job() });
+        }
+        _ => return,
+    }
+    if facts.around.dead {
+        reasons.push(Reason::Dead);
+    }
+    if let Some(for_ms) = facts.around.kept_ms {
+        reasons.push(Reason::Kept { for_ms });
+    }
+}
+
+fn moves(_: &Facts, reasons: &mut Vec<Reason>) {
+    if reasons.is_empty() {
+        reasons.push(Reason::Moves);
+    }
+}
+
+fn outcome_of(facts: &Facts, outcome: &Outcome) -> Reason {
+    let Outcome { state, attempt, ended, started, error, failed_task, .. } = outcome;
+    let ago_ms = Some(facts.now.since(*ended));
+    let error: Option<TaskFailure> = error.clone();
+    // A job is ended by a chunk, or by its reducer, which has its id.
+    let by = failed_task.clone().filter(|by| *by != facts.id.to_string());
+    match state {
+        State::Succeeded => Reason::Succeeded {
+            attempt: *attempt,
+            ago_ms,
+            took_ms: started.map(|started| ended.since(started)),
+        },
+        State::Failed => Reason::Failed { attempt: *attempt, ago_ms, error, by },
+        state => Reason::Ended { state: *state, ago_ms, by },
+    }
+}

@@ -1,0 +1,351 @@
+//! Each rule, without Redis: which facts lead to which reasons, and the sentences people read.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::outcome::{ErrorKind, TaskFailure};
+use crate::worker_info::{Progress, RunningTask};
+
+const NOW: Timestamp = Timestamp(1_000_000_000);
+const ID: &str = "0193a7c2b5e07d4e8a1f3c5d7e9b1a00";
+
+fn order() -> Order {
+    let queue = "mail".parse().expect("a queue");
+    let place = Place { queue, priority: Priority::default() };
+    Order { task: "send".to_owned(), place, meta: Meta::default() }
+}
+
+fn facts(standing: Standing) -> Facts {
+    Facts {
+        id: ID.parse().expect("an id"),
+        now: NOW,
+        standing,
+        order: Some(order()),
+        job: None,
+        failures: 0,
+        crashes: 0,
+        attempts: Vec::new(),
+        around: Surroundings::default(),
+        workers: vec![("w1".to_owned(), worker())],
+        known: Vec::new(),
+    }
+}
+
+/// A worker with two slots, one of them free, that serves the queue and knows the task.
+fn worker() -> WorkerInfo {
+    WorkerInfo {
+        host: "lynx".to_owned(),
+        pid: 7,
+        version: "0.1.0".to_owned(),
+        queues: vec!["other".to_owned(), "mail".to_owned()],
+        tasks: vec!["send".to_owned()],
+        slots: 2,
+        busy: 1,
+        buffered: 0,
+        paused: None,
+        order: 0,
+        draining: false,
+        started: NOW,
+        succeeded: 0,
+        failed: 0,
+        visibility_ms: 30_000,
+        rss_bytes: None,
+        running: Vec::new(),
+    }
+}
+
+fn ready(change: impl FnOnce(&mut Facts)) -> Facts {
+    let mut facts = facts(Standing::Ready);
+    facts.around.ahead = Some(0);
+    change(&mut facts);
+    facts
+}
+
+fn held(change: impl FnOnce(&mut Facts)) -> Facts {
+    let claimed = Timestamp(NOW.0 - 65_000);
+    let mut facts = facts(Standing::Held { lease: "w1".to_owned(), attempt: 2, claimed });
+    facts.around.lease_until = Some(NOW.plus_ms(20_000));
+    change(&mut facts);
+    facts
+}
+
+fn job(done: u64, begun: bool) -> Option<JobFacts> {
+    Some(JobFacts { total: 100, done, begun, failed_task: None })
+}
+
+fn ended(state: State) -> Outcome {
+    let stored = format!(
+        r#"{{"v":1,"state":"{state}","attempt":2,"started":{},"ended":{}}}"#,
+        NOW.0 - 4_000,
+        NOW.0 - 1_500
+    );
+    serde_json::from_str(&stored).expect("an outcome")
+}
+
+fn says(facts: &Facts) -> Vec<String> {
+    let reasons = Explanation::of(facts).reasons;
+    SAID.with_borrow_mut(|said| said.extend(reasons.iter().map(name)));
+    reasons.iter().map(ToString::to_string).collect()
+}
+
+fn name(reason: &Reason) -> String {
+    let json = serde_json::to_value(reason).expect("JSON");
+    json["reason"].as_str().expect("its name").to_owned()
+}
+
+thread_local! {
+    static SAID: std::cell::RefCell<BTreeSet<String>> = std::cell::RefCell::default();
+}
+
+fn what_is_unknown_or_waits() {
+    let mut unknown = facts(Standing::Unknown);
+    unknown.order = None;
+    let explanation = Explanation::of(&unknown);
+    assert_eq!((explanation.state, explanation.kind), (None, "task"));
+    assert_eq!(
+        says(&unknown),
+        ["nothing is known of it: it was never enqueued here, or its outcome is not kept any more"]
+    );
+
+    assert_eq!(
+        says(&facts(Standing::Unreadable)),
+        ["what is stored of it cannot be read by this version"]
+    );
+    let unreadable = ready(|facts| facts.order = None);
+    assert_eq!(says(&unreadable), ["what is stored of it cannot be read by this version"]);
+    let moving = ready(|facts| facts.around = Surroundings::default());
+    assert_eq!(says(&moving), ["it is just moving from one place to another: ask again"]);
+
+    let mut delayed = facts(Standing::Delayed(NOW.plus_ms(3_250)));
+    assert_eq!(says(&delayed), ["it is not to start for another 3.2 s"]);
+    delayed.failures = 1;
+    assert_eq!(says(&delayed), ["its last attempt failed; the next one may begin in 3.2 s"]);
+    delayed.standing = Standing::Delayed(Timestamp(NOW.0 - 200));
+    delayed.workers.clear();
+    assert_eq!(
+        says(&delayed),
+        [
+            "it has been due for 200 ms, and goes to its queue when the next worker looks",
+            "no worker serves queue mail"
+        ]
+    );
+
+    let mut waiting = facts(Standing::Waiting);
+    waiting.job = job(97, true);
+    assert_eq!(says(&waiting), ["it waits for 3 of the 100 chunks of its job"]);
+    let mut chunks = facts(Standing::Chunks);
+    chunks.job = job(0, false);
+    chunks.around = Surroundings { ahead: Some(5), ..Surroundings::default() };
+    assert_eq!(
+        says(&chunks),
+        ["no worker has taken any of its 100 chunks yet", "5 go first in queue mail at priority 5"]
+    );
+    let explanation = Explanation::of(&chunks);
+    assert_eq!((explanation.state, explanation.kind), (Some(State::Running), "job"));
+    chunks.job = job(40, true);
+    chunks.around = Surroundings::default();
+    assert_eq!(says(&chunks), ["40 of its 100 chunks are done"]);
+}
+
+fn whose_turn_it_is() {
+    assert_eq!(says(&ready(|_| {})), ["it is the next in queue mail"]);
+    let behind = |ahead, beyond, higher| {
+        says(&ready(|facts| {
+            facts.around =
+                Surroundings { ahead: Some(ahead), beyond, higher, ..facts.around.clone() };
+        }))
+    };
+    assert_eq!(behind(12, false, 0), ["12 go first in queue mail at priority 5"]);
+    assert_eq!(
+        behind(1_000, true, 3),
+        ["more than 1000 go first in queue mail at priority 5, and 3 of higher priority"]
+    );
+    let suspect = ready(|facts| {
+        facts.crashes = 2;
+        facts.around = Surroundings { suspects_ahead: Some(1), ..Surroundings::default() };
+    });
+    assert_eq!(
+        says(&suspect),
+        ["its workers were lost 2 times, so it has to run alone, after 1 others like it"]
+    );
+    let back = ready(|facts| {
+        facts.around = Surroundings { orphan: Some("w0".to_owned()), ..Surroundings::default() };
+    });
+    assert_eq!(says(&back), ["its worker w0 was lost, and it is being put back"]);
+    let expiring = |at| {
+        let facts = ready(|facts| facts.around.expiry = Some(at));
+        says(&facts).pop().expect("a reason")
+    };
+    assert_eq!(expiring(NOW.plus_ms(90_000)), "it is not started any more in 1 min 30 s");
+    assert_eq!(
+        expiring(Timestamp(NOW.0 - 1)),
+        "its time to start is over: the next worker that looks ends it"
+    );
+}
+
+fn what_the_workers_do() {
+    let with = |workers: Vec<WorkerInfo>| {
+        let facts = ready(|facts| {
+            let named = workers.into_iter().enumerate();
+            facts.workers = named.map(|(n, info)| (format!("w{n}"), info)).collect();
+        });
+        says(&facts).remove(0)
+    };
+    assert_eq!(with(vec![]), "no worker serves queue mail");
+    let elsewhere = WorkerInfo { queues: vec!["other".to_owned()], ..worker() };
+    assert_eq!(with(vec![elsewhere.clone()]), "no worker serves queue mail");
+    let unknowing = WorkerInfo { tasks: vec![], ..worker() };
+    assert_eq!(
+        with(vec![unknowing.clone(), unknowing.clone(), elsewhere]),
+        "none of the 2 workers of its queue knows send: its attempts will fail"
+    );
+    assert_eq!(
+        with(vec![unknowing, worker()]),
+        "1 of the 2 workers of its queue do not know send: an attempt there fails"
+    );
+    let leaving = WorkerInfo { draining: true, ..worker() };
+    assert_eq!(with(vec![leaving.clone()]), "all 1 workers of queue mail are about to leave");
+    let busy = WorkerInfo { busy: 2, ..worker() };
+    assert_eq!(
+        with(vec![busy.clone(), busy.clone()]),
+        "all 4 slots of the 2 workers of queue mail are taken"
+    );
+    assert_eq!(with(vec![busy, leaving]), "it is the next in queue mail");
+}
+
+fn who_runs_it() {
+    let lease = "if that worker is not heard of within 20 s, others get it";
+    let running = |progress| RunningTask {
+        wedged: None,
+        id: ID.to_owned(),
+        task: "send".to_owned(),
+        attempt: 2,
+        since: Timestamp(NOW.0 - 5_000),
+        progress,
+    };
+    let progress = Some(Progress { done: 3, total: 9, note: Some("third page".to_owned()) });
+    let runs = held(|facts| facts.workers[0].1.running.push(running(progress)));
+    assert_eq!(
+        says(&runs),
+        [
+            "attempt 2 has been running for 5.0 s on worker w1 (lynx, process 7), 3 of 9 done (third page)",
+            lease
+        ]
+    );
+    let progress = Some(Progress { done: 3, total: 0, note: None });
+    let runs = held(|facts| facts.workers[0].1.running.push(running(progress)));
+    assert!(says(&runs)[0].ends_with("process 7), 3 done"));
+    let silent = held(|facts| facts.workers.clear());
+    assert_eq!(says(&silent), ["attempt 2 has been running for 1 min 5 s on worker w1", lease]);
+    let buffered = held(|facts| facts.workers[0].1.buffered = 4);
+    assert_eq!(
+        says(&buffered),
+        ["worker w1 took it 1 min 5 s ago, and runs others before attempt 2", lease]
+    );
+    let lost = held(|facts| facts.around.lease_until = Some(NOW));
+    assert_eq!(says(&lost)[1], "its worker w1 was not heard of in time: others get it now");
+}
+
+fn how_it_ended() {
+    let end = |outcome, change: &dyn Fn(&mut Facts)| {
+        let mut facts = facts(Standing::Ended(Box::new(outcome)));
+        change(&mut facts);
+        says(&facts)
+    };
+    let kept = |facts: &mut Facts| facts.around.kept_ms = Some(86_400_000);
+    assert_eq!(
+        end(ended(State::Succeeded), &kept),
+        [
+            "it succeeded in attempt 2, which took 2.5 s, 1.5 s ago",
+            "its outcome is kept for another 1 d"
+        ]
+    );
+    let failure = TaskFailure::new(ErrorKind::Error, "no such user");
+    let failed = Outcome { error: Some(failure), ..ended(State::Failed) };
+    assert_eq!(
+        end(failed.clone(), &|facts| facts.around.dead = true),
+        [
+            "it failed for good in attempt 2, 1.5 s ago: no such user",
+            "it is among the dead tasks, with its arguments and attempts"
+        ]
+    );
+    let by_chunk = Outcome { failed_task: Some(format!("{ID}:17")), ..failed };
+    assert_eq!(
+        end(by_chunk, &|_| {}),
+        [format!("it failed for good in attempt 2, 1.5 s ago, because {ID}:17 did: no such user")]
+    );
+    assert_eq!(
+        end(ended(State::Expired), &|_| {}),
+        ["it expired before a worker started it, 1.5 s ago"]
+    );
+    assert_eq!(end(ended(State::Cancelled), &|_| {}), ["it is cancelled, 1.5 s ago"]);
+
+    let settled = |state| {
+        let mut facts = facts(Standing::Settled(state));
+        facts.id = format!("{ID}:3").parse().expect("an id");
+        facts.job =
+            Some(JobFacts { failed_task: Some(format!("{ID}:17")), ..job(3, true).expect("one") });
+        facts.attempts = vec![Attempt {
+            attempt: 4,
+            outcome: "failed".into(),
+            worker: "w1".to_owned(),
+            claimed: None,
+            started: None,
+            ended: Timestamp(NOW.0 - 10),
+            error: Some(TaskFailure::new(ErrorKind::Error, "no such user")),
+            retry_in_ms: None,
+        }];
+        assert_eq!(Explanation::of(&facts).kind, "chunk");
+        says(&facts)
+    };
+    assert_eq!(settled(State::Succeeded), ["it succeeded"]);
+    assert_eq!(
+        settled(State::Failed),
+        ["it failed for good in attempt 4, 10 ms ago: no such user"]
+    );
+    assert_eq!(settled(State::Cancelled), [format!("it is cancelled, because {ID}:17 failed")]);
+}
+
+#[test]
+fn every_reason_follows_from_facts_and_is_documented() {
+    what_is_unknown_or_waits();
+    whose_turn_it_is();
+    what_the_workers_do();
+    who_runs_it();
+    how_it_ended();
+    let said = SAID.with_borrow(Clone::clone);
+    let page = include_str!("../../../docs/explain.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    assert_eq!(rows.map(str::to_owned).collect::<BTreeSet<_>>(), said);
+}
+
+#[test]
+fn what_others_know_comes_first_and_nothing_is_left_unexplained() {
+    let known = Reason::ComesBack { lease: "w9".to_owned() };
+    let with = ready(|facts| facts.known.push(known.clone()));
+    assert_eq!(Explanation::of(&with).reasons[0], known);
+    let standings = [
+        Standing::Unknown,
+        Standing::Chunks,
+        Standing::Waiting,
+        Standing::Delayed(NOW),
+        Standing::Ready,
+        Standing::Held { lease: String::new(), attempt: 1, claimed: NOW },
+        Standing::Ended(Box::new(ended(State::Succeeded))),
+        Standing::Settled(State::Cancelled),
+    ];
+    for standing in standings {
+        // Nothing else is known at all.
+        let mut bare = facts(standing.clone());
+        bare.order = None;
+        bare.workers.clear();
+        assert!(!Explanation::of(&bare).reasons.is_empty(), "{standing:?}");
+    }
+}
+
+#[test]
+fn json_names_the_reason() {
+    let json = serde_json::to_value(Explanation::of(&ready(|_| {}))).expect("JSON");
+    assert_eq!(json["reasons"], serde_json::json!([{ "reason": "next", "queue": "mail" }]));
+    assert_eq!((&json["state"], &json["kind"]), (&"ready".into(), &"task".into()));
+}
