@@ -1,24 +1,26 @@
 -- enqueue: put a batch of tasks where they belong, safe to repeat.
--- from   nothing                                to  ready | delayed
+-- from   nothing                                to  ready | delayed | waiting (for the one it follows)
 -- keys   1 prefix
 -- args   1 producer  2 batch number, then groups:
 --        P  queue, priority, n, (id, record) * n               plain: ready at once
 --        X  queue, priority, id, record, delay ms, due ms, expires ms, expires after ms,
 --           unique key, unique for ms                          one task with options; '' for none
+--        U  queue, priority, id, record, delay ms, due ms, expires ms, expires after ms,
+--           unique key, mode (q, b, d, k: see lib/locks), longest wait ms (for b) or ''
 -- reply  ok <now ms> <duplicates: id, first id, ...>
 -- cost   O(tasks)
 local QUEUES = prefix .. 'queues'
 local now = now_ms()
-local repeated = already_done(ARGV[1], ARGV[2])
+local repeated, told = already_done(ARGV[1], ARGV[2])
+if repeated then return { 'ok', now, told } end
 local duplicates, at = {}, 3
 
 -- nothing above writes; every task of a batch is independent of the others
-if not repeated then note_done(ARGV[1], ARGV[2]) end
+note_done(ARGV[1], ARGV[2], '')
 
 local function plain(queue, priority, n)
   local first, last = at, at + 2 * n - 1
   at = last + 1
-  if repeated then return end
   for i = first, last, UNPACK do call('HSET', TASKS, unpack(ARGV, i, math.min(i + UNPACK - 1, last))) end
   local ids = {}
   for i = first, last, 2 do ids[#ids + 1] = ARGV[i] end
@@ -28,27 +30,21 @@ local function plain(queue, priority, n)
   ring(queue)
 end
 
--- The first id of an idempotency key, if it is not this one.
-local function first_of(key, id)
-  if key == '' then return nil end
-  local first = call('GET', prefix .. 'unique:' .. key)
-  if first and first ~= id then return first end
+local function duplicate(id, first)
+  duplicates[#duplicates + 1] = id
+  duplicates[#duplicates + 1] = first
 end
 
-local function single(queue, priority, id, record, delay, due, expires, expires_after, unique, unique_ms)
-  local first = first_of(unique, id)
-  if first then
-    duplicates[#duplicates + 1] = id
-    duplicates[#duplicates + 1] = first
-    return
-  end
-  if repeated then return end
-  if unique ~= '' then call('SET', prefix .. 'unique:' .. unique, id, 'PX', unique_ms) end
+local function add(queue, id, record, expires, expires_after)
   call('HSET', TASKS, id, record)
   call('HINCRBY', STATS, 'enqueued', 1)
   call('SADD', QUEUES, queue)
   if expires_after ~= '' then expires = now + tonumber(expires_after) end
   if expires ~= '' then call('ZADD', EXPIRY, expires, id) end
+end
+
+local function put(queue, priority, id, record, delay, due, expires, expires_after)
+  add(queue, id, record, expires, expires_after)
   if delay ~= '' then due = now + tonumber(delay) end
   if due ~= '' and tonumber(due) > now then
     call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. id)
@@ -58,14 +54,86 @@ local function single(queue, priority, id, record, delay, due, expires, expires_
   ring(queue)
 end
 
+local function single(queue, priority, id, record, delay, due, expires, expires_after, key, unique_ms)
+  if key ~= '' then
+    local first = locks().owner(key)
+    if first then return duplicate(id, first) end
+    call('SET', prefix .. 'unique:' .. key, id, 'PX', unique_ms)
+  end
+  put(queue, priority, id, record, delay, due, expires, expires_after)
+end
+
+-- The newest arguments take the place of those of a task that has not begun.
+local function replace(id, record, expires, expires_after)
+  call('HSET', TASKS, id, record)
+  if expires_after ~= '' then expires = now + tonumber(expires_after) end
+  if expires ~= '' then call('ZADD', EXPIRY, expires, id) else call('ZREM', EXPIRY, id) end
+end
+
+-- A task with a key that another one has, which may take over its arguments, its time and, as long as it
+-- is delayed, its place.
+local function renew(first, lock, queue, priority, record, delay, expires, expires_after, key, mode)
+  local _, more, old_priority, old_queue = locks().parse(lock)
+  replace(first, record, expires, expires_after)
+  local member = old_priority .. ':' .. old_queue .. ':' .. first
+  local due = call('ZSCORE', DELAYED, member)
+  if not due then return end
+  if mode == 'b' then
+    due = now + tonumber(delay)
+    if more ~= '' then due = math.min(due, tonumber(more)) end
+  end
+  call('ZREM', DELAYED, member)
+  call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. first)
+  call('SADD', QUEUES, queue)
+  locks().note(first, mode, more, priority, queue, key)
+  ring(queue)
+end
+
+-- The one with the key has begun: exactly one follows it, with the newest arguments.
+local function follow(running, lock, queue, priority, id, record, expires, expires_after, key)
+  local mode, follower, its_priority, its_queue = locks().parse(lock)
+  if follower ~= '' and call('HEXISTS', TASKS, follower) == 1 then
+    replace(follower, record, expires, expires_after)
+    duplicate(id, follower)
+  else
+    follower = id
+    add(queue, id, record, expires, expires_after)
+    locks().note(running, mode, id, its_priority, its_queue, key)
+  end
+  call('SADD', QUEUES, queue)
+  call('HSET', prefix .. 'waiting', follower, priority .. ':' .. queue)
+  locks().note(follower, 'w', running, priority, queue, key)
+end
+
+local function unique(queue, priority, id, record, delay, due, expires, expires_after, key, mode, longest)
+  local first, lock = locks().owner(key)
+  if not first then
+    local more = longest ~= '' and string.format('%.0f', now + tonumber(longest)) or ''
+    locks().take(id, mode, more, priority, queue, key)
+    return put(queue, priority, id, record, delay, due, expires, expires_after)
+  end
+  local held = lock and locks().parse(lock)
+  if held == 'r' and mode == 'k' then
+    return follow(first, lock, queue, priority, id, record, expires, expires_after, key)
+  end
+  if held == mode and (mode == 'b' or mode == 'k') then
+    renew(first, lock, queue, priority, record, delay, expires, expires_after, key, mode)
+  end
+  duplicate(id, first)
+end
+
 while ARGV[at] do
+  local first = at + 1
   if ARGV[at] == 'P' then
     at = at + 4
     plain(ARGV[at - 3], ARGV[at - 2], tonumber(ARGV[at - 1]))
-  else
-    local first = at + 1
+  elseif ARGV[at] == 'X' then
     at = at + 11
     single(unpack(ARGV, first, first + 9))
+  else
+    at = at + 12
+    unique(unpack(ARGV, first, first + 10))
   end
 end
+if #duplicates > 0 then note_done(ARGV[1], ARGV[2], ' ' .. table.concat(duplicates, ' ')) end
 return { 'ok', now, duplicates }

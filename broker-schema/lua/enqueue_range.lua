@@ -17,7 +17,7 @@ end
 if already_done(ARGV[1], ARGV[2]) then return { 'ok', now, {} } end
 
 -- nothing above writes
-note_done(ARGV[1], ARGV[2])
+note_done(ARGV[1], ARGV[2], '')
 if unique ~= '' then call('SET', prefix .. 'unique:' .. unique, job, 'PX', ARGV[13]) end
 call('HSET', job_key(job), 'spec', ARGV[4], 'total', ARGV[5], 'state', 'running', 'keep', ARGV[8],
   'created', now, 'done', 0, 'failed', 0)

@@ -18,6 +18,7 @@ pub mod retry;
 pub mod settings;
 pub mod state;
 pub mod time;
+pub mod unique;
 pub mod worker_info;
 
 #[cfg(feature = "client")]
@@ -52,4 +53,5 @@ pub use retry::{Backoff, Decision, RetryPolicy};
 pub use settings::Setting;
 pub use state::State;
 pub use time::Timestamp;
+pub use unique::{Unique, UniqueMode};
 pub use worker_info::{Progress, RunningTask, WorkerInfo};

@@ -45,7 +45,8 @@ pub use celeriac_worker::task::{
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
     Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
-    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions, UniqueKey,
+    UniqueMode,
 };
 
 // Enqueueing, and waiting for results.

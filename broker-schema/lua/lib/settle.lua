@@ -49,6 +49,7 @@ local function settle()
   -- Tasks leave for good, however they ended: what is kept beside their records goes, too.
   local function forget(ids)
     if call('EXISTS', HISTORY) == 1 then each_bite('HDEL', HISTORY, ids) end
+    if call('EXISTS', prefix .. 'locks') == 1 then locks().ended(ids) end
   end
 
   local function keep_outcome(id, outcome, keep)
@@ -164,7 +165,9 @@ local function settle()
   local function fail_task(id, outcome, failure, keep, now)
     local record = call('HGET', TASKS, id)
     local reduces = call('HDEL', INPUTS, id) == 1
-    bury(id, record, outcome, now, reduces and ',"job":true')
+    local lock = call('HGET', prefix .. 'locks', id)
+    bury(id, record, outcome, now,
+      (reduces and ',"job":true' or '') .. (lock and ',"lock":' .. cjson.encode(lock) or ''))
     call('HDEL', TASKS, id)
     forget({ id })
     call('HINCRBY', STATS, 'failed', 1)

@@ -142,6 +142,7 @@ end
 local function hold_group(catch, place, ids, records, now)
   if catch.may_expire and #ids > 0 then ids, records = without_expired(ids, records, now) end
   if #ids == 0 then return 0 end
+  if catch.locked then locks().began(ids) end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
   for i, id in ipairs(ids) do
@@ -287,7 +288,8 @@ local function take(args, now)
   local promoted = promote(now, delayed, PROMOTE_BITE)
   local _, unfinished = reclaim(now, lease, leases, RECLAIM_BITE, args.crash_limit)
   expire(now, expiring, EXPIRE_BITE)
-  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil }
+  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil,
+    locked = want > 0 and call('EXISTS', prefix .. 'locks') == 1 }
   local taken = 0
   if want > 0 and args.suspect then
     for _, queue in ipairs(queues) do

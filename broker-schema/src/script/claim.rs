@@ -17,7 +17,7 @@ script!(
     CLAIM,
     "claim",
     " flags=allow-oom",
-    ["base", "ready", "settle", "reclaim", "take", "session"]
+    ["base", "ready", "locks", "settle", "reclaim", "take", "session"]
 );
 
 /// What a lease asks for.

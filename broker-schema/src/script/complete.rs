@@ -14,7 +14,7 @@ script!(
     COMPLETE,
     "complete",
     " flags=allow-oom",
-    ["base", "ready", "settle", "reclaim", "take", "session", "endings"]
+    ["base", "ready", "locks", "settle", "reclaim", "take", "session", "endings"]
 );
 
 /// How an attempt of a task, or of chunks of a run, ended.

@@ -8,7 +8,12 @@ use crate::reply::Reply;
 use crate::script::script;
 use crate::time::Timestamp;
 
-script!(RECLAIM, "reclaim", " flags=allow-oom", ["base", "ready", "settle", "reclaim", "take"]);
+script!(
+    RECLAIM,
+    "reclaim",
+    " flags=allow-oom",
+    ["base", "ready", "locks", "settle", "reclaim", "take"]
+);
 
 /// What one call of upkeep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

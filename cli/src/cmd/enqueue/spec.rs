@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::{Backoff, InvalidInput, Priority, QueueName, TaskName, UniqueKey};
+use celeriac_broker_schema::{
+    Backoff, InvalidInput, Priority, QueueName, TaskName, UniqueKey, UniqueMode,
+};
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -35,6 +37,8 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "duration")]
     keep: Option<Duration>,
     key: Option<String>,
+    #[serde(deserialize_with = "unique")]
+    unique: Option<UniqueMode>,
 }
 
 impl TaskSpec {
@@ -52,6 +56,7 @@ impl TaskSpec {
             timeout: args.timeout,
             keep: args.keep,
             key: args.key,
+            unique: args.unique,
         })
     }
 
@@ -94,6 +99,7 @@ impl TaskSpec {
             timeout: self.timeout.or(defaults.timeout),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
+            unique: self.unique.or(defaults.unique),
         }
     }
 
@@ -136,9 +142,15 @@ impl TaskSpec {
         if let Some(keep) = self.keep {
             task = task.keep_result(keep);
         }
-        match self.key {
-            Some(key) => Ok(task.key(UniqueKey::new(key)?)),
-            None => Ok(task),
+        match (self.key, self.unique) {
+            (Some(key), None) => Ok(task.key(UniqueKey::new(key)?)),
+            (Some(key), Some(mode)) => Ok(task.unique(UniqueKey::new(key)?, mode)),
+            (None, None) => Ok(task),
+            (None, Some(_)) => Err(InvalidInput::Json {
+                what: "unique",
+                reason: "it says for how long a key stands for its task, and there is no key"
+                    .to_owned(),
+            }),
         }
     }
 }
@@ -176,6 +188,11 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 fn backoff<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backoff>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     text.map(|text| values::backoff(&text)).transpose().map_err(D::Error::custom)
+}
+
+fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UniqueMode>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    text.map(|text| values::unique(&text)).transpose().map_err(D::Error::custom)
 }
 
 /// A time as text, or a number as Unix seconds or milliseconds.
