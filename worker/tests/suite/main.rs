@@ -16,4 +16,5 @@ mod range;
 mod road;
 mod snooze;
 mod stage;
+mod unique;
 mod waiting;
