@@ -162,9 +162,9 @@ fn fingerprint(kind: ErrorKind, message: &str) -> String {
             continue;
         }
         if is_id(word) {
-            feed(b'0')
+            feed(b'0');
         } else {
-            feed_word(word, &mut feed)
+            feed_word(word, &mut feed);
         }
         rest = after;
     }
