@@ -171,6 +171,15 @@ pub const TABLE: &[KeyRow] = &[
         "never",
     ),
     key(
+        "hosts",
+        "hash",
+        "lease → name of the worker's machine, for people",
+        "open",
+        "claim, complete, reclaim",
+        "close, reclaim",
+        "never",
+    ),
+    key(
         "orphan:<lease>",
         "hash",
         "what an expired lease held, while it is put back",

@@ -47,10 +47,14 @@ pub struct Outcome {
 pub struct Attempt {
     /// Its number, from 1.
     pub attempt: u32,
-    /// `failed`, or `lost` when its worker was.
+    /// `failed`, `lost` when its worker was, or `revived`: no attempt, but a mark behind the last one
+    /// before the task was revived.
     pub outcome: Cow<'static, str>,
     /// The lease under which it ran.
     pub worker: String,
+    /// The machine of that worker, if it was lost and its machine is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When the task was claimed (known for lost ones).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Timestamp>,

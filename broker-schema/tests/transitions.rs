@@ -299,6 +299,7 @@ async fn given_a_busy_namespace(world: &World) {
         world.lose_worker(worker, 9).await;
     }
     world.enqueue_all(&entries).await;
+    world.broker.open_on("host", &lease("w0"), Duration::from_secs(60)).await.expect("opened");
     world.open("w3").await;
     world.claim_as("w3", Ask::want(2).without_suspects()).await;
     world.complete("w3", &[failed("a"), retry("b", HOUR_MS)]).await;

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::clock::RedisClock;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::exchange::Exchange;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, host};
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, ErasedTask, Tasks};
@@ -170,7 +170,7 @@ async fn open_lease(
                 for warning in report.warnings {
                     tracing::warn!(server = broker.server(), "{warning}");
                 }
-                broker.open(&lease, config.visibility).await
+                broker.open_on(&host(), &lease, config.visibility).await
             }
             Err(error) => Err(error),
         };
