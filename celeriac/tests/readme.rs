@@ -30,7 +30,11 @@ fn the_rust_of_the_readme_is_the_hello_example() {
 #[tokio::test]
 async fn the_examples_run() {
     let redis = TestRedis::start().await;
-    for (name, line) in [("hello", "Hello, Ada!"), ("pi", "pi is about 3.14")] {
+    for (name, line) in [
+        ("hello", "Hello, Ada!"),
+        ("pi", "pi is about 3.14"),
+        ("retries", "one task: true\nfilm is converted, at attempt Some(1)"),
+    ] {
         let ran = Command::new(example(name)).env("CELERIAC_REDIS_URL", redis.url()).output();
         let ran = ran.unwrap_or_else(|error| {
             panic!("{name}: {error}; build it with `cargo build -p celeriac --examples`")
