@@ -63,65 +63,69 @@ local function single(queue, priority, id, record, delay, due, expires, expires_
   put(queue, priority, id, record, delay, due, expires, expires_after)
 end
 
--- The newest arguments take the place of those of a task that has not begun.
-local function replace(id, record, expires, expires_after)
-  call('HSET', TASKS, id, record)
-  if expires_after ~= '' then expires = now + tonumber(expires_after) end
-  if expires ~= '' then call('ZADD', EXPIRY, expires, id) else call('ZREM', EXPIRY, id) end
+-- How tasks are enqueued whose key is not only for a time. Made on the first use in a call.
+local function keyed()
+  -- The newest arguments take the place of those of a task that has not begun.
+  local function replace(id, record, expires, expires_after)
+    call('HSET', TASKS, id, record)
+    if expires_after ~= '' then expires = now + tonumber(expires_after) end
+    if expires ~= '' then call('ZADD', EXPIRY, expires, id) else call('ZREM', EXPIRY, id) end
+  end
+
+  -- A task with a key that another one has, which may take over its arguments, its time and, as long as it
+  -- is delayed, its place.
+  local function renew(first, lock, queue, priority, record, delay, expires, expires_after, key, mode)
+    local _, more, old_priority, old_queue = locks().parse(lock)
+    replace(first, record, expires, expires_after)
+    local member = old_priority .. ':' .. old_queue .. ':' .. first
+    local due = call('ZSCORE', DELAYED, member)
+    if not due then return end
+    if mode == 'b' then
+      due = now + tonumber(delay)
+      if more ~= '' then due = math.min(due, tonumber(more)) end
+    end
+    call('ZREM', DELAYED, member)
+    call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. first)
+    call('SADD', QUEUES, queue)
+    locks().note(first, mode, more, priority, queue, key)
+    ring(queue)
+  end
+
+  -- The one with the key has begun: exactly one follows it, with the newest arguments.
+  local function follow(running, lock, queue, priority, id, record, expires, expires_after, key)
+    local mode, follower, its_priority, its_queue = locks().parse(lock)
+    if follower ~= '' and call('HEXISTS', TASKS, follower) == 1 then
+      replace(follower, record, expires, expires_after)
+      duplicate(id, follower)
+    else
+      follower = id
+      add(queue, id, record, expires, expires_after)
+      locks().note(running, mode, id, its_priority, its_queue, key)
+    end
+    call('SADD', QUEUES, queue)
+    call('HSET', prefix .. 'waiting', follower, priority .. ':' .. queue)
+    locks().note(follower, 'w', running, priority, queue, key)
+  end
+
+  return function(queue, priority, id, record, delay, due, expires, expires_after, key, mode, longest)
+    local first, lock = locks().owner(key)
+    if not first then
+      local more = longest ~= '' and string.format('%.0f', now + tonumber(longest)) or ''
+      locks().take(id, mode, more, priority, queue, key)
+      return put(queue, priority, id, record, delay, due, expires, expires_after)
+    end
+    local held = lock and locks().parse(lock)
+    if held == 'r' and mode == 'k' then
+      return follow(first, lock, queue, priority, id, record, expires, expires_after, key)
+    end
+    if held == mode and (mode == 'b' or mode == 'k') then
+      renew(first, lock, queue, priority, record, delay, expires, expires_after, key, mode)
+    end
+    duplicate(id, first)
+  end
 end
 
--- A task with a key that another one has, which may take over its arguments, its time and, as long as it
--- is delayed, its place.
-local function renew(first, lock, queue, priority, record, delay, expires, expires_after, key, mode)
-  local _, more, old_priority, old_queue = locks().parse(lock)
-  replace(first, record, expires, expires_after)
-  local member = old_priority .. ':' .. old_queue .. ':' .. first
-  local due = call('ZSCORE', DELAYED, member)
-  if not due then return end
-  if mode == 'b' then
-    due = now + tonumber(delay)
-    if more ~= '' then due = math.min(due, tonumber(more)) end
-  end
-  call('ZREM', DELAYED, member)
-  call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. first)
-  call('SADD', QUEUES, queue)
-  locks().note(first, mode, more, priority, queue, key)
-  ring(queue)
-end
-
--- The one with the key has begun: exactly one follows it, with the newest arguments.
-local function follow(running, lock, queue, priority, id, record, expires, expires_after, key)
-  local mode, follower, its_priority, its_queue = locks().parse(lock)
-  if follower ~= '' and call('HEXISTS', TASKS, follower) == 1 then
-    replace(follower, record, expires, expires_after)
-    duplicate(id, follower)
-  else
-    follower = id
-    add(queue, id, record, expires, expires_after)
-    locks().note(running, mode, id, its_priority, its_queue, key)
-  end
-  call('SADD', QUEUES, queue)
-  call('HSET', prefix .. 'waiting', follower, priority .. ':' .. queue)
-  locks().note(follower, 'w', running, priority, queue, key)
-end
-
-local function unique(queue, priority, id, record, delay, due, expires, expires_after, key, mode, longest)
-  local first, lock = locks().owner(key)
-  if not first then
-    local more = longest ~= '' and string.format('%.0f', now + tonumber(longest)) or ''
-    locks().take(id, mode, more, priority, queue, key)
-    return put(queue, priority, id, record, delay, due, expires, expires_after)
-  end
-  local held = lock and locks().parse(lock)
-  if held == 'r' and mode == 'k' then
-    return follow(first, lock, queue, priority, id, record, expires, expires_after, key)
-  end
-  if held == mode and (mode == 'b' or mode == 'k') then
-    renew(first, lock, queue, priority, record, delay, expires, expires_after, key, mode)
-  end
-  duplicate(id, first)
-end
-
+local unique
 while ARGV[at] do
   local first = at + 1
   if ARGV[at] == 'P' then
@@ -132,6 +136,7 @@ while ARGV[at] do
     single(unpack(ARGV, first, first + 9))
   else
     at = at + 12
+    unique = unique or keyed()
     unique(unpack(ARGV, first, first + 10))
   end
 end

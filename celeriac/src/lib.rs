@@ -44,9 +44,9 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, DeadFilter, DeadLetter, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
-    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions, UniqueKey,
-    UniqueMode,
+    Backoff, Broker, BrokerError, DeadFilter, DeadLetter, ErrorKind, InvalidInput, JobId, Outcome,
+    Priority, QueueName, RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName,
+    TaskOptions, UniqueKey, UniqueMode,
 };
 
 // Enqueueing, and waiting for results.
