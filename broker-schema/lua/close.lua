@@ -10,4 +10,5 @@ if held > 1 then return { 'busy', held - 1 } end
 -- nothing above writes
 call('ZREM', LEASES, ARGV[1])
 call('DEL', inflight_key(ARGV[1]), prefix .. 'orders:' .. ARGV[1])
+call('HDEL', prefix .. 'hosts', ARGV[1])
 return { 'ok' }

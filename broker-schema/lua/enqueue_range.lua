@@ -28,7 +28,7 @@ if call('EXISTS', CONTROLS) == 1 then
 end
 
 -- nothing above writes
-note_done(ARGV[1], ARGV[2])
+note_done(ARGV[1], ARGV[2], {}, {})
 if unique ~= '' then call('SET', prefix .. 'unique:' .. unique, job, 'PX', ARGV[13]) end
 call('HSET', job_key(job), 'spec', ARGV[4], 'total', ARGV[5], 'state', 'running', 'keep', ARGV[8],
   'created', now, 'done', 0, 'failed', 0)

@@ -1,6 +1,6 @@
 -- open: begin a lease. Its in-flight hash and its deadline come to be together.
 -- keys   1 prefix
--- args   1 lease  2 visibility time-out (ms)
+-- args   1 lease  2 visibility time-out (ms)  3 the machine of the worker, for people, or ''
 -- reply  ok <now ms> | taken
 -- cost   O(log leases)
 local now = now_ms()
@@ -12,4 +12,5 @@ call('ZADD', LEASES, now + tonumber(ARGV[2]), ARGV[1])
 -- for good. Completing a batch of 500 took twice as long without this.
 call('HSET', inflight_key(ARGV[1]), '#', '0', '~', string.rep('~', 80))
 call('HDEL', inflight_key(ARGV[1]), '~')
+if ARGV[3] ~= '' then call('HSET', prefix .. 'hosts', ARGV[1], ARGV[3]) end
 return { 'ok', now }

@@ -149,7 +149,22 @@ impl Broker {
     /// # Errors
     /// Whatever keeps us from the server.
     pub async fn open(&self, lease: &LeaseId, visibility: Duration) -> Result<Opened, BrokerError> {
-        script::open(&self.inner.connections, &self.inner.keys, lease, millis(visibility)).await
+        self.open_on("", lease, visibility).await
+    }
+
+    /// As [`Broker::open`], with the name of the machine: if the worker is lost, it is noted with
+    /// the attempts that it cost.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn open_on(
+        &self,
+        host: &str,
+        lease: &LeaseId,
+        visibility: Duration,
+    ) -> Result<Opened, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::open(connections, keys, lease, millis(visibility), host).await
     }
 
     /// Asks for tasks.

@@ -32,6 +32,9 @@ pub struct DeadLetter {
     pub attempts: Vec<Attempt>,
     /// Whether it is a chunk or the reducer of a job: then the job has ended with it.
     pub of_job: bool,
+    /// The lock that it had when it failed, as scripts keep it (`lua/lib/locks.lua`).
+    #[serde(skip)]
+    pub lock: Option<String>,
     /// Its record, or the description of its job, as it is stored. None if it cannot be read.
     #[serde(skip)]
     pub record: Option<Box<RawValue>>,
@@ -46,6 +49,8 @@ struct Stored {
     /// Whether it is the reducer of a job.
     #[serde(default)]
     job: bool,
+    #[serde(default)]
+    lock: Option<String>,
     outcome: Outcome,
 }
 
@@ -63,11 +68,13 @@ impl DeadLetter {
             args: None,
             attempts: Vec::new(),
             of_job: id.chunk().is_some(),
+            lock: None,
             record: None,
             stored,
         };
         match serde_json::from_str(&letter.stored) {
-            Ok(Stored { record, job, outcome }) => {
+            Ok(Stored { record, job, lock, outcome }) => {
+                letter.lock = lock;
                 letter.of_job |= job;
                 letter.add(record, outcome);
             }

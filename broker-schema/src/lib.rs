@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod settings;
 pub mod state;
 pub mod time;
+pub mod unique;
 pub mod worker_info;
 
 #[cfg(feature = "client")]
@@ -65,4 +66,5 @@ pub use schedule::{Missed, Overlap, ScheduleName, ScheduleSpec, Timing};
 pub use settings::Setting;
 pub use state::State;
 pub use time::Timestamp;
+pub use unique::{Unique, UniqueMode};
 pub use worker_info::{Paused, Progress, RunningTask, WorkerInfo};

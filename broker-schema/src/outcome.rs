@@ -172,10 +172,14 @@ impl Outcome {
 pub struct Attempt {
     /// Its number, from 1.
     pub attempt: u32,
-    /// `failed`, or `lost` when its worker was.
+    /// `failed`, `lost` when its worker was, or `revived`: no attempt, but a mark behind the last one
+    /// before the task was revived.
     pub outcome: Cow<'static, str>,
     /// The lease under which it ran.
     pub worker: String,
+    /// The machine of that worker, if it was lost and its machine is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// When the task was claimed (known for lost ones).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Timestamp>,
@@ -291,9 +295,9 @@ fn fingerprint(kind: ErrorKind, message: &str) -> String {
             continue;
         }
         if is_id(word) {
-            feed(b'0')
+            feed(b'0');
         } else {
-            feed_word(word, &mut feed)
+            feed_word(word, &mut feed);
         }
         rest = after;
     }

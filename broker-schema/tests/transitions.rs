@@ -14,7 +14,9 @@ use celeriac_broker_schema::script::{
     Control, Ending, Entry, Found, Order, Run, Start, Whereabouts,
 };
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
-use celeriac_broker_schema::{Limit, Outcome, Rate, Requester, Setting, State, TaskId, UniqueKey};
+use celeriac_broker_schema::{
+    Limit, Outcome, Rate, Requester, Setting, State, TaskId, Unique, UniqueKey, UniqueMode,
+};
 
 use crate::support::*;
 
@@ -66,6 +68,12 @@ impl Visit {
         self.world.claim("w1", 1).await;
     }
 
+    async fn given_running_that_others_follow(&self) {
+        self.world.enqueue_all(&[keep_last("a")]).await;
+        self.world.open("w1").await;
+        self.world.claim("w1", 1).await;
+    }
+
     async fn given_delayed_chunk(&self) -> Run {
         let run = self.given_run().await;
         self.world.complete("w1", &[chunk_retry(&run, 1, HOUR_MS)]).await;
@@ -84,6 +92,12 @@ impl Visit {
     async fn end(&self, ending: celeriac_broker_schema::script::Ending) {
         self.world.complete("w1", &[ending]).await;
     }
+}
+
+/// One of several of which the last one counts.
+fn keep_last(name: &str) -> Entry {
+    let key = UniqueKey::new("k").expect("a key");
+    Entry { unique: Some(Unique { key, mode: UniqueMode::KeepLast }), ..entry(name) }
 }
 
 #[tokio::test]
@@ -121,6 +135,11 @@ async fn visit_enqueue(visit: &Visit) {
             let enqueue = async || drop(world.enqueue_all(&later).await);
             visit.check(id("a"), enqueue()).await;
         }
+        "enqueue a follower" => {
+            visit.given_running_that_others_follow().await;
+            let follow = async || drop(world.enqueue_all(&[keep_last("b")]).await);
+            visit.check(id("b"), follow()).await;
+        }
         "enqueue a job" => visit.check(chunk, enqueue_job()).await,
         "enqueue a job's reducer" => visit.check(id("J"), enqueue_job()).await,
         _ => unknown(&visit.row),
@@ -143,6 +162,12 @@ async fn visit_claim(visit: &Visit) {
             world.enqueue_all(&[Entry { start, ..entry("a") }]).await;
             visit.check(id("a"), claim(0)).await;
         }
+        (Some(State::Waiting), "expire") => {
+            world.enqueue_all(&[keep_last("a")]).await;
+            world.claim("w1", 1).await;
+            world.enqueue_all(&[Entry { start: expires, ..keep_last("b") }]).await;
+            visit.check(id("b"), claim(0)).await;
+        }
         (Some(State::Ready), "expire") => {
             world.enqueue_all(&[Entry { start: expires, ..entry("a") }]).await;
             visit.check(id("a"), claim(0)).await;
@@ -156,6 +181,11 @@ async fn visit_claim(visit: &Visit) {
 }
 
 async fn visit_complete(visit: &Visit) {
+    if visit.row.event == "what it follows ends" {
+        visit.given_running_that_others_follow().await;
+        visit.world.enqueue_all(&[keep_last("b")]).await;
+        return visit.check(id("b"), visit.end(done("a"))).await;
+    }
     if visit.row.from == Some(State::Waiting) {
         return visit_barrier(visit).await;
     }
@@ -275,6 +305,14 @@ async fn visit_reclaim(visit: &Visit) {
             world.lose_worker("w3", 1).await;
             id("a")
         }
+        "what it follows is lost too often" => {
+            world.enqueue_all(&[keep_last("a")]).await;
+            for worker in ["w1", "w2"] {
+                world.lose_worker(worker, 1).await;
+            }
+            world.enqueue_all(&[keep_last("b")]).await;
+            id("b")
+        }
         "a chunk is lost too often" => {
             visit.given_suspects().await;
             id("J")
@@ -320,12 +358,13 @@ async fn given_crashing_job(visit: &Visit) -> TaskId {
 
 /// A namespace in which everything has happened.
 async fn given_a_busy_namespace(world: &World) {
-    let key = Some((UniqueKey::new("k").expect("a key"), HOUR_MS));
+    let unique = |key, mode| Some(Unique { key: UniqueKey::new(key).expect("a key"), mode });
+    let key = unique("k", UniqueMode::For { ms: HOUR_MS });
     let expires = Start { expires_after_ms: Some(HOUR_MS), ..Start::default() };
     let entries = [
         entry("a"),
         Entry { unique: key, ..entry("b") },
-        delayed("c", HOUR_MS),
+        Entry { unique: unique("u", UniqueMode::UntilDone), ..delayed("c", HOUR_MS) },
         Entry { start: expires, ..entry_in("d", "other", 5) },
     ];
     // s1 to s3 have cost two workers.
@@ -334,6 +373,7 @@ async fn given_a_busy_namespace(world: &World) {
         world.lose_worker(worker, 9).await;
     }
     world.enqueue_all(&entries).await;
+    world.broker.open_on("host", &lease("w0"), Duration::from_secs(60)).await.expect("opened");
     world.open("w3").await;
     world.claim_as("w3", Ask::want(2).without_suspects()).await;
     world.complete("w3", &[failed("a"), retry("b", HOUR_MS)]).await;
@@ -440,6 +480,7 @@ fn is_of(row: &KeyRow, world: &World, key: &str) -> bool {
 async fn may_expire(row: &KeyRow, world: &World, key: &str) -> bool {
     match row.expiry {
         "never" => false,
+        "the time to live of the key, if it has one" => key.ends_with(":k"),
         "as the job" | "when the job has ended: its retention" => {
             let id = key.split(':').nth(3).and_then(|id| id.parse().ok()).expect("a job");
             let (_, job) = world.broker.job(id).await.expect("an answer");

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use celeriac_broker_schema::{
     Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Meta, Outcome, Priority, Record, RetryPolicy,
@@ -87,6 +88,27 @@ fn a_record_without_options() {
     let read = Record::decode(stored).expect("a record");
     assert_eq!((&*read.task, read.args.get()), ("echo", r#"["hello"]"#));
     assert_eq!(read.options(), TaskOptions::default());
+}
+
+#[test]
+fn a_record_with_listed_waits() {
+    let stored = golden!("record_backoff");
+    let (name, args) = ("echo".parse().expect("a name"), raw("1"));
+    let mut options = TaskOptions::default();
+    options.retry.backoff = Backoff::listed([1, 60, 5].map(Duration::from_secs));
+
+    assert_eq!(Record::new(&name, &args, &options).encode().as_deref(), Ok(stored));
+    assert_eq!(Record::decode(stored).expect("a record").options(), options);
+    // What a worker knows that reads the two numbers only.
+    #[derive(serde::Deserialize)]
+    struct Older {
+        base_ms: u64,
+        cap_ms: u64,
+    }
+    let backoff =
+        serde_json::from_str::<serde_json::Value>(stored).expect("JSON")["backoff"].take();
+    let Older { base_ms, cap_ms } = serde_json::from_value(backoff).expect("it is readable");
+    assert_eq!((base_ms, cap_ms), (1_000, 60_000));
 }
 
 #[test]
@@ -206,6 +228,7 @@ fn failed_attempt() -> Attempt {
         attempt: 1,
         outcome: Cow::Borrowed("failed"),
         worker: "00c0ffee00c0ffee".to_owned(),
+        host: None,
         claimed: None,
         started: Some(Timestamp(1_732_190_000_123)),
         ended: Timestamp(1_732_190_001_623),
@@ -220,6 +243,7 @@ fn lost_attempt() -> Attempt {
         attempt: 2,
         outcome: Cow::Borrowed("lost"),
         worker: "00c0ffee00c0ffef".to_owned(),
+        host: None,
         claimed: Some(Timestamp(1_732_190_002_373)),
         started: None,
         ended: Timestamp(1_732_190_032_373),
@@ -230,9 +254,14 @@ fn lost_attempt() -> Attempt {
 
 #[test]
 fn attempts() {
-    for (stored, built) in
-        [(golden!("attempt_failed"), failed_attempt()), (golden!("attempt_lost"), lost_attempt())]
-    {
+    for (stored, built) in [
+        (golden!("attempt_failed"), failed_attempt()),
+        (golden!("attempt_lost"), lost_attempt()),
+        (
+            golden!("attempt_lost_host"),
+            Attempt { host: Some("ma-1.lab".to_owned()), ..lost_attempt() },
+        ),
+    ] {
         assert_eq!(encode(&built), stored);
         assert_eq!(assert_kept::<Attempt>(stored), built);
     }

@@ -44,9 +44,9 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, Bytes, ErrorKind, Headers, InvalidInput, JobId, Limit, Meta,
-    Outcome, Priority, QueueName, Rate, RedisConfig, Requester, RetryPolicy, State, Subject,
-    TaskFailure, TaskId, TaskName, TaskOptions, Tenant,
+    Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, ErrorKind, Headers, InvalidInput,
+    JobId, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig, Requester, RetryPolicy,
+    State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, UniqueKey, UniqueMode,
 };
 
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};

@@ -35,6 +35,7 @@ async fn the_examples_run() {
         ("checkpoint", "row 0\n"),
         ("hello", "Hello, Ada!"),
         ("pi", "pi is about 3.14"),
+        ("retries", "one task: true\nfilm is converted, at attempt Some(1)"),
         ("tenants", "| order | ten tasks"),
     ] {
         let ran = Command::new(example(name)).env("CELERIAC_REDIS_URL", redis.url()).output();

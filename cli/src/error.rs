@@ -54,7 +54,7 @@ pub(crate) enum CliError {
     Unknown(TaskId),
     #[error("{0} is not among the dead letters")]
     NotDead(TaskId),
-    #[error("{} not revived: their job has ended, or what is stored cannot be read", counted(*.0, "dead letter"))]
+    #[error("{} not revived: the job has ended, another task has the key, or what is stored cannot be read", counted(*.0, "dead letter"))]
     NotRevived(u64),
     #[error("{id} has not ended: it is {state}")]
     NotEnded { id: TaskId, state: String },

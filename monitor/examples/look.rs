@@ -205,6 +205,7 @@ fn ending(
         attempt,
         outcome: "failed".into(),
         worker: lease.to_string(),
+        host: None,
         claimed: None,
         started: Some(now),
         ended: now.plus_ms(40),

@@ -9,7 +9,7 @@ use celeriac_broker_schema::script::{Entry, Start};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
     Backoff, InvalidInput, Label, Meta, Priority, QueueName, Record, TaskId, TaskName, TaskOptions,
-    Tenant, Timestamp, UniqueKey,
+    Tenant, Timestamp, Unique, UniqueKey, UniqueMode,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -37,8 +37,8 @@ pub struct NewTask {
     pub options: TaskOptions,
     /// When it may start.
     pub start: Start,
-    /// An idempotency key, and for how many milliseconds it is remembered.
-    pub unique: Option<(UniqueKey, u64)>,
+    /// An idempotency key, and for how long it stands for this task.
+    pub unique: Option<Unique>,
     /// Label, tags and headers.
     pub meta: Meta,
     /// A label that its worker must have.
@@ -224,7 +224,23 @@ impl NewTask {
     /// As [`NewTask::key`], with the time for which the key is remembered.
     #[must_use]
     pub fn key_for(mut self, key: UniqueKey, remembered: Duration) -> Self {
-        self.unique = Some((key, millis(remembered).max(1)));
+        self.unique = Some(Unique { key, mode: UniqueMode::throttle(remembered) });
+        self
+    }
+
+    /// Enqueues it only if its key stands for no other task; the handle leads to that one then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use celeriac_producer::NewTask;
+    /// use celeriac_broker_schema::{UniqueKey, UniqueMode};
+    /// let index = NewTask::new("index", &serde_json::json!({ "document": 7 }))?
+    ///     .unique(UniqueKey::new("index/7")?, UniqueMode::debounce(Duration::from_secs(5)));
+    /// # Ok::<(), celeriac_broker_schema::InvalidInput>(())
+    /// ```
+    #[must_use]
+    pub fn unique(mut self, key: UniqueKey, mode: UniqueMode) -> Self {
+        self.unique = Some(Unique { key, mode });
         self
     }
 
@@ -254,6 +270,15 @@ impl NewTask {
     }
 
     fn into_placed_entry(self, id: TaskId) -> Result<Entry, InvalidInput> {
+        let mode = self.unique.as_ref().map(|unique| unique.mode);
+        let has_time = self.start.delay_ms.is_some() || self.start.at.is_some();
+        if has_time && matches!(mode, Some(UniqueMode::Debounce { .. })) {
+            return Err(InvalidInput::OutOfBounds {
+                what: "delay or time",
+                value: "of a debounced task".to_owned(),
+                expected: "it waits as long as its debounce says",
+            });
+        }
         let record = self.record()?.encode()?;
         let TaskOptions { queue, priority, .. } = self.options;
         Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
@@ -374,6 +399,12 @@ impl<'a, T: Task> Enqueue<'a, T> {
     /// See [`NewTask::key`]; a key that is not valid is reported when this is awaited.
     pub fn key(mut self, key: &str) -> Self {
         self.task = self.task.and_then(|task| Ok(task.key(UniqueKey::new(key)?)));
+        self
+    }
+
+    /// See [`NewTask::unique`]; a key that is not valid is reported when this is awaited.
+    pub fn unique(mut self, key: &str, mode: UniqueMode) -> Self {
+        self.task = self.task.and_then(|task| Ok(task.unique(UniqueKey::new(key)?, mode)));
         self
     }
 }

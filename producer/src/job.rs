@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use celeriac_broker_schema::record::FORMAT;
 use celeriac_broker_schema::script::{RangeJob, Start};
-use celeriac_broker_schema::{Accumulate, InvalidInput, JobId, JobSpec, Split, UniqueKey};
+use celeriac_broker_schema::{Accumulate, InvalidInput, JobId, JobSpec, Split, Unique, UniqueMode};
 
 use crate::call::NewTask;
 use crate::task::Task;
@@ -35,7 +35,7 @@ pub struct NewJob {
     reduce: Option<NewTask>,
     label: Option<String>,
     submitted_by: Option<String>,
-    unique: Option<(UniqueKey, u64)>,
+    unique: Option<Unique>,
 }
 
 impl NewJob {
@@ -134,6 +134,17 @@ impl NewJob {
                 expected: "jobs begin at once, and the key is that of the chunk",
             });
         }
+        let unique = match self.unique {
+            None => None,
+            Some(Unique { key, mode: UniqueMode::For { ms } }) => Some((key, ms)),
+            Some(_) => {
+                return Err(InvalidInput::OutOfBounds {
+                    what: "mode of the key",
+                    value: "of a job".to_owned(),
+                    expected: "the key of a job stands for it for a time",
+                });
+            }
+        };
         // What remains of a job says how each chunk went: there is no keeping of failures alone.
         let options = &self.chunk.options;
         let keep_ms = options.keep_failed_ms.unwrap_or(options.keep_ms);
@@ -167,7 +178,7 @@ impl NewJob {
             priority: options.priority,
             keep_ms,
             reducer,
-            unique: self.unique,
+            unique,
         })
     }
 }

@@ -67,7 +67,7 @@ pub struct RecordedJob {
 
 impl RecordedTask {
     fn of_entry(entry: &Entry) -> Self {
-        let key = entry.unique.as_ref().map(|(key, _)| key.clone());
+        let key = entry.unique.as_ref().map(|unique| unique.key.clone());
         Self { start: entry.start, key, ..Self::of_record(entry.id, &entry.record) }
     }
 
@@ -176,7 +176,7 @@ impl Recorder {
 
 impl Recorded {
     fn task(&mut self, entry: &Entry, forwards: bool) -> Option<Duplicate> {
-        let key = entry.unique.as_ref().map(|(key, _)| key);
+        let key = entry.unique.as_ref().map(|unique| &unique.key);
         let duplicate = self.duplicate(entry.id, key.filter(|_| !forwards));
         if duplicate.is_none() {
             self.tasks.push(RecordedTask::of_entry(entry));

@@ -379,6 +379,7 @@ impl Failed {
             attempt: unit.attempt(),
             outcome: "failed".into(),
             worker: shared.lease_id(),
+            host: None,
             claimed: None,
             started: self.since,
             ended: shared.clock.now(),

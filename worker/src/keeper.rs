@@ -196,7 +196,7 @@ fn describe(running: &crate::attempt::Running) -> RunningTask {
     }
 }
 
-fn host() -> String {
+pub(crate) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

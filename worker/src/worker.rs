@@ -18,7 +18,7 @@ use crate::clock::RedisClock;
 use crate::config::{ConfigError, WorkerConfig};
 use crate::events::{Event, Events, Teller};
 use crate::exchange::Exchange;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, host};
 use crate::served::Served;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
@@ -205,7 +205,7 @@ async fn open_lease(
                 for warning in report.warnings {
                     tracing::warn!(server = broker.server(), "{warning}");
                 }
-                broker.open(&lease, config.visibility).await
+                broker.open_on(&host(), &lease, config.visibility).await
             }
             Err(error) => Err(error),
         };

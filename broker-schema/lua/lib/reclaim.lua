@@ -7,14 +7,18 @@
 -- suspect at a time, so that a poisonous task kills only its own worker and is known by it, and
 -- those that merely ran beside it are cleared. At the limit it is dead.
 
--- The way back of what a lost worker held; made only when there is something to reclaim.
-local function way_back()
+-- The way back of what a lost worker held; made only when there is something to reclaim. `host`: its
+-- machine, if that is known.
+local function way_back(host)
   local S = settle()
 
   -- The evidence: which workers were lost with it, as far as its history (`text`) reaches back.
   local function crash_failure(crashes, text)
     local workers = {}
-    for worker in string.gmatch(text, '"outcome":"lost","worker":"([^"]+)"') do workers[#workers + 1] = worker end
+    for worker, rest in string.gmatch(text, '"outcome":"lost","worker":"([^"]+)"([^\n]*)') do
+      local on = string.match(rest, '^,"host":"([^"]+)"')
+      workers[#workers + 1] = worker .. (on and ' on ' .. on or '')
+    end
     return '{"kind":"crashed","message":"the worker that ran this was lost ' .. crashes
       .. ' times: ' .. table.concat(workers, ', ', math.max(1, #workers - 9)) .. '","fingerprint":"crashed"}'
   end
@@ -25,7 +29,8 @@ local function way_back()
   end
 
   local function lost_entry(attempt, lease, claimed, now)
-    return '{"attempt":' .. attempt .. ',"outcome":"lost","worker":"' .. lease .. '","claimed":' .. claimed
+    local on = host and ',"host":' .. cjson.encode(host) or ''
+    return '{"attempt":' .. attempt .. ',"outcome":"lost","worker":"' .. lease .. '"' .. on .. ',"claimed":' .. claimed
       .. ',"ended":' .. now .. '}'
   end
 
@@ -136,7 +141,7 @@ local function reclaim_bite(now, limit, crash_limit)
   local orphans = prefix .. 'orphans'
   local lease = call('LINDEX', orphans, 0)
   if not lease then return 0, false end
-  local take_back = way_back()
+  local take_back = way_back(call('HGET', prefix .. 'hosts', lease))
   local key = prefix .. 'orphan:' .. lease
   local held = call('HRANDFIELD', key, limit, 'WITHVALUES')
   local entries, fields = {}, {}
@@ -151,7 +156,10 @@ local function reclaim_bite(now, limit, crash_limit)
   end
   each_bite('HDEL', key, fields)
   give_back_places(fields)
-  if call('EXISTS', key) == 0 then call('LPOP', orphans) end
+  if call('EXISTS', key) == 0 then
+    call('LPOP', orphans)
+    call('HDEL', prefix .. 'hosts', lease)
+  end
   call('HINCRBY', STATS, 'reclaimed', #entries)
   return #entries, call('EXISTS', orphans) == 1
 end
@@ -168,6 +176,8 @@ local function reclaim(now, own, heads, limit, crash_limit)
       if call('EXISTS', inflight_key(lease)) == 1 then
         call('RENAME', inflight_key(lease), prefix .. 'orphan:' .. lease)
         call('RPUSH', prefix .. 'orphans', lease)
+      else
+        call('HDEL', prefix .. 'hosts', lease)
       end
       break
     end

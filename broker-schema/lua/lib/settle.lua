@@ -54,6 +54,7 @@ local function settle()
     if call('EXISTS', CANCELS) == 1 then each_bite('HDEL', CANCELS, ids) end
     give_back_places(ids)
     if call('EXISTS', CHECKPOINTS) == 1 then each_bite('HDEL', CHECKPOINTS, ids) end
+    if call('EXISTS', prefix .. 'locks') == 1 then locks().ended(ids) end
   end
 
   local function keep_outcome(id, outcome, keep)
@@ -185,7 +186,9 @@ local function settle()
   local function fail_task(id, outcome, failure, keep, now)
     local record = call('HGET', TASKS, id)
     local reduces = call('HDEL', INPUTS, id) == 1
-    bury(id, record, outcome, now, reduces and ',"job":true')
+    local lock = call('HGET', prefix .. 'locks', id)
+    bury(id, record, outcome, now,
+      (reduces and ',"job":true' or '') .. (lock and ',"lock":' .. cjson.encode(lock) or ''))
     call('HDEL', TASKS, id)
     forget({ id })
     call('HINCRBY', STATS, 'failed', 1)

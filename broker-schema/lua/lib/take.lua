@@ -179,6 +179,7 @@ local function hold_group(catch, place, ids, records, now)
   if catch.gate then ids, records = catch.gate.admit(place, ids, records) end
   if #ids == 0 then return 0 end
   if expires then call('ZREM', EXPIRY, unpack(ids)) end
+  if catch.locked then locks().began(ids) end
   local histories, inputs = column(HISTORY, ids), column(INPUTS, ids)
   local checkpoints = column(prefix .. 'checkpoints', ids)
   local held, n, first = catch.held, #catch.held, '1' .. place.tail
@@ -395,7 +396,7 @@ local function take(args, now)
   local gated = limited() and gate()
   if gated and want > 0 then gated.drive_due() end
   local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil,
-    gate = gated }
+    gate = gated, locked = want > 0 and call('EXISTS', prefix .. 'locks') == 1 }
   local taken = 0
   if want > 0 and args.suspect then
     for _, queue in ipairs(queues) do

@@ -288,6 +288,7 @@ fn how_it_ended() {
         facts.attempts = vec![Attempt {
             attempt: 4,
             outcome: "failed".into(),
+            host: None,
             worker: "w1".to_owned(),
             claimed: None,
             started: None,

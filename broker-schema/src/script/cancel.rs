@@ -10,7 +10,7 @@ use crate::requester::Requester;
 use crate::script::records::records;
 use crate::script::{bounded, script};
 
-script!(CANCEL, "cancel", " flags=allow-oom", ["base", "ready", "gate", "settle"]);
+script!(CANCEL, "cancel", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle"]);
 
 /// Most ids in one call.
 const BITE: usize = 100;

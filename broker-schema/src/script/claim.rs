@@ -18,7 +18,7 @@ script!(
     CLAIM,
     "claim",
     " flags=allow-oom",
-    ["base", "ready", "gate", "settle", "reclaim", "take", "session"]
+    ["base", "ready", "gate", "locks", "settle", "reclaim", "take", "session"]
 );
 
 /// What a lease asks for.

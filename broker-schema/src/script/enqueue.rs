@@ -6,12 +6,13 @@ use crate::connection::Connections;
 use crate::error::BrokerError;
 use crate::id::{ClientId, TaskId};
 use crate::keys::Keys;
-use crate::name::{Priority, QueueName, UniqueKey};
+use crate::name::{Priority, QueueName};
 use crate::reply::Reply;
 use crate::script::{Note, bounded, script};
 use crate::time::Timestamp;
+use crate::unique::{Unique, UniqueMode};
 
-script!(ENQUEUE, "enqueue", "", ["base", "ready", "batch", "controls"]);
+script!(ENQUEUE, "enqueue", "", ["base", "ready", "batch", "controls", "locks"]);
 
 /// A task as it is enqueued.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ pub struct Entry {
     pub priority: Priority,
     /// When it may start and until when.
     pub start: Start,
-    /// An idempotency key, and for how many milliseconds it is remembered.
-    pub unique: Option<(UniqueKey, u64)>,
+    /// An idempotency key, and for how long it stands for this task.
+    pub unique: Option<Unique>,
 }
 
 /// When a task may start. All by the clock of Redis.
@@ -128,14 +129,27 @@ fn write_plain(command: &mut Cmd, entries: &[Entry]) {
 fn write_single(command: &mut Cmd, entry: &Entry) {
     let number = |n: Option<u64>| n.map(|n| bounded(n).to_string()).unwrap_or_default();
     let start = entry.start;
-    command.arg("X").arg(entry.queue.as_str()).arg(entry.priority.get());
-    command.arg(entry.id.to_string()).arg(&entry.record);
-    command.arg(number(start.delay_ms)).arg(number(start.at.map(|at| at.0)));
-    command.arg(number(start.expires_at.map(|at| at.0))).arg(number(start.expires_after_ms));
     let unique = entry.unique.as_ref();
-    command
-        .arg(unique.map_or("", |(key, _)| key.as_str()))
-        .arg(number(unique.map(|(_, ms)| (*ms).max(1))));
+    let letter = unique.and_then(|unique| unique.mode.letter());
+    command.arg(if letter.is_some() { "U" } else { "X" });
+    command.arg(entry.queue.as_str()).arg(entry.priority.get());
+    command.arg(entry.id.to_string()).arg(&entry.record);
+    let debounced = match unique.map(|unique| unique.mode) {
+        Some(UniqueMode::Debounce { wait_ms, .. }) => Some(wait_ms),
+        _ => None,
+    };
+    command.arg(number(debounced.or(start.delay_ms))).arg(number(start.at.map(|at| at.0)));
+    command.arg(number(start.expires_at.map(|at| at.0))).arg(number(start.expires_after_ms));
+    command.arg(unique.map_or("", |unique| unique.key.as_str()));
+    let ms = match unique.map(|unique| unique.mode) {
+        Some(UniqueMode::For { ms }) => Some(ms.max(1)),
+        Some(UniqueMode::Debounce { longest_ms, .. }) => longest_ms,
+        _ => None,
+    };
+    if let Some(letter) = letter {
+        command.arg(letter);
+    }
+    command.arg(number(ms));
 }
 
 pub(crate) fn read_enqueued(

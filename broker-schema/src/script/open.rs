@@ -24,9 +24,13 @@ pub(crate) async fn open(
     keys: &Keys,
     lease: &LeaseId,
     visibility_ms: u64,
+    host: &str,
 ) -> Result<Opened, BrokerError> {
     let mut command = OPEN.command(keys.prefix());
-    command.arg(lease.as_str()).arg(bounded(visibility_ms));
+    // It goes into documents and messages as it is.
+    let host: String =
+        host.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+    command.arg(lease.as_str()).arg(bounded(visibility_ms)).arg(host);
     let mut reply = Reply::new(OPEN.name, connections.run(&OPEN, &command).await?)?;
     match reply.text("state")?.as_str() {
         "ok" => Ok(Opened::At(Timestamp(reply.number("now")?))),

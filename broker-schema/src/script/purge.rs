@@ -9,7 +9,7 @@ use crate::name::QueueName;
 use crate::reply::Reply;
 use crate::script::{Reason, bounded, script};
 
-script!(PURGE, "purge", " flags=allow-oom", ["base", "ready", "settle", "shift"]);
+script!(PURGE, "purge", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle", "shift"]);
 
 /// Elements of one call: about a millisecond of Redis time.
 const BITE: u64 = 200;

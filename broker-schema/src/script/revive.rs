@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::script::dead::dead_letters;
 use crate::script::script;
 
-script!(REVIVE, "revive", "", ["base", "ready"]);
+script!(REVIVE, "revive", "", ["base", "ready", "locks"]);
 
 /// So many are read and revived in one call each: their records may be large.
 const BITE: usize = 20;
@@ -24,6 +24,8 @@ pub enum Revived {
     Unknown,
     /// It is a chunk or the reducer of a job, and the job has ended.
     JobOver,
+    /// Another task has its key by now, and would run beside it.
+    Locked,
     /// Its record cannot be read.
     Unreadable,
 }
@@ -35,6 +37,7 @@ impl Revived {
             Revived::Revived => "revived",
             Revived::Unknown => "unknown",
             Revived::JobOver => "job_over",
+            Revived::Locked => "locked",
             Revived::Unreadable => "unreadable",
         }
     }
@@ -78,6 +81,7 @@ async fn revive_letters(
                     command.arg(letter.priority.get()).arg(record.get());
                     let last = letter.attempts.last().map_or(0, |attempt| attempt.attempt);
                     command.arg(last).arg(history_of(letter));
+                    command.arg(letter.lock.as_deref().unwrap_or_default());
                     None
                 }
                 _ => Some(Revived::Unreadable),
@@ -109,6 +113,7 @@ fn read(reply: &mut Reply) -> Result<Revived, BrokerError> {
         "revived" => Ok(Revived::Revived),
         "unknown" => Ok(Revived::Unknown),
         "job_over" => Ok(Revived::JobOver),
+        "locked" => Ok(Revived::Locked),
         other => Err(reply.error(format!("unknown word {other:?}"))),
     }
 }

@@ -72,6 +72,7 @@ enum How {
     Succeed,
     RetryNow,
     RetryLater,
+    Snooze,
     Release,
     Fail,
 }
@@ -123,6 +124,7 @@ fn pick() -> impl Strategy<Value = Pick> {
         12 => Just(How::Succeed),
         3 => Just(How::RetryNow),
         3 => Just(How::RetryLater),
+        2 => Just(How::Snooze),
         3 => Just(How::Release),
         1 => Just(How::Fail),
     ];
@@ -328,6 +330,7 @@ impl Model {
         match end {
             End::Succeeded(name) => support::succeeded(name),
             End::Retry { name, later } => support::retry(name, delay(*later)),
+            End::Snoozed(name) => support::snoozed(name, HOUR_MS),
             End::Failed(name) => support::failed(name),
             End::Released(name) => support::released(name),
             End::ChunksSucceeded { run, lo, hi } => {
@@ -337,6 +340,9 @@ impl Model {
             }
             End::ChunkRetry { run, index, later } => {
                 support::chunk_retry(&self.runs[run], *index, delay(*later))
+            }
+            End::ChunkSnoozed { run, index } => {
+                support::chunk_snoozed(&self.runs[run], *index, HOUR_MS)
             }
             End::ChunkFailed { run, index } => support::chunk_failed(&self.runs[run], *index),
             End::ChunksReleased { run, lo, hi } => {
@@ -357,6 +363,7 @@ fn end_of(left: &mut BTreeMap<String, Held>, pick: &Pick) -> Option<End> {
             How::RetryNow | How::RetryLater => {
                 End::Retry { name, later: matches!(pick.how, How::RetryLater) }
             }
+            How::Snooze => End::Snoozed(name),
             How::Release => End::Released(name),
             How::Fail => End::Failed(name),
         });
@@ -376,6 +383,7 @@ fn end_of(left: &mut BTreeMap<String, Held>, pick: &Pick) -> Option<End> {
         How::RetryNow | How::RetryLater => {
             End::ChunkRetry { run, index: lo, later: matches!(pick.how, How::RetryLater) }
         }
+        How::Snooze => End::ChunkSnoozed { run, index: lo },
         How::Release => End::ChunksReleased { run, lo, hi },
         How::Fail => End::ChunkFailed { run, index: lo },
     })

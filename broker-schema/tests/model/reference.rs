@@ -100,10 +100,12 @@ impl Job {
 pub(crate) enum End {
     Succeeded(String),
     Retry { name: String, later: bool },
+    Snoozed(String),
     Failed(String),
     Released(String),
     ChunksSucceeded { run: String, lo: u64, hi: u64 },
     ChunkRetry { run: String, index: u64, later: bool },
+    ChunkSnoozed { run: String, index: u64 },
     ChunkFailed { run: String, index: u64 },
     ChunksReleased { run: String, lo: u64, hi: u64 },
 }
@@ -393,10 +395,12 @@ impl Reference {
             let done = match end {
                 End::Succeeded(name)
                 | End::Retry { name, .. }
+                | End::Snoozed(name)
                 | End::Failed(name)
                 | End::Released(name) => self.end_task(lease, name, end),
                 End::ChunksSucceeded { run, .. }
                 | End::ChunkRetry { run, .. }
+                | End::ChunkSnoozed { run, .. }
                 | End::ChunkFailed { run, .. }
                 | End::ChunksReleased { run, .. } => self.end_chunks(lease, run, end),
             };
@@ -428,6 +432,10 @@ impl Reference {
                 self.history.entry(name.to_owned()).or_default().0 += 1;
                 self.wait(held.place, held.element, *later);
             }
+            End::Snoozed(_) => {
+                self.count("snoozed", 1);
+                self.wait(held.place, held.element, true);
+            }
             End::Failed(_) => self.fail_task(name),
             _ => self.hand_back(held.place, held.element),
         }
@@ -443,7 +451,9 @@ impl Reference {
         }
         let (lo, hi) = match end {
             End::ChunksSucceeded { lo, hi, .. } | End::ChunksReleased { lo, hi, .. } => (*lo, *hi),
-            End::ChunkRetry { index, .. } | End::ChunkFailed { index, .. } => (*index, index + 1),
+            End::ChunkRetry { index, .. }
+            | End::ChunkSnoozed { index, .. }
+            | End::ChunkFailed { index, .. } => (*index, index + 1),
             _ => unreachable!("the others are of tasks"),
         };
         let left = self.held(lease).get_mut(run).expect("it was there");
@@ -480,6 +490,16 @@ impl Reference {
                 let counts = self.history.entry(name).or_insert((0, held.attempt - 1));
                 counts.0 += 1;
                 self.wait(held.place, Element::Chunk(job.to_owned(), lo), *later);
+            }
+            End::ChunkSnoozed { .. } => {
+                if whole {
+                    of.out.insert(lo);
+                }
+                self.count("snoozed", 1);
+                if whole && held.attempt > 1 {
+                    self.history.insert(name, (0, held.attempt - 1));
+                }
+                self.wait(held.place, Element::Chunk(job.to_owned(), lo), true);
             }
             End::ChunkFailed { .. } => {
                 self.history.entry(name).or_default().0 += 1;

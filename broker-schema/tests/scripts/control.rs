@@ -236,7 +236,10 @@ async fn a_refused_task_takes_no_key(world: World) {
     world.control(QUEUE, Control::Close).await;
     let key = UniqueKey::new("k").expect("a key");
     let keyed = |name| celeriac_broker_schema::script::Entry {
-        unique: Some((key.clone(), HOUR_MS)),
+        unique: Some(celeriac_broker_schema::Unique {
+            key: key.clone(),
+            mode: celeriac_broker_schema::UniqueMode::For { ms: HOUR_MS },
+        }),
         ..entry(name)
     };
     assert_eq!(world.refusals(&[keyed("a")]).await.len(), 1);

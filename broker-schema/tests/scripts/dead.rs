@@ -13,6 +13,7 @@ on_both_servers![
     a_dead_chunk_has_its_own_arguments,
     large_letters_come_in_small_pages,
     the_dead_name_the_workers_that_they_cost,
+    the_dead_name_the_machines_of_their_workers,
 ];
 
 async fn page(world: &World, after: Option<(Timestamp, TaskId)>, limit: u32) -> DeadPage {
@@ -134,4 +135,21 @@ async fn the_dead_name_the_workers_that_they_cost(world: World) {
     assert_eq!(letter.error.message, "the worker that ran this was lost 3 times: w1, w2, w3");
     let workers: Vec<&str> = letter.attempts.iter().map(|attempt| &*attempt.worker).collect();
     assert_eq!(workers, ["w1", "w2", "w3"]);
+}
+
+async fn the_dead_name_the_machines_of_their_workers(world: World) {
+    world.enqueue(&["a"]).await;
+    for worker in ["w1", "w2"] {
+        let visibility = std::time::Duration::from_millis(1);
+        let opened = world.broker.open_on("ma-1.lab \"x\"", &lease(worker), visibility).await;
+        opened.expect("opened");
+        world.claim(worker, 1).await;
+        world.reclaim_lost(2).await;
+    }
+    let letter = world.broker.dead_letter(id("a")).await.expect("an answer").expect("it is dead");
+
+    let said = "the worker that ran this was lost 2 times: w1 on ma-1.labx, w2 on ma-1.labx";
+    assert_eq!(letter.error.message, said);
+    assert_eq!(letter.attempts[1].host.as_deref(), Some("ma-1.labx"));
+    assert!(!world.state().await.contains_key("hosts"), "none is left");
 }

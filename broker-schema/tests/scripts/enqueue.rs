@@ -1,9 +1,11 @@
 //! enqueue: tasks come to be, once, where they belong.
 
+mod locks;
+
 use std::collections::BTreeSet;
 
 use celeriac_broker_schema::script::{Duplicate, Entry, Start};
-use celeriac_broker_schema::{Timestamp, UniqueKey};
+use celeriac_broker_schema::{Timestamp, Unique, UniqueKey, UniqueMode};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -187,8 +189,8 @@ async fn every_producer_counts_for_itself(world: World) {
 }
 
 fn keyed(name: &str, key: &str, remembered_ms: u64) -> Entry {
-    let key = UniqueKey::new(key).expect("a key");
-    Entry { unique: Some((key, remembered_ms)), ..entry(name) }
+    let mode = UniqueMode::For { ms: remembered_ms };
+    Entry { unique: Some(Unique { key: UniqueKey::new(key).expect("a key"), mode }), ..entry(name) }
 }
 
 fn duplicate(name: &str, first: &str) -> Duplicate {
@@ -211,14 +213,14 @@ async fn a_key_stands_for_its_first_task(world: World) {
         "bell:default": ["1"],
         "queues": ["default"],
         "stats": { "enqueued": "2" },
-        "producer:c1": "1",
+        "producer:c1": "1 b a",
         "expires": { "producer:c1": true, "unique:k: *": true, "unique:k": true },
     });
     let before = world.state().await;
 
     assert_eq!(world.enqueue_all(&[keyed("d", "k", HOUR_MS)]).await, [duplicate("d", "c")]);
 
-    assert_changes!(world, before, { "producer:c1": "2" });
+    assert_changes!(world, before, { "producer:c1": "2 d c" });
 }
 
 async fn a_key_outlives_its_task(world: World) {

@@ -10,6 +10,7 @@ on_both_servers![
     a_lease_begins,
     a_taken_lease_stays_as_it_is,
     a_lease_without_an_end_disturbs_nobody,
+    the_machine_of_a_worker_is_noted_as_long_as_its_lease,
 ];
 
 async fn a_lease_begins(world: World) {
@@ -43,4 +44,12 @@ async fn a_lease_without_an_end_disturbs_nobody(world: World) {
     let grant = world.claim("w2", 1).await;
 
     assert!(grant.next_event > Some(world.now().await.plus_ms(HOUR_MS)), "{grant:?}");
+}
+
+async fn the_machine_of_a_worker_is_noted_as_long_as_its_lease(world: World) {
+    let hour = Duration::from_millis(HOUR_MS);
+    world.broker.open_on("ma-1.lab", &lease("w1"), hour).await.expect("opened");
+    assert_eq!(world.state().await["hosts"], serde_json::json!({ "w1": "ma-1.lab" }));
+    world.broker.close(&lease("w1")).await.expect("closed");
+    assert!(!world.state().await.contains_key("hosts"));
 }

@@ -102,7 +102,10 @@ async fn those_who_wait_are_told(world: World) {
 }
 
 async fn outcomes_are_kept_as_long_as_asked_for(world: World) {
-    let key = Some((UniqueKey::new("k").expect("a key"), HOUR_MS));
+    let key = Some(celeriac_broker_schema::Unique {
+        key: UniqueKey::new("k").expect("a key"),
+        mode: celeriac_broker_schema::UniqueMode::For { ms: HOUR_MS },
+    });
     let expires = celeriac_broker_schema::script::Start {
         expires_after_ms: Some(HOUR_MS),
         ..Default::default()

@@ -691,6 +691,10 @@ pub(crate) fn snoozed(name: &str, delay_ms: u64) -> Ending {
     Ending::Snoozed { id: id(name), delay_ms }
 }
 
+pub(crate) fn chunk_snoozed(run: &Run, index: u64, delay_ms: u64) -> Ending {
+    Ending::ChunkSnoozed { run: run.field.clone(), index, delay_ms }
+}
+
 pub(crate) fn released(name: &str) -> Ending {
     Ending::Released { id: id(name), begun: false }
 }

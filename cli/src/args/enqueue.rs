@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::values::{Due, backoff, count, due, duration, header, named_value, split, time};
+use super::values::{Due, backoff, count, due, duration, header, named_value, split, time, unique};
 use super::{Input, WaitArgs};
-use celeriac_broker_schema::{Backoff, Timestamp};
+use celeriac_broker_schema::{Backoff, Timestamp, UniqueMode};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -90,6 +90,10 @@ pub(crate) struct TaskArgs {
     /// Enqueue it only if nothing with this key was enqueued within the last day
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// For how long the key stands for the task: for=10m, queued, until-done, debounce=5s (or
+    /// debounce=5s..1m: at most a minute), keep-last [default: for=1d]
+    #[arg(long, value_name = "MODE", value_parser = unique)]
+    pub(crate) unique: Option<UniqueMode>,
     /// What people call the task, or the job of chunks
     #[arg(long, value_name = "TEXT")]
     pub(crate) label: Option<String>,
@@ -135,7 +139,7 @@ Examples:
 The tasks of the stock worker and their arguments: celeriac worker --help
 
 Lines: {\"task\": NAME, \"args\": …, \"queue\": …, \"needs\": …, \"priority\": …, \"delay\": \"10s\", \"at\": WHEN,
-\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"soft_timeout\": \"25s\", \"keep\": \"1d\", \"keep_failed\": \"1h\", \"key\": …,
+\"expires\": WHEN, \"retries\": N, \"backoff\": \"1s..10m\", \"timeout\": \"30s\", \"soft_timeout\": \"25s\", \"keep\": \"1d\", \"keep_failed\": \"1h\", \"key\": …, \"unique\": \"until-done\",
 \"label\": …, \"tags\": […], \"headers\": {…}, \"tenant\": …, \"cost\": N}; all but the task may
 be left out. The first line that is not valid ends the command, unless --skip-bad is given; the
 lines before it are enqueued, and it is told how many those are.";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker_schema::limits::MAX_DELAYS;
 use celeriac_broker_schema::time::millis;
-use celeriac_broker_schema::{Backoff, Timestamp};
+use celeriac_broker_schema::{Backoff, Timestamp, UniqueMode};
 
 /// Units of a duration, with their milliseconds.
 const UNITS: [(&str, u64); 5] =
@@ -106,6 +106,26 @@ pub(crate) fn backoff(text: &str) -> Result<Backoff, String> {
     })
 }
 
+/// For how long a key stands for its task: `for=10m`, `queued`, `until-done`, `debounce=5s`, with its
+/// longest wait `debounce=5s..1m`, or `keep-last`.
+pub(crate) fn unique(text: &str) -> Result<UniqueMode, String> {
+    match text.split_once('=').unwrap_or((text, "")) {
+        ("queued", "") => Ok(UniqueMode::Queued),
+        ("until-done", "") => Ok(UniqueMode::UntilDone),
+        ("keep-last", "") => Ok(UniqueMode::KeepLast),
+        ("for", time) => Ok(UniqueMode::throttle(duration(time)?)),
+        ("debounce", times) => match times.split_once("..") {
+            None => Ok(UniqueMode::debounce(duration(times)?)),
+            Some((wait, longest)) => {
+                Ok(UniqueMode::debounce(duration(wait)?).at_most(duration(longest)?))
+            }
+        },
+        _ => Err(format!(
+            "{text:?} is no way to be unique: there are for=10m, queued, until-done, debounce=5s (debounce=5s..1m: at most a minute) and keep-last"
+        )),
+    }
+}
+
 /// A count, with underscores where they help: `100_000_000`.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     let digits = text.replace('_', "");
@@ -201,6 +221,24 @@ mod tests {
         let many = vec!["1s"; MAX_DELAYS + 1].join(",");
         for bad in ["", "1", "10m..1s", "..1s", "1s,", "1s often", "jitter", &many] {
             assert!(backoff(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_stand_for_tasks_in_five_ways() {
+        let second = Duration::from_secs(1);
+        for (text, mode) in [
+            ("queued", UniqueMode::Queued),
+            ("until-done", UniqueMode::UntilDone),
+            ("keep-last", UniqueMode::KeepLast),
+            ("for=10m", UniqueMode::throttle(600 * second)),
+            ("debounce=5s", UniqueMode::debounce(5 * second)),
+            ("debounce=5s..1m", UniqueMode::debounce(5 * second).at_most(60 * second)),
+        ] {
+            assert_eq!(unique(text), Ok(mode), "{text}");
+        }
+        for bad in ["", "done", "for", "for=10", "debounce", "debounce=5s..", "queued=1s"] {
+            assert!(unique(bad).is_err(), "{bad}");
         }
     }
 

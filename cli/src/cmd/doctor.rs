@@ -205,7 +205,7 @@ fn queue_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
     if snapshot.dead > 0 {
         findings.push(notice(
             format!("dead tasks, which failed for good: {}", grouped(snapshot.dead)),
-            "see why with `celeriac status ID`, for as long as the outcome is kept",
+            "see why with `celeriac dead --group` and `celeriac dead show ID`",
         ));
     }
     findings

@@ -351,9 +351,10 @@ pub(super) fn attempt_text(attempt: &Attempt, now: Timestamp) -> String {
     let next = attempt
         .retry_in_ms
         .map(|ms| format!("; tried again {} later", span(std::time::Duration::from_millis(ms))));
-    let Attempt { attempt: number, outcome, worker, .. } = attempt;
+    let Attempt { attempt: number, outcome, worker, host, .. } = attempt;
+    let host = host.as_ref().map(|host| format!(" of {host}")).unwrap_or_default();
     format!(
-        "  attempt {number} {outcome} {ended} on worker {worker}{error}{}",
+        "  attempt {number} {outcome} {ended} on worker {worker}{host}{error}{}",
         next.unwrap_or_default()
     )
 }

@@ -129,3 +129,31 @@ async fn waiting_has_an_end() {
     assert!(ran.stderr.contains("has not ended within 100ms"), "{ran:?}");
     assert!(ran.stderr.contains("hint: wait for it: celeriac result "), "{ran:?}");
 }
+
+#[tokio::test]
+async fn a_key_stands_for_its_task_as_long_as_it_says() {
+    let celeriac = Celeriac::shared().await;
+    let first = celeriac.ok("enqueue echo --key k --unique until-done");
+    assert_eq!(celeriac.ok("enqueue echo --key k --unique until-done"), first);
+    let worker = celeriac.worker("").await;
+    celeriac.ok(&format!("result {first} --wait"));
+    let second = celeriac.ok("enqueue echo --key k --unique until-done");
+    assert_ne!(second, first);
+    worker.terminate();
+    assert_eq!(worker.wait(SOON).await.code(), Some(0), "{worker}");
+
+    let waits = celeriac.ok("enqueue echo --arg n=1 --key d --unique debounce=1h..2h");
+    assert_eq!(celeriac.ok("enqueue echo --arg n=2 --key d --unique debounce=1h..2h"), waits);
+    let status = celeriac.json(&format!("status {waits}"));
+    assert_eq!((&status["state"], &status["args"]), (&json!("delayed"), &json!({ "n": 2 })));
+
+    for (args, code) in [
+        ("enqueue echo --unique queued", 7),
+        ("enqueue echo --key k --unique often", 2),
+        ("enqueue echo --key d --unique debounce=1s --delay 1s", 7),
+        ("enqueue noop --chunks 9 --key j --unique until-done", 7),
+    ] {
+        let ran = celeriac.run(args);
+        assert_eq!(ran.code, Some(code), "{args}: {ran:?}");
+    }
+}

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Exchange, LeftBehind};
 use crate::attempt::release;
 use crate::events::Event;
+use crate::keeper::host;
 use crate::outbox::Ended;
 use crate::task::CancelReason;
 
@@ -51,7 +52,7 @@ impl Exchange {
         let lease = LeaseId::new();
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.shared.broker.open(&lease, self.shared.config.visibility).await {
+            match self.shared.broker.open_on(&host(), &lease, self.shared.config.visibility).await {
                 Ok(Opened::At(now)) => {
                     self.shared.clock.set(now);
                     break;

@@ -24,4 +24,5 @@ mod range;
 mod road;
 mod snooze;
 mod stage;
+mod unique;
 mod waiting;

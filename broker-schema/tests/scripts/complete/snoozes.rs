@@ -1,6 +1,6 @@
 //! Snoozes: later, and neither a failure nor an attempt.
 
-use celeriac_broker_schema::script::{Ending, Run};
+use celeriac_broker_schema::script::Run;
 use serde_json::json;
 
 use crate::support::*;
@@ -13,10 +13,6 @@ on_both_servers![
     a_snoozed_chunk_leaves_its_range,
     a_snoozed_chunk_keeps_the_crashes_of_its_range,
 ];
-
-fn chunk_snoozed(run: &Run, index: u64, delay_ms: u64) -> Ending {
-    Ending::ChunkSnoozed { run: run.field.clone(), index, delay_ms }
-}
 
 async fn a_snoozed_task_waits_and_counts_nothing(world: World) {
     world.enqueue(&["a", "b"]).await;

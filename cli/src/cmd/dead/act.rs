@@ -22,7 +22,7 @@ pub(super) enum Act {
 #[derive(Debug, Serialize)]
 struct Done {
     id: TaskId,
-    /// `revived`, `deleted`, `unknown`, `job_over`, `unreadable`; with --dry-run `meant`.
+    /// `revived`, `deleted`, `unknown`, `job_over`, `locked`, `unreadable`; with --dry-run `meant`.
     result: &'static str,
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Label, Priority, QueueName, TaskName, Tenant, UniqueKey,
+    Backoff, InvalidInput, Label, Priority, QueueName, TaskName, Tenant, UniqueKey, UniqueMode,
 };
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
@@ -43,6 +43,8 @@ pub(super) struct TaskSpec {
     #[serde(deserialize_with = "duration")]
     keep_failed: Option<Duration>,
     key: Option<String>,
+    #[serde(deserialize_with = "unique")]
+    unique: Option<UniqueMode>,
     label: Option<String>,
     tags: Option<BTreeSet<String>>,
     headers: Option<BTreeMap<String, String>>,
@@ -68,6 +70,7 @@ impl TaskSpec {
             keep: args.keep,
             keep_failed: args.keep_failed,
             key: args.key,
+            unique: args.unique,
             label: args.label,
             tags: (!args.tag.is_empty()).then(|| args.tag.into_iter().collect()),
             headers: (!args.header.is_empty()).then(|| args.header.into_iter().collect()),
@@ -118,6 +121,7 @@ impl TaskSpec {
             keep_failed: self.keep_failed.or(defaults.keep_failed.filter(|_| self.keep.is_none())),
             keep: self.keep.or(defaults.keep),
             key: self.key.or_else(|| defaults.key.clone()),
+            unique: self.unique.or(defaults.unique),
             label: self.label.or_else(|| defaults.label.clone()),
             tags: self.tags.or_else(|| defaults.tags.clone()),
             headers: self.headers.or_else(|| defaults.headers.clone()),
@@ -191,9 +195,15 @@ impl TaskSpec {
         if let Some(cost) = self.cost {
             task = task.cost(cost);
         }
-        match self.key {
-            Some(key) => Ok(task.key(UniqueKey::new(key)?)),
-            None => Ok(task),
+        match (self.key, self.unique) {
+            (Some(key), None) => Ok(task.key(UniqueKey::new(key)?)),
+            (Some(key), Some(mode)) => Ok(task.unique(UniqueKey::new(key)?, mode)),
+            (None, None) => Ok(task),
+            (None, Some(_)) => Err(InvalidInput::Json {
+                what: "unique",
+                reason: "it says for how long a key stands for its task, and there is no key"
+                    .to_owned(),
+            }),
         }
     }
 }
@@ -231,6 +241,11 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duratio
 fn backoff<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Backoff>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     text.map(|text| values::backoff(&text)).transpose().map_err(D::Error::custom)
+}
+
+fn unique<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UniqueMode>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    text.map(|text| values::unique(&text)).transpose().map_err(D::Error::custom)
 }
 
 /// A time as text, or a number as Unix seconds or milliseconds.

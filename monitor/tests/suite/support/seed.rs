@@ -262,6 +262,7 @@ fn attempt(attempt: u32, error: TaskFailure, now: Timestamp) -> Attempt {
         attempt,
         outcome: "failed".into(),
         worker: "0123456789abcdef".to_owned(),
+        host: None,
         claimed: None,
         started: Some(now),
         ended: now.plus_ms(40),
