@@ -28,7 +28,7 @@ pub enum Cancelled {
     /// Never enqueued, or its outcome was not kept.
     Unknown,
     /// It is a chunk, and nothing was done: cancel its job.
-    Chunk,
+    IsChunk,
 }
 
 /// What became of each id, in their order.
@@ -46,7 +46,7 @@ pub(crate) async fn cancel(
     }
     let mut answers = answers.into_iter();
     let answer = |id: &TaskId| match id.chunk() {
-        Some(_) => Cancelled::Chunk,
+        Some(_) => Cancelled::IsChunk,
         None => answers.next().unwrap_or(Cancelled::Unknown),
     };
     Ok(ids.iter().map(answer).collect())

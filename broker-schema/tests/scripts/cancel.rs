@@ -374,8 +374,8 @@ async fn what_has_ended_or_never_was_is_left_alone(world: World) {
     let chunk = TaskId::of_chunk(job_id("J"), 0);
     let answers = cancel(&world, &[id("a"), chunk, id("b"), id("J"), id("x")]).await;
 
-    use Cancelled::{Chunk, Ended, Unknown};
-    assert_eq!(answers, [Ended, Chunk, Unknown, Ended, Unknown]);
+    use Cancelled::{Ended, IsChunk, Unknown};
+    assert_eq!(answers, [Ended, IsChunk, Unknown, Ended, Unknown]);
     assert_changes!(world, before, {});
     assert_eq!(cancel(&world, &[]).await, []);
 }

@@ -45,7 +45,7 @@ impl Answer {
             Cancelled::Done => ("cancelled", None),
             Cancelled::Told(lease) => ("told", Some(lease.as_str().to_owned())),
             Cancelled::Ended => ("ended", None),
-            Cancelled::Unknown | Cancelled::Chunk => ("unknown", None),
+            Cancelled::Unknown | Cancelled::IsChunk => ("unknown", None),
         };
         Self { id, answer, worker }
     }
