@@ -44,9 +44,12 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Outcome, Priority, QueueName,
-    RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
+    Backoff, Broker, BrokerError, ErrorKind, InvalidInput, JobId, Label, Outcome, Priority,
+    QueueName, RedisConfig, RetryPolicy, State, TaskFailure, TaskId, TaskName, TaskOptions,
 };
+
+// What operators do to queues.
+pub use celeriac_broker_schema::script::{Control, Moved, Note, Purged, Reason};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
@@ -81,3 +84,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/tasks.md")]
 pub mod guide {}
+
+/// The page on queues, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/queues.md")]
+pub mod guide_to_queues {}
