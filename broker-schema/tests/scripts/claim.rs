@@ -732,5 +732,5 @@ async fn a_range_gives_no_more_than_there_is_room(world: World) {
 
     let grant = world.claim_as("w1", with_room(Ask::want(9), &[(0, 2)], 1)).await;
 
-    assert_eq!(runs(&grant.runs), ["J:0-3"]);
+    assert_eq!(runs(&grant.runs), ["J:0-3 #1"]);
 }

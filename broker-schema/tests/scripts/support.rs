@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
     Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Grant, Opened, Purged, RangeJob,
-    Reason, Reclaimed, Refused, Run, RunField, Start,
+    Reason, Reclaimed, Refused, Room, Run, RunField, Start,
 };
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
