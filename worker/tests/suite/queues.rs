@@ -198,7 +198,9 @@ async fn batch_work_never_takes_the_slots_of_serving_work() {
         stage.heard_times(200, "short").await;
         let batch = (0..3).map(|n| make(format!("b{n}")).queue(queue("batch")));
         producer.enqueue_many(batch).await.unwrap();
-        stage.heard("b0 begins").await;
+        // Sooner than an idle worker looks by itself: it must hear this bell again.
+        let heard = tokio::time::timeout(Duration::from_secs(20), stage.heard("b0 begins")).await;
+        heard.expect("the worker listens to the queue that has room again");
 
         producer.enqueue_task(make("m0".to_owned()).queue(queue("mail"))).await.unwrap();
         stage.heard("m0 begins").await;
