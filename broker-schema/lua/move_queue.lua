@@ -2,10 +2,10 @@
 -- suspects stay what they are.
 -- keys   1 prefix
 -- args   1 from  2 to, another queue  3 ready | delayed  4 cursor of the delayed ones, from 0
---        5 elements at most (at most 1,000)
+--        5 elements at most (of ready ones at most 1,000); what is met beyond them is passed over
 -- reply  ok <now ms> <elements moved> <tasks and chunks in them> <elements left> <cursor, 0: end>
 --        left: in the lists; what is delayed is not counted
--- cost   O(elements); a bite of delayed ones looks at as many of whatever queue
+-- cost   O(elements); a bite of delayed ones looks at about 300, of whatever queue
 local from, to, where, cursor, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local now = now_ms()
 local tasks, left, elements = 0, 0, {}

@@ -3,10 +3,10 @@
 -- also   waiting, running -> cancelled (of a job that loses a chunk)
 -- keys   1 prefix
 -- args   1 queue  2 ready | delayed  3 cursor of the delayed ones, from 0  4 elements at most (at
---        most 1,000)  5 retention of the outcomes (ms)  6 error of the outcomes, in JSON
+--        most 1,000; of delayed ones all that are met)  5 retention of the outcomes (ms)  6 error of the outcomes, in JSON
 -- reply  ok <now ms> <elements taken> <tasks ended> <jobs ended> <elements left> <cursor, 0: end>
 --        left: in the lists; what is delayed is not counted
--- cost   O(elements); a bite of delayed ones looks at as many of whatever queue
+-- cost   O(elements); a bite of delayed ones looks at about 300, of whatever queue
 local queue, where, cursor, limit, keep = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local now = now_ms()
 local outcome = '{"v":1,"state":"cancelled","error":' .. ARGV[6] .. ',"ended":' .. now .. '}'
@@ -64,7 +64,7 @@ if where == 'ready' then
   elements = shift(queue, limit, function() end)
   left = elements_in(queue)
 else
-  cursor, elements = shift_delayed(queue, cursor, limit, function() end)
+  cursor, elements = shift_delayed(queue, cursor, math.huge, function() end)
 end
 cancel_all(elements)
 return { 'ok', now, #elements, tasks, jobs, left, cursor }

@@ -45,11 +45,15 @@ pub use celeriac_worker::task::{
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
     Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, ErrorKind, Headers, InvalidInput,
-    JobId, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig, Requester, RetryPolicy,
-    State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, UniqueKey, UniqueMode,
+    JobId, Label, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig, Requester,
+    RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, UniqueKey,
+    UniqueMode,
 };
 
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
+
+// What operators do to queues.
+pub use celeriac_broker_schema::script::{Control, Moved, Note, Purged, Reason};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
@@ -120,3 +124,8 @@ pub mod limits {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/results.md")]
 pub mod results {}
+
+/// The page on queues, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/queues.md")]
+pub mod guide_to_queues {}

@@ -54,7 +54,7 @@ impl Exit {
             Exit::Usage => "the command line cannot be understood",
             Exit::Unreachable => "Redis is not reachable, or not ready yet",
             Exit::Refused => {
-                "Redis refuses: user or password, out of memory, unsuitable server; or a queue does: it is closed or full"
+                "refused: user or password, out of memory, unsuitable server, closed or full queue"
             }
             Exit::Unknown => "no such task or job, or nothing of it is kept",
             Exit::NotEnded => "the task or job has not ended (yet, or within --wait-timeout)",

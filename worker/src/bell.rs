@@ -15,6 +15,10 @@ use crate::shared::Shared;
 /// not for ever, since a dead connection is only noticed at its end.
 const BLOCK: Duration = Duration::from_secs(25);
 
+/// The same while some queues have no room here (their slots are taken, the others are reserved): as
+/// soon as they have, their bells must be heard again, and a call under way does not hear them.
+const BLOCK_WITHOUT_SOME: Duration = Duration::from_millis(500);
+
 /// The queues whose bells are of use.
 pub(crate) type Queues = Arc<[QueueName]>;
 
@@ -72,9 +76,12 @@ impl BellListener {
             else {
                 return;
             };
-            bell.listen_to(&queues.unwrap_or_default());
+            let queues = queues.unwrap_or_default();
+            let all = queues.len() == shared.served().names().len();
+            let block = if all { BLOCK } else { BLOCK_WITHOUT_SOME };
+            bell.listen_to(&queues);
             let answer = tokio::select! {
-                answer = shared.broker.wait_for_bell(&mut bell, BLOCK) => answer,
+                answer = shared.broker.wait_for_bell(&mut bell, block) => answer,
                 // A token that is lost with this only delays, and the exchange looks anyway.
                 () = self.other_queues.notified() => {
                     bell = Bell::new(Vec::new());

@@ -29,16 +29,16 @@ local function shift(queue, limit, put)
   return taken
 end
 
--- The same for delayed ones, in no order: looks at about `limit` of all queues from `cursor` on, and
+-- The same for delayed ones, in no order: looks at about 300 of all queues from `cursor` on, and
 -- gives each of this queue to `put(element, priority, due ms)`. Returns the next cursor (0: all were
 -- looked at), and the elements alone.
 local function shift_delayed(queue, cursor, limit, put)
-  local scanned = call('ZSCAN', DELAYED, cursor, 'MATCH', '?:' .. queue .. ':*', 'COUNT', limit)
+  local scanned = call('ZSCAN', DELAYED, cursor, 'MATCH', '?:' .. queue .. ':*', 'COUNT', 300)
   local taken, members = {}, scanned[2]
   for i = 1, #members, 2 do
     local priority, element = string.match(members[i], '^(%d):[^:]+:(.+)$')
     -- A scan may show a member twice.
-    if call('ZREM', DELAYED, members[i]) == 1 then
+    if #taken < limit and call('ZREM', DELAYED, members[i]) == 1 then
       put(element, priority, members[i + 1])
       taken[#taken + 1] = element
     end

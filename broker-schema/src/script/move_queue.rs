@@ -60,14 +60,11 @@ pub(crate) async fn move_queue(
         done = add(bite);
         end = end.min(if taken == 0 { done } else { end.min(done + left) });
     }
-    let mut part = Part::Delayed("0".to_owned());
-    while delayed && done < most {
-        let (bite, _, cursor) = call(&part, BITE).await?;
+    let mut cursor = delayed.then(|| "0".to_owned());
+    while let Some(at) = cursor.take().filter(|_| done < most) {
+        let (bite, _, next) = call(&Part::Delayed(at), most - done).await?;
         done = add(bite);
-        if cursor == "0" {
-            break;
-        }
-        part = Part::Delayed(cursor);
+        cursor = (next != "0").then_some(next);
     }
     Ok(moved)
 }

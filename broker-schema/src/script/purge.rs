@@ -83,14 +83,11 @@ pub(crate) async fn purge(
         let taken = add(bite);
         rest = Some(if taken == 0 { 0 } else { before - taken.min(before) });
     }
-    let mut part = Part::Delayed("0".to_owned());
-    while delayed {
-        let (bite, _, cursor) = call(&part, BITE).await?;
+    let mut cursor = delayed.then(|| "0".to_owned());
+    while let Some(at) = cursor.take() {
+        let (bite, _, next) = call(&Part::Delayed(at), BITE).await?;
         add(bite);
-        if cursor == "0" {
-            break;
-        }
-        part = Part::Delayed(cursor);
+        cursor = (next != "0").then_some(next);
     }
     Ok(purged)
 }

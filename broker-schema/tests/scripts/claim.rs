@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use celeriac_broker_schema::Outcome;
-use celeriac_broker_schema::script::{Claimed, Entry, RangeJob, Start};
+use celeriac_broker_schema::script::{Claimed, Entry, OwnRoom, RangeJob, Room, Start};
 use serde_json::json;
 
 use crate::support::*;
@@ -15,6 +15,9 @@ on_both_servers![
     higher_priorities_go_first,
     queues_go_in_the_order_of_the_worker,
     one_claim_takes_from_many_lists,
+    no_more_of_a_queue_than_it_has_room,
+    queues_of_a_group_share_their_room,
+    a_range_gives_no_more_than_there_is_room,
     what_remains_rings_again,
     a_lost_lease_gets_nothing,
     a_repeated_claim_gets_all_it_holds,
@@ -704,4 +707,59 @@ async fn a_nearer_event_finds_another_watcher(world: World) {
 
     assert_eq!(watching, [true, false]);
     assert_eq!(world.state().await["watch"], json!("now+15min:w2"));
+}
+
+fn with_room(mut ask: Ask, own: &[(usize, usize)], pool: usize) -> Ask {
+    let own = own.iter().map(|(group, room)| OwnRoom { group: *group, room: *room }).collect();
+    ask.room = Some(Room { own, pool });
+    ask
+}
+
+async fn given_queues(world: &World) {
+    for name in ["a", "b", "c"] {
+        let entries: Vec<_> = (0..5).map(|n| entry_in(&format!("{name}{n}"), name, 5)).collect();
+        world.enqueue_all(&entries).await;
+    }
+    world.open("w1").await;
+    world.hush().await;
+}
+
+async fn no_more_of_a_queue_than_it_has_room(world: World) {
+    given_queues(&world).await;
+    let ask = with_room(Ask::want(9).from(&["a", "b", "c"]), &[(0, 2), (1, 0), (2, 3)], 1);
+
+    let grant = world.claim_as("w1", ask).await;
+
+    // Two and one of the pool, nothing, three.
+    assert_eq!(names(&grant.tasks), ["a0", "a1", "a2", "c0", "c1", "c2"]);
+    // Others may take what is left.
+    let state = world.state().await;
+    for bell in ["bell:a", "bell:b", "bell:c"] {
+        assert_eq!(state[bell], json!(["1"]), "{bell}");
+    }
+    // The endings of a `complete` are where they belong, behind the rooms.
+    let ask = with_room(Ask::want(9).from(&["a", "b"]), &[(0, 1), (1, 1)], 0);
+    let grant = world.complete_as("w1", ask, &[succeeded("a0"), released("c0")]).await;
+    assert_eq!((names(&grant.tasks), grant.stale.len()), (vec!["a3".into(), "b0".into()], 0));
+    // Wanted is wanted, whatever the room.
+    let ask = with_room(Ask::want(1).from(&["b", "c"]), &[(0, 5), (1, 5)], 5);
+    assert_eq!(world.claim_as("w1", ask).await.tasks.len(), 1);
+}
+
+async fn queues_of_a_group_share_their_room(world: World) {
+    given_queues(&world).await;
+    let ask = with_room(Ask::want(9).from(&["a", "b", "c"]), &[(0, 6), (0, 6), (1, 0)], 0);
+
+    let grant = world.claim_as("w1", ask).await;
+
+    assert_eq!(names(&grant.tasks), ["a0", "a1", "a2", "a3", "a4", "b0"]);
+}
+
+async fn a_range_gives_no_more_than_there_is_room(world: World) {
+    world.enqueue_job(&job("J", 100)).await;
+    world.open("w1").await;
+
+    let grant = world.claim_as("w1", with_room(Ask::want(9), &[(0, 2)], 1)).await;
+
+    assert_eq!(runs(&grant.runs), ["J:0-3 #1"]);
 }

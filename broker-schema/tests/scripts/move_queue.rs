@@ -62,6 +62,12 @@ async fn no_more_than_asked_for(world: World) {
     assert_eq!(state["ready:default:5"], json!(["b", "c"]));
     assert_eq!(state["delayed"], json!({ "5:default:e": "now+60min" }));
     assert_eq!(carry(&world, Some(0), true).await, Moved::default());
+    // Of delayed ones, too.
+    let later: Vec<_> = (0..9).map(|n| delayed(&format!("l{n}"), HOUR_MS)).collect();
+    world.enqueue_all(&later).await;
+    assert_eq!(carry(&world, Some(5), true).await, moved(5, 5));
+    assert_eq!(world.state().await["delayed"].as_object().map(serde_json::Map::len), Some(10));
+    assert_eq!(carry(&world, None, true).await, moved(7, 7));
 }
 
 async fn ranges_are_counted_where_they_are(world: World) {

@@ -192,7 +192,18 @@ fn queue_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
         if queue.ready > 0 && !fleet.workers.is_empty() && !fleet.serves(name) {
             findings.push(problem(
                 format!("no worker serves queue {name}; waiting there: {ready}"),
-                format!("start one: celeriac worker --queues {name}"),
+                match name.split_once('@') {
+                    Some((queue, label)) => {
+                        format!("start one: celeriac worker --queues {queue} --label {label}")
+                    }
+                    None => format!("start one: celeriac worker --queues {name}"),
+                },
+            ));
+        }
+        if let Some(note) = queue.controls.paused.as_ref().filter(|_| queue.ready > 0) {
+            findings.push(notice(
+                format!("queue {name} is paused by {}; waiting there: {ready}", note.by),
+                format!("when that is over: celeriac queues resume {name}"),
             ));
         }
         if queue.suspects > 0 {

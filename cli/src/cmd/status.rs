@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
-use celeriac_broker_schema::script::{Found, Whereabouts};
+use celeriac_broker_schema::script::{Found, Note, Whereabouts};
 use celeriac_broker_schema::{
     Attempt, Broker, Headers, JobSpec, Meta, Outcome, Progress, Record, State, TaskFailure, TaskId,
     Timestamp,
@@ -113,7 +113,8 @@ async fn task_status(broker: &Broker, id: TaskId) -> Result<TaskStatus, CliError
     match (status.state, &mut status.running) {
         (State::Ready, _) => {
             let fleet = FleetView::read(broker).await?;
-            status.note = why_not_running(&status, &fleet);
+            let paused = paused_by(broker, status.queue.as_deref()).await?;
+            status.note = paused.or_else(|| why_not_running(&status, &fleet));
         }
         (_, Some(running)) => running.add_what_is_told(id, &FleetView::read(broker).await?),
         _ => {}
@@ -132,6 +133,18 @@ pub(super) fn state_of(whereabouts: &Whereabouts) -> State {
         Whereabouts::Failed(_) => State::Failed,
         Whereabouts::Cancelled => State::Cancelled,
     }
+}
+
+/// Who paused the queue, if anybody did.
+async fn paused_by(broker: &Broker, queue: Option<&str>) -> Result<Option<String>, CliError> {
+    let queues = broker.snapshot(super::queues::MOST, 1).await?.queues;
+    let view = queues.iter().find(|view| Some(view.name.as_str()) == queue);
+    let said = |note: &Note| {
+        let why = if note.why.is_empty() { String::new() } else { format!(" ({})", note.why) };
+        let name = queue.unwrap_or_default();
+        format!("queue {name} is paused by {}{why}: celeriac queues resume {name}", note.by)
+    };
+    Ok(view.and_then(|view| view.controls.paused.as_ref()).map(said))
 }
 
 fn why_not_running(status: &TaskStatus, fleet: &FleetView) -> Option<String> {

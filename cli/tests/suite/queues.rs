@@ -7,7 +7,7 @@ use crate::common::Celeriac;
 #[tokio::test]
 async fn a_pause_is_shown_with_who_and_why() {
     let celeriac = Celeriac::shared().await;
-    celeriac.ok("enqueue echo --queue mail");
+    let id = celeriac.ok("enqueue echo --queue mail");
     assert_eq!(celeriac.ok("queues pause mail --by ada --why outage"), "queue mail is paused");
     assert_eq!(celeriac.ok("queues pause mail --by eve"), "queue mail is paused, as it was before");
     let text = celeriac.ok("queues");
@@ -16,6 +16,13 @@ async fn a_pause_is_shown_with_who_and_why() {
     let mail = &celeriac.json("queues")["queues"][0];
     assert_eq!((&mail["paused"]["by"], &mail["paused"]["why"]), (&json!("ada"), &json!("outage")));
     assert_eq!(mail.get("closed"), None);
+    let status = celeriac.ok(&format!("status {id}"));
+    assert!(
+        status.contains("queue mail is paused by ada (outage): celeriac queues resume mail"),
+        "{status}"
+    );
+    let doctor = celeriac.run("doctor").stdout;
+    assert!(doctor.contains("queue mail is paused by ada; waiting there: 1 task"), "{doctor}");
     let resumed = celeriac.json("queues resume mail");
     assert_eq!(resumed, json!({ "queue": "mail", "changed": true }));
     assert!(!celeriac.ok("queues").contains("paused"));

@@ -1,5 +1,6 @@
 //! The pages as they are sent, which must be complete without a script.
 
+use celeriac_broker_schema::script::{Control, Reason};
 use celeriac_broker_schema::{JobId, TaskId};
 use celeriac_monitor::{Monitor, MonitorConfig, router};
 use celeriac_testkit::eventually;
@@ -49,6 +50,20 @@ async fn the_overview_shows_jobs_queues_and_workers() {
         "role=\"columnheader\" scope=\"col\"",
         "<noscript><meta http-equiv=\"refresh\"",
     ];
+    page_with(&site, "/", &texts).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_is_paused_or_limited_is_shown_so() {
+    let broker = fresh_broker().await;
+    let (queue, reason) = ("mail".parse().unwrap(), Reason::new("ada", "<outage>"));
+    let limit = Control::Limit(1_000.try_into().unwrap());
+    for control in [Control::Pause, Control::Close, limit] {
+        broker.control_queue(&queue, control, &reason).await.unwrap();
+    }
+    let site = Site::start(broker).await;
+    let texts =
+        ["by ada: &lt;outage&gt;\">paused</span>", ">closed</span>", ">limit 1\u{202f}000</span>"];
     page_with(&site, "/", &texts).await;
 }
 
