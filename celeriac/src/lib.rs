@@ -53,6 +53,11 @@ pub use celeriac_producer::{
     Enqueue, EnqueueError, Enqueued, Handle, Many, NewJob, NewTask, Patience, Producer, ResultError,
 };
 
+// Enqueueing again and again.
+pub use celeriac_producer::{
+    Missed, Overlap, Replace, Schedule, ScheduleError, ScheduleName, Schedules, Timing,
+};
+
 // Running.
 pub use celeriac_worker::{
     ConfigError, Shutdown, Summary, Worker, WorkerConfig, WorkerError, listen_to_signals,

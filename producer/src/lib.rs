@@ -11,6 +11,7 @@ mod handle;
 mod job;
 mod many;
 mod producer;
+mod schedule;
 mod sender;
 pub mod task;
 mod waiter;
@@ -21,4 +22,7 @@ pub use handle::Handle;
 pub use job::NewJob;
 pub use many::{Enqueued, Many};
 pub use producer::{Patience, Producer};
+pub use schedule::{Replace, Schedule, ScheduleError, Schedules};
 pub use task::Task;
+
+pub use celeriac_broker_schema::{Missed, Overlap, ScheduleName, Timing};

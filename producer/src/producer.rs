@@ -14,6 +14,7 @@ use crate::error::{EnqueueError, ResultError};
 use crate::handle::Handle;
 use crate::job::NewJob;
 use crate::many::{Enqueued, Many};
+use crate::schedule::Schedules;
 use crate::sender::{Answer, Sender, Submission, What};
 use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
@@ -162,6 +163,11 @@ impl Producer {
             Some(duplicate) => Handle::new(duplicate.first, true, self.clone()),
             None => Handle::new(id, false, self.clone()),
         })
+    }
+
+    /// The tasks that are enqueued again and again.
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self.clone())
     }
 
     /// A handle to something that was enqueued elsewhere.

@@ -19,6 +19,7 @@ mod merge;
 mod outbox;
 mod pace;
 mod panics;
+mod scheduler;
 mod shared;
 mod shutdown;
 mod slots;

@@ -11,6 +11,7 @@ use crate::clock::RedisClock;
 use crate::config::WorkerConfig;
 use crate::lanes::Lanes;
 use crate::outbox::Outbox;
+use crate::scheduler::ScheduleNews;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, Tasks};
 use crate::unit::Epoch;
@@ -24,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     pub(crate) totals: Totals,
     pub(crate) shutdown: Shutdown,
+    pub(crate) schedules: ScheduleNews,
     lease: Mutex<(LeaseId, Epoch)>,
     /// Rung when the lease changes or is found lost.
     pub(crate) lease_news: Notify,
@@ -61,6 +63,7 @@ impl Shared {
             outbox: Outbox::default(),
             totals: Totals::default(),
             shutdown,
+            schedules: ScheduleNews::default(),
             lease: Mutex::new((lease, 1)),
             lease_news: Notify::new(),
             calls: AtomicU64::new(0),

@@ -20,7 +20,7 @@ use crate::keeper::Keeper;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, ErasedTask, Tasks};
-use crate::{bell, housekeeper, panics, slots};
+use crate::{bell, housekeeper, panics, scheduler, slots};
 
 /// How long a worker that starts waits for Redis to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -251,6 +251,11 @@ async fn run_loops(
     loops.spawn(async move {
         keeping.await;
         "housekeeper"
+    });
+    let scheduling = scheduler::run(Arc::clone(shared));
+    loops.spawn(async move {
+        scheduling.await;
+        "scheduler"
     });
     for slot in 0..shared.config.concurrency {
         let slot = slots::awaiting_slot(Arc::clone(shared), slot);

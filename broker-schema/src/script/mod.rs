@@ -39,7 +39,7 @@ pub use job::JobView;
 pub use open::Opened;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
-pub use schedule::{Changed, ScheduleChange};
+pub use schedule::{Changed, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use watch::Watched;

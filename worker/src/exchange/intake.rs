@@ -28,6 +28,7 @@ impl Exchange {
         self.deliver(grant.tasks, grant.runs);
         if self.occupied - before < want {
             self.look_at = self.next_look(grant.now, grant.next_event, grant.watching);
+            self.shared.schedules.tell(grant.next_schedule);
         }
     }
 

@@ -14,5 +14,6 @@ mod options;
 mod outage;
 mod range;
 mod road;
+mod schedules;
 mod stage;
 mod waiting;
