@@ -86,3 +86,8 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/tasks.md")]
 pub mod guide {}
+
+/// The guide to schedules, as above.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/schedules.md")]
+pub mod schedules_guide {}

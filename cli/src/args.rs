@@ -5,6 +5,7 @@
 //! an exit code of its own.
 
 mod enqueue;
+mod schedule;
 pub(crate) mod values;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use clap_complete::Shell;
 
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
+pub(crate) use self::schedule::{NextArgs, RunArgs, ScheduleCommand, WhenArgs};
 use self::values::{count, duration};
 
 /// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
@@ -104,6 +106,9 @@ pub(crate) enum Command {
     Monitor(MonitorArgs),
     /// Enqueue a task, many tasks from a file, or a job of chunks
     Enqueue(Box<EnqueueArgs>),
+    /// Tasks that are enqueued again and again: add, list, edit, pause, run, skip, remove
+    #[command(subcommand)]
+    Schedule(Box<ScheduleCommand>),
     /// Where a task, a chunk (JOB:INDEX) or a job is, and what happened to it
     Status(StatusArgs),
     /// The result of a task or job

@@ -51,7 +51,7 @@ impl Exit {
             Exit::Usage => "the command line cannot be understood",
             Exit::Unreachable => "Redis is not reachable, or not ready yet",
             Exit::Refused => "Redis refuses: user or password, out of memory, unsuitable server",
-            Exit::Unknown => "no such task or job, or nothing of it is kept",
+            Exit::Unknown => "no such task, job or schedule, or nothing of it is kept",
             Exit::NotEnded => "the task or job has not ended (yet, or within --wait-timeout)",
             Exit::InvalidInput => "a name, an id, arguments or a line of input are not valid",
             Exit::ProblemsFound => "doctor or --check found a problem",

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{Changed, Fire, Fired, PutDue, ScheduleChange, ScheduleView};
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    BrokerError, InvalidInput, Missed, Overlap, ScheduleName, ScheduleSpec, TaskId, Timestamp,
-    Timing,
+    BrokerError, InvalidInput, Missed, Overlap, ScheduleName, ScheduleSpec, TaskId, TaskName,
+    Timestamp, Timing,
 };
 use thiserror::Error;
 
@@ -53,6 +54,52 @@ impl Schedule {
 
     fn new(when: When, task: NewTask) -> Self {
         Self { when, task, missed: Missed::default(), overlap: Overlap::default() }
+    }
+
+    /// A schedule as it is stored, to change it and put it again.
+    ///
+    /// # Errors
+    /// [`UnreadableRecord`]: of a newer version, or in a time zone that is not known here.
+    pub fn of(view: &ScheduleView) -> Result<Self, UnreadableRecord> {
+        let spec = ScheduleSpec::decode(&view.spec)?;
+        let record = spec.task()?;
+        let name = TaskName::new(record.task.clone().into_owned());
+        let name = name.map_err(|error| UnreadableRecord::Broken(error.to_string()))?;
+        let mut task = NewTask::from_raw(name, record.args.to_owned(), record.options());
+        task.start.expires_after_ms = spec.expires_after_ms;
+        let when = match &spec.timing {
+            Timing::Cron(timing) => When::Cron {
+                expression: timing.expression().to_owned(),
+                zone: timing.zone().to_owned(),
+            },
+            Timing::Every { every_ms, .. } => When::Every(Duration::from_millis(*every_ms)),
+        };
+        Ok(Self { when, task, missed: spec.missed, overlap: spec.overlap })
+    }
+
+    /// Changes when it runs: by this cron expression, in the zone that it has.
+    #[must_use]
+    pub fn by_cron(mut self, new: &str) -> Self {
+        let expression = new.to_owned();
+        self.when = match self.when {
+            When::Cron { zone, .. } => When::Cron { expression, zone },
+            When::Every(_) => When::Cron { expression, zone: "UTC".to_owned() },
+        };
+        self
+    }
+
+    /// Changes when it runs: in equal intervals.
+    #[must_use]
+    pub fn by_interval(mut self, interval: Duration) -> Self {
+        self.when = When::Every(interval);
+        self
+    }
+
+    /// Changes anything about its task.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(NewTask) -> NewTask) -> Self {
+        self.task = change(self.task);
+        self
     }
 
     /// The time zone of the cron expression: a name of the IANA database, such as

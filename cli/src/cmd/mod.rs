@@ -9,6 +9,7 @@ mod jobs;
 mod monitor;
 mod queues;
 mod result;
+mod schedule;
 mod status;
 mod up;
 mod worker;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Worker(args) => worker::run(args, &globals).await,
         Command::Monitor(args) => monitor::run(args, &globals).await,
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
+        Command::Schedule(command) => schedule::run(*command, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues => queues::run(&globals).await,

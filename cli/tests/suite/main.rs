@@ -13,6 +13,7 @@ mod lines;
 mod monitor;
 mod processes;
 mod result;
+mod schedule;
 mod up;
 mod views;
 mod worker;
