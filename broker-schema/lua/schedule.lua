@@ -2,7 +2,7 @@
 -- keys   1 prefix
 -- args   1 what: put, remove, pause, resume, skip  2 name
 --        3 revision that the caller saw; 0: it must not exist yet; '': whatever it is
---        put     4 spec  5 next time due (ms) or '' for never  6 queue of its task
+--        put     4 spec  5 next time due (ms), '' for never, keep: as it is  6 queue of its task
 --        pause   4 by whom  5 why
 --        resume  4 next time due (ms) or ''  5 queue of its task
 --        skip    4 time due (ms) that is skipped  5 next time due (ms) or ''
@@ -32,7 +32,7 @@ elseif what == 'put' then
   call('HSETNX', key, 'created', now)
   call('HSET', key, 'spec', ARGV[4], 'changed', now)
   call('ZADD', SCHEDULES, 0, name)
-  if call('HEXISTS', key, 'paused_at') == 0 then set_due(name, ARGV[5]) end
+  if ARGV[5] ~= 'keep' and call('HEXISTS', key, 'paused_at') == 0 then set_due(name, ARGV[5]) end
   ring(ARGV[6])
 elseif what == 'pause' then
   call('HSET', key, 'paused_at', now, 'paused_by', ARGV[4], 'paused_why', ARGV[5])

@@ -399,6 +399,10 @@ async fn given_a_busy_namespace(world: &World) {
     let description = Some("{}");
     let live = Duration::from_secs(60);
     world.broker.beat(&lease("w3"), live, description).await.expect("told");
+    // Something comes again and again.
+    let later = world.now().await.0 + HOUR_MS;
+    world.schedule("s", put_schedule("{}", Some(later))).await;
+    world.broker.due(&lease("w3"), 10).await.expect("an answer");
 }
 
 /// One task of a limited name runs, another one waits for it, and tenants take turns.

@@ -61,6 +61,11 @@ pub use celeriac_producer::{
     Patience, Producer, ResultError,
 };
 
+// Enqueueing again and again.
+pub use celeriac_producer::{
+    Missed, Overlap, Replace, Schedule, ScheduleError, ScheduleName, Schedules, Timing,
+};
+
 // Running.
 pub use celeriac_worker::{
     ConfigError, Event, Events, Shutdown, Summary, Worker, WorkerConfig, WorkerError,
@@ -129,3 +134,8 @@ pub mod results {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/queues.md")]
 pub mod guide_to_queues {}
+
+/// The guide to schedules, as above.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/schedules.md")]
+pub mod schedules_guide {}

@@ -8,6 +8,7 @@ mod cancel;
 mod dead;
 mod enqueue;
 mod queues;
+mod schedule;
 pub(crate) mod values;
 mod workers;
 
@@ -27,6 +28,7 @@ pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
 pub(crate) use self::queues::{
     LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs, ReasonArgs,
 };
+pub(crate) use self::schedule::{NextArgs, RunArgs, ScheduleCommand, WhenArgs};
 use self::values::{count, duration, rate};
 pub(crate) use self::workers::{OrderCommand, WhichArgs, WorkersArgs};
 
@@ -116,6 +118,9 @@ pub(crate) enum Command {
     Monitor(MonitorArgs),
     /// Enqueue a task, many tasks from a file, or a job of chunks
     Enqueue(Box<EnqueueArgs>),
+    /// Tasks that are enqueued again and again: add, list, edit, pause, run, skip, remove
+    #[command(subcommand)]
+    Schedule(Box<ScheduleCommand>),
     /// Where a task, a chunk (JOB:INDEX) or a job is, and what happened to it
     Status(StatusArgs),
     /// Cancel tasks and jobs: by id, or what waits in a queue

@@ -11,7 +11,7 @@ use std::time::Duration;
 use celeriac_broker_schema::{BrokerError, InvalidInput, TaskId};
 use celeriac_monitor::MonitorError;
 use celeriac_private_server::StartError;
-use celeriac_producer::{EnqueueError, ResultError};
+use celeriac_producer::{EnqueueError, ResultError, ScheduleError};
 use celeriac_worker::{ConfigError, WorkerError};
 use thiserror::Error;
 
@@ -27,6 +27,8 @@ pub(crate) enum CliError {
     Enqueue(#[from] EnqueueError),
     #[error(transparent)]
     NoResult(#[from] ResultError),
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     #[error(transparent)]
     Invalid(#[from] InvalidInput),
     #[error(transparent)]
@@ -106,6 +108,7 @@ impl CliError {
             Self::Broker(error) | Self::Worker(WorkerError::Broker(error)) => broker_exit(error),
             Self::Enqueue(error) => enqueue_exit(error),
             Self::NoResult(error) => result_exit(error),
+            Self::Schedule(error) => schedule_exit(error),
             Self::Stream { source, .. } => source.exit(),
             Self::Invalid(_)
             | Self::WorkerConfig(_)
@@ -148,6 +151,13 @@ impl CliError {
             Self::Line { .. } => {
                 "mend the line and enqueue it and the lines after it, or pass --skip-bad"
             }
+            Self::Schedule(ScheduleError::Exists(_)) => {
+                "choose another name, change it with `celeriac schedule edit`, or pass --replace"
+            }
+            Self::Schedule(ScheduleError::Unknown(_)) => {
+                "see `celeriac schedule list`; check --redis and --namespace"
+            }
+            Self::Schedule(ScheduleError::Broker(error)) => broker_hint(error)?,
             Self::NoResult(ResultError::Failed { id, failed_task, .. }) => {
                 let failed = failed_task.clone().unwrap_or_else(|| id.to_string());
                 return Some(format!("its attempts: celeriac status {failed}"));
@@ -216,6 +226,14 @@ fn enqueue_exit(error: &EnqueueError) -> Exit {
         EnqueueError::QueueClosed { .. } | EnqueueError::QueueFull { .. } => Exit::Refused,
         EnqueueError::Unavailable { .. } => Exit::Unreachable,
         _ => Exit::Internal,
+    }
+}
+
+fn schedule_exit(error: &ScheduleError) -> Exit {
+    match error {
+        ScheduleError::Broker(source) => broker_exit(source),
+        ScheduleError::Unknown(_) => Exit::Unknown,
+        _ => Exit::InvalidInput,
     }
 }
 

@@ -15,6 +15,7 @@ mod parts;
 mod producer;
 mod recorder;
 mod room;
+mod schedule;
 mod sender;
 pub mod task;
 pub mod trace;
@@ -29,4 +30,7 @@ pub use many::{Enqueued, Many};
 pub use parts::Parts;
 pub use producer::{Patience, Producer};
 pub use recorder::{RecordedJob, RecordedTask, Recorder};
+pub use schedule::{Replace, Schedule, ScheduleError, Schedules};
 pub use task::Task;
+
+pub use celeriac_broker_schema::{Missed, Overlap, ScheduleName, Timing};

@@ -17,6 +17,7 @@ use crate::layer::EnqueueLayer;
 use crate::many::{Enqueued, Many};
 use crate::recorder::Recorder;
 use crate::room::Room;
+use crate::schedule::Schedules;
 use crate::sender::{Answer, Sender, Submission, Told, What};
 use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
@@ -271,6 +272,11 @@ impl Producer {
             Some(duplicate) => Handle::new(duplicate.first, true, self.clone()),
             None => Handle::new(id, false, self.clone()),
         })
+    }
+
+    /// The tasks that are enqueued again and again.
+    pub fn schedules(&self) -> Schedules {
+        Schedules::new(self.clone())
     }
 
     /// A handle to something that was enqueued elsewhere.

@@ -24,6 +24,7 @@ mod merge;
 mod outbox;
 mod pace;
 mod panics;
+mod scheduler;
 mod served;
 mod shared;
 mod shutdown;

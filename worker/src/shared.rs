@@ -14,6 +14,7 @@ use crate::config::WorkerConfig;
 use crate::events::{Event, Teller};
 use crate::lanes::Lanes;
 use crate::outbox::{Ended, Outbox};
+use crate::scheduler::ScheduleNews;
 use crate::served::Served;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, Tasks};
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) totals: Totals,
     pub(crate) shutdown: Shutdown,
     pub(crate) events: Teller,
+    pub(crate) schedules: ScheduleNews,
     lease: Mutex<(LeaseId, Epoch)>,
     /// Rung when the lease changes or is found lost.
     pub(crate) lease_news: Notify,
@@ -78,6 +80,7 @@ impl Shared {
             totals: Totals::default(),
             shutdown,
             events: Teller::default(),
+            schedules: ScheduleNews::default(),
             lease: Mutex::new((lease, 1)),
             lease_news: Notify::new(),
             post_bell: Arc::new(Notify::new()),

@@ -23,7 +23,7 @@ use crate::served::Served;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, ErasedTask, Tasks};
-use crate::{bell, courier, housekeeper, panics, slots};
+use crate::{bell, courier, housekeeper, panics, scheduler, slots};
 
 /// How long a worker that starts waits for Redis to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -291,6 +291,11 @@ async fn run_loops(
     loops.spawn(async move {
         keeping.await;
         "housekeeper"
+    });
+    let scheduling = scheduler::run(Arc::clone(shared));
+    loops.spawn(async move {
+        scheduling.await;
+        "scheduler"
     });
     let courier = courier::run(Arc::clone(shared));
     loops.spawn(async move {

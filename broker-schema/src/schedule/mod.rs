@@ -9,4 +9,4 @@ mod timing;
 pub use crate::name::ScheduleName;
 pub use plan::Plan;
 pub use spec::{Missed, Overlap, ScheduleSpec};
-pub use timing::Timing;
+pub use timing::{CronTiming, Timing};

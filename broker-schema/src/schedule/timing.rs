@@ -46,7 +46,7 @@ const NICKNAMES: [(&str, &str); 7] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Timing {
     /// By the calendar.
-    Cron(CronTiming),
+    Cron(Box<CronTiming>),
     /// In equal intervals.
     Every {
         /// The interval in milliseconds, from [`MIN_INTERVAL_MS`].
@@ -92,7 +92,7 @@ impl Timing {
                 reason: "there is no such day".to_owned(),
             });
         }
-        Ok(Self::Cron(timing))
+        Ok(Self::Cron(Box::new(timing)))
     }
 
     /// Runs in equal intervals from `start` on, the first time one interval later.

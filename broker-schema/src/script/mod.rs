@@ -71,7 +71,7 @@ pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use revive::Revived;
-pub use schedule::{Changed as ScheduleChanged, ScheduleChange};
+pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use stream::{Part, StreamPage, StreamState};

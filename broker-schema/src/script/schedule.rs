@@ -17,8 +17,8 @@ pub enum ScheduleChange {
     Put {
         /// Its stored description (see [`crate::ScheduleSpec`]).
         spec: String,
-        /// When it is due. None: never.
-        due: Option<Timestamp>,
+        /// When it is due.
+        due: PutDue,
         /// The queue of its task.
         queue: QueueName,
     },
@@ -45,6 +45,17 @@ pub enum ScheduleChange {
         /// When it is due instead. None: never.
         next: Option<Timestamp>,
     },
+}
+
+/// When a schedule that is put is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutDue {
+    /// When it was due before: it may be fired in this very moment.
+    Keep,
+    /// At this time.
+    At(Timestamp),
+    /// Never.
+    Never,
 }
 
 /// What came of a change.
@@ -85,7 +96,12 @@ pub(crate) async fn schedule(
     match change {
         ScheduleChange::Put { spec, due, queue } => {
             begin("put");
-            command.arg(spec).arg(time(due)).arg(queue.as_str());
+            let due = match due {
+                PutDue::Keep => "keep".to_owned(),
+                PutDue::At(at) => time(&Some(*at)),
+                PutDue::Never => String::new(),
+            };
+            command.arg(spec).arg(due).arg(queue.as_str());
         }
         ScheduleChange::Remove => begin("remove"),
         ScheduleChange::Pause { by, why } => {

@@ -1,12 +1,13 @@
 //! schedule: made, changed, paused, resumed, skipped and removed; by one editor at a time.
 
-use celeriac_broker_schema::script::{ScheduleChange, ScheduleChanged as Changed};
+use celeriac_broker_schema::script::{PutDue, ScheduleChange, ScheduleChanged as Changed};
 
 use crate::support::*;
 
 on_both_servers![
     one_is_made,
     it_is_changed_by_who_saw_it,
+    what_is_due_may_stay_so,
     it_is_paused_and_resumed,
     its_next_run_is_skipped_once,
     it_is_removed_without_trace,
@@ -58,6 +59,17 @@ async fn it_is_changed_by_who_saw_it(world: World) {
         "schedules:due": null,
         "schedule:s": { "spec": "b", "revision": "2" },
     });
+}
+
+async fn what_is_due_may_stay_so(world: World) {
+    done(&world, Some(0), &put_schedule("a", Some(7))).await;
+    let before = world.state().await;
+    let spec = "b".to_owned();
+
+    let keep = ScheduleChange::Put { spec, due: PutDue::Keep, queue: queue(QUEUE) };
+    assert_eq!(done(&world, Some(1), &keep).await, 2);
+
+    assert_changes!(world, before, { "schedule:s": { "spec": "b", "revision": "2" } });
 }
 
 async fn it_is_paused_and_resumed(world: World) {

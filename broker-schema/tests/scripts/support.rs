@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
     Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant, Opened,
-    Purged, RangeJob, Reason, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
+    Purged, PutDue, RangeJob, Reason, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
     ScheduleChanged, Start,
 };
 use celeriac_broker_schema::{
@@ -596,7 +596,8 @@ pub(crate) fn at(ms: u64) -> Timestamp {
 
 /// A schedule with this description.
 pub(crate) fn put_schedule(spec: &str, due: Option<u64>) -> ScheduleChange {
-    ScheduleChange::Put { spec: spec.to_owned(), due: due.map(at), queue: queue(QUEUE) }
+    let due = due.map_or(PutDue::Never, |due| PutDue::At(at(due)));
+    ScheduleChange::Put { spec: spec.to_owned(), due, queue: queue(QUEUE) }
 }
 
 /// The firing of a schedule; its tasks have the record of `s`.

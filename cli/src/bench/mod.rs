@@ -4,6 +4,7 @@
 //! other (the floor, one worker, two workers) are measured in turns and their medians compared, so
 //! that a noisy machine is as unfair to one as to the other.
 
+mod delay;
 mod floor;
 mod idle;
 mod latency;
@@ -27,14 +28,22 @@ const TASKS: u64 = 200_000;
 const ROUNDS: usize = 5;
 
 /// The parts of a run.
-const PARTS: [&str; 7] = ["enqueue", "drain", "end-to-end", "latency", "range", "idle", "pi"];
+const PARTS: [&str; 8] =
+    ["enqueue", "drain", "end-to-end", "latency", "delay", "range", "idle", "pi"];
+/// Those that are measured only if they are named: they take minutes.
+const MORE: [&str; 1] = ["due"];
+/// Tasks of the part `due` unless told otherwise.
+const DUE: u64 = 1_000_000;
 
 pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliError> {
     let parts = parts(&args.only)?;
     let tasks = args.tasks.unwrap_or(TASKS).max(1_000);
+    let due = args.tasks.unwrap_or(DUE);
     let mut reports = Vec::new();
     for append_only in append_only(args.aof) {
-        reports.push(measure(&parts, tasks, append_only, !args.only.is_empty(), globals).await?);
+        reports.push(
+            measure(&parts, [tasks, due], append_only, !args.only.is_empty(), globals).await?,
+        );
     }
     for report in &reports {
         if globals.json {
@@ -59,10 +68,10 @@ fn parts(only: &[String]) -> Result<Vec<&'static str>, CliError> {
         return Ok(PARTS.to_vec());
     }
     let known = |name: &String| {
-        PARTS.into_iter().find(|part| part == name).ok_or_else(|| {
+        PARTS.into_iter().chain(MORE).find(|part| part == name).ok_or_else(|| {
             CliError::Arguments(format!(
                 "there is no part {name:?} to measure; there are {}",
-                PARTS.join(", ")
+                [&PARTS[..], &MORE].concat().join(", ")
             ))
         })
     };
@@ -71,7 +80,7 @@ fn parts(only: &[String]) -> Result<Vec<&'static str>, CliError> {
 
 async fn measure(
     parts: &[&'static str],
-    tasks: u64,
+    [tasks, due]: [u64; 2],
     append_only: bool,
     alone: bool,
     globals: &Globals,
@@ -85,6 +94,8 @@ async fn measure(
             "drain" => queue::drain(&place, tasks, &mut report).await?,
             "end-to-end" => queue::end_to_end(&place, tasks, &mut report).await?,
             "latency" => latency::measure(&place, &mut report).await?,
+            "delay" => delay::measure(&place, &mut report).await?,
+            "due" => delay::at_once(&place, due, &mut report).await?,
             "range" => range::measure(&place, tasks, &mut report).await?,
             "idle" => idle::measure(&place, &mut report, globals).await?,
             _ => pi::measure(&place, alone, &mut report).await?,

@@ -51,6 +51,14 @@ pub(super) struct Report {
     /// Script time for enqueue, claim and complete of one task alone, in an idle system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redis_us_per_single_task: Option<f64>,
+    /// From the time that a delayed task is due to its first line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delay_ms: Option<Latency>,
+    /// The same of tasks that a schedule enqueues.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) schedule_ms: Option<Latency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) at_once: Option<AtOnce>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) bytes_per_queued_task: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +82,18 @@ pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p95: f64,
     pub(super) p99: f64,
+}
+
+/// Very many tasks that become due in one millisecond.
+#[derive(Debug, Serialize)]
+pub(super) struct AtOnce {
+    pub(super) tasks: u64,
+    /// Until all of them are ready.
+    pub(super) seconds: f64,
+    /// Of tasks of another queue meanwhile, as `latency_ms`.
+    pub(super) latency: Latency,
+    /// The longest of them: no call of a script took longer.
+    pub(super) longest_ms: f64,
 }
 
 /// How the large Pi job scales, in samples per second.
@@ -149,6 +169,9 @@ impl Report {
 
     fn figures(&self) -> Vec<(&'static str, Option<f64>, &'static str)> {
         let latency = |of: fn(&Latency) -> f64| self.latency_ms.as_ref().map(of);
+        let delay = |of: fn(&Latency) -> f64| self.delay_ms.as_ref().map(of);
+        let schedule = |of: fn(&Latency) -> f64| self.schedule_ms.as_ref().map(of);
+        let at_once = |of: fn(&AtOnce) -> f64| self.at_once.as_ref().map(of);
         let pi = |of: fn(&PiScale) -> f64| self.pi_scale.as_ref().map(of);
         vec![
             ("enqueue, one at a time", self.enqueue_one_per_s, "tasks/s"),
@@ -172,6 +195,15 @@ impl Report {
                 self.redis_us_per_single_task,
                 "µs/task",
             ),
+            ("delayed task, start after due, p50", delay(|late| late.p50), "ms"),
+            ("delayed task, start after due, p95", delay(|late| late.p95), "ms"),
+            ("schedule, start after due, p50", schedule(|late| late.p50), "ms"),
+            ("schedule, start after due, p95", schedule(|late| late.p95), "ms"),
+            ("tasks due in one millisecond", at_once(|all| all.tasks as f64), "tasks"),
+            ("  until all are ready", at_once(|all| all.seconds), "s"),
+            ("  latency of another queue, p50", at_once(|all| all.latency.p50), "ms"),
+            ("  latency of another queue, p99", at_once(|all| all.latency.p99), "ms"),
+            ("  latency of another queue, longest", at_once(|all| all.longest_ms), "ms"),
             ("Redis memory per queued task", self.bytes_per_queued_task, "bytes"),
             ("Redis memory per finished task", self.bytes_per_finished_task, "bytes"),
             ("Redis memory per queued chunk", self.bytes_per_queued_chunk, "bytes"),

@@ -15,6 +15,7 @@ mod monitor;
 mod queue_actions;
 mod queues;
 mod result;
+mod schedule;
 mod settings;
 mod status;
 mod up;
@@ -45,6 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Worker(args) => worker::run(args, &globals).await,
         Command::Monitor(args) => monitor::run(args, &globals).await,
         Command::Enqueue(args) => enqueue::run(*args, &globals).await,
+        Command::Schedule(command) => schedule::run(*command, &globals).await,
         Command::Status(args) => status::run(&args, &globals).await,
         Command::Cancel(args) => cancel::run(&args, &globals).await,
         Command::Explain(args) => explain::run(&args, &globals).await,

@@ -12,6 +12,7 @@ fn help_lists_commands_and_exit_codes() {
         "worker",
         "monitor",
         "enqueue",
+        "schedule",
         "status",
         "explain",
         "result",

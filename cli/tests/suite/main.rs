@@ -19,6 +19,7 @@ mod orders;
 mod processes;
 mod queues;
 mod result;
+mod schedule;
 mod up;
 mod views;
 mod worker;

@@ -28,6 +28,7 @@ impl Exchange {
         self.shared.clock.set(grant.now);
         if self.deliver(grant.tasks, grant.runs) < want {
             self.look_at = self.next_look(grant.now, grant.next_event, grant.watching);
+            self.shared.schedules.tell(grant.next_schedule);
         }
     }
 

@@ -22,6 +22,7 @@ mod parts;
 mod queues;
 mod range;
 mod road;
+mod schedules;
 mod snooze;
 mod stage;
 mod unique;

@@ -3,7 +3,7 @@
 
 mod job;
 mod lines;
-mod spec;
+pub(super) mod spec;
 mod stream;
 mod wait;
 

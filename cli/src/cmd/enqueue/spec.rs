@@ -209,7 +209,7 @@ impl TaskSpec {
 }
 
 /// The arguments from `--args` or from all `--arg`.
-fn arguments(
+pub(in crate::cmd) fn arguments(
     args: Option<String>,
     named: Vec<(String, Value)>,
 ) -> Result<Option<Box<RawValue>>, CliError> {

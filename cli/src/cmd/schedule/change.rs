@@ -1,0 +1,159 @@
+//! Making and changing schedules. Each change tells when the schedule is due after it.
+
+use celeriac_broker_schema::{Priority, QueueName, TaskId, TaskName, Timestamp};
+use celeriac_producer::{NewTask, Replace, Schedule, ScheduleName};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::schedules;
+use crate::args::{RunArgs, WhenArgs};
+use crate::cmd::enqueue::spec::arguments;
+use crate::error::CliError;
+use crate::fleet_view::this_host;
+use crate::format;
+use crate::globals::Globals;
+use crate::output;
+
+/// A schedule as the command line describes it.
+pub(super) fn new(task: &str, when: &WhenArgs, run: RunArgs) -> Result<Schedule, CliError> {
+    let none = RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
+    let task = NewTask::from_raw(TaskName::new(task.to_owned())?, none, Default::default());
+    let schedule = match (&when.cron, when.every) {
+        (Some(expression), _) => Schedule::cron(expression, task),
+        (None, Some(interval)) => Schedule::every(interval, task),
+        (None, None) => {
+            let text = "say when it runs: --cron EXPRESSION or --every TIME";
+            return Err(CliError::Arguments(text.to_owned()));
+        }
+    };
+    with_options(schedule, when, run)
+}
+
+fn with_options(
+    mut schedule: Schedule,
+    when: &WhenArgs,
+    run: RunArgs,
+) -> Result<Schedule, CliError> {
+    if let Some(zone) = &when.zone {
+        schedule = schedule.zone(zone);
+    }
+    if let Some(missed) = when.missed {
+        schedule = schedule.missed(missed);
+    }
+    if let Some(overlap) = when.overlap {
+        schedule = schedule.overlap(overlap);
+    }
+    let args = arguments(run.args, run.arg)?;
+    let queue = run.queue.map(QueueName::new).transpose()?;
+    let priority = run.priority.map(Priority::new).transpose()?;
+    let schedule = schedule.with(|mut task| {
+        if let Some(args) = args {
+            let start = task.start;
+            task = NewTask::from_raw(task.name().clone(), args, task.options);
+            task.start = start;
+        }
+        task = queue.into_iter().fold(task, NewTask::queue);
+        task = priority.into_iter().fold(task, NewTask::priority);
+        task = run.expires.into_iter().fold(task, NewTask::expires_after);
+        task = run.retries.into_iter().fold(task, NewTask::retries);
+        task = run.timeout.into_iter().fold(task, NewTask::timeout);
+        run.keep.into_iter().fold(task, NewTask::keep_result)
+    });
+    schedule.check()?;
+    Ok(schedule)
+}
+
+#[derive(Serialize)]
+struct DueLine<'a> {
+    name: &'a str,
+    /// When it is due; null: it is paused, or will never be.
+    due: Option<Timestamp>,
+}
+
+fn tell_due(
+    name: &ScheduleName,
+    due: Option<Timestamp>,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    if globals.json {
+        return output::json(&DueLine { name: name.as_str(), due });
+    }
+    match due {
+        Some(due) => output::line(format_args!("{name} is due at {}", format::time(due))),
+        None => output::line(format_args!("{name} is paused, or will never be due again")),
+    }
+}
+
+pub(super) async fn put(
+    name: &ScheduleName,
+    schedule: &Schedule,
+    replace: bool,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    let replace = if replace { Replace::Any } else { Replace::Nothing };
+    let due = schedules(globals).await?.put(name, schedule, replace).await?;
+    tell_due(name, due, globals)
+}
+
+pub(super) async fn edit(
+    name: &ScheduleName,
+    when: &WhenArgs,
+    run: RunArgs,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    let schedules = schedules(globals).await?;
+    let (_, view) = schedules.get(name).await?;
+    let mut schedule = Schedule::of(&view).map_err(|error| {
+        CliError::Arguments(format!("schedule {name} cannot be edited: {error}"))
+    })?;
+    if let Some(expression) = &when.cron {
+        schedule = schedule.by_cron(expression);
+    }
+    if let Some(interval) = when.every {
+        schedule = schedule.by_interval(interval);
+    }
+    let schedule = with_options(schedule, when, run)?;
+    let due = schedules.put(name, &schedule, Replace::Revision(view.revision)).await?;
+    tell_due(name, due, globals)
+}
+
+pub(super) async fn pause(
+    name: &ScheduleName,
+    by: Option<String>,
+    why: &str,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    let user = || std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
+    let by = by.unwrap_or_else(|| format!("{}@{}", user(), this_host()));
+    schedules(globals).await?.pause(name, &by, why).await?;
+    tell_due(name, None, globals)
+}
+
+pub(super) async fn resume(name: &ScheduleName, globals: &Globals) -> Result<(), CliError> {
+    let due = schedules(globals).await?.resume(name).await?;
+    tell_due(name, due, globals)
+}
+
+pub(super) async fn skip(name: &ScheduleName, globals: &Globals) -> Result<(), CliError> {
+    let (skipped, due) = schedules(globals).await?.skip(name).await?;
+    globals.talk(format_args!("left out: {}", format::time(skipped)));
+    tell_due(name, due, globals)
+}
+
+#[derive(Serialize)]
+struct Enqueued {
+    id: TaskId,
+}
+
+pub(super) async fn run_now(name: &ScheduleName, globals: &Globals) -> Result<(), CliError> {
+    let id = schedules(globals).await?.run_now(name).await?;
+    if globals.json { output::json(&Enqueued { id }) } else { output::line(id) }
+}
+
+pub(super) async fn remove(name: &ScheduleName, globals: &Globals) -> Result<(), CliError> {
+    schedules(globals).await?.remove(name).await?;
+    if globals.json {
+        return output::json(&DueLine { name: name.as_str(), due: None });
+    }
+    output::line(format_args!("{name} is removed"))
+}
