@@ -218,7 +218,16 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "stream:<id>",
         "stream",
-        "partial results of a task or chunk: attempt and value; about the last thousand",
+        "partial results of a task: attempt and value; about the last thousand",
+        "emit",
+        "stream",
+        "its expiry",
+        "a day after the last value",
+    ),
+    key(
+        "stream:<job>:<index>",
+        "stream",
+        "the same of a chunk",
         "emit",
         "stream",
         "its expiry",
