@@ -14,8 +14,8 @@ use crate::name::QueueName;
 use crate::record::Record;
 use crate::script::{
     self, Checkpoint, Claim, Claimed, Closed, Duplicate, Emission, Ending, Entry, Found, JobView,
-    Kept, MemoryPage, Opened, RangeJob, Reclaimed, Renewed, Snapshot, StreamPage, Watched,
-    Whereabouts, Workers,
+    Kept, MemoryPage, Opened, RangeJob, Reclaimed, Renewed, Snapshot, Speculated, StreamPage,
+    Watched, Whereabouts, Workers,
 };
 use crate::subscription::Subscription;
 use crate::time::{Timestamp, millis};
@@ -214,6 +214,15 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn stream(&self, id: TaskId, after: Option<&str>) -> Result<StreamPage, BrokerError> {
         script::stream(&self.inner.connections, &self.inner.keys, id, after).await
+    }
+
+    /// Starts up to `most` chunks a second time that run far longer than those before them, in jobs that
+    /// allow it; and tells which of `chunks` need not be finished.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn speculate(&self, most: u32, chunks: &[TaskId]) -> Result<Speculated, BrokerError> {
+        script::speculate(&self.inner.connections, &self.inner.keys, most, chunks).await
     }
 
     /// Upkeep: at most `limit` of each kind.

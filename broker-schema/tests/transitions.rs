@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{
-    Checkpoint, Emission, Entry, Found, Kept, Run, RunField, Start, Whereabouts,
+    Checkpoint, Emission, Entry, Found, Kept, RangeJob, Run, RunField, Start, Whereabouts,
 };
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
 use celeriac_broker_schema::{Outcome, State, TaskId, UniqueKey};
@@ -266,6 +266,10 @@ async fn given_a_busy_namespace(world: &World) {
     world.enqueue_all(&[entry_in("y", "mine", 5)]).await;
     world.claim_as("w3", Ask::want(1).from(&["mine"]).without_suspects()).await;
     leave_something(world, "w3", id("y"), None).await;
+    // A chunk runs that may be started twice.
+    let slow = RangeJob { speculate: Some(300), queue: queue("slow"), ..job("S", 2) };
+    world.enqueue_job(&slow).await;
+    world.claim_as("w3", Ask::want(1).from(&["slow"]).without_suspects()).await;
     // A lost worker is being emptied.
     world.enqueue(&["x1", "x2", "x3", "x4"]).await;
     world.open_doomed("w4").await;

@@ -36,6 +36,7 @@ pub struct NewJob {
     label: Option<String>,
     submitted_by: Option<String>,
     unique: Option<(UniqueKey, u64)>,
+    speculate: Option<u32>,
 }
 
 impl NewJob {
@@ -51,6 +52,7 @@ impl NewJob {
             reduce: None,
             label: None,
             submitted_by: None,
+            speculate: None,
         }
     }
 
@@ -102,6 +104,16 @@ impl NewJob {
         self
     }
 
+    /// Allows a chunk to be started a second time, by a worker that has nothing else to do, when it
+    /// has run for so many percent of the mean duration of the chunks before it: 300 is three times
+    /// as long; the least is 100. The first start that ends counts, and the other is told to stop. Only
+    /// for tasks that may run twice at once. Chunks of such a job are given out one by one.
+    #[must_use]
+    pub fn speculate(mut self, percent: u32) -> Self {
+        self.speculate = Some(percent.max(100));
+        self
+    }
+
     /// What people call the job.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
@@ -139,6 +151,7 @@ impl NewJob {
             reduce: self.reduce.as_ref().map(|reducer| Cow::Borrowed(reducer.name.as_str())),
             label: self.label.map(Cow::Owned),
             submitted_by: self.submitted_by.map(Cow::Owned),
+            speculate: self.speculate,
         };
         // The encoded record is checked for its size; the spec for all else.
         spec.chunk.encode()?;
@@ -161,6 +174,7 @@ impl NewJob {
             keep_ms,
             reducer,
             unique: self.unique,
+            speculate: self.speculate,
         })
     }
 }

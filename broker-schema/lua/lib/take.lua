@@ -92,9 +92,10 @@ local function chunk_takers()
   -- that is left of it, if any.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    local spec, state = unpack(call('HMGET', job_key(job), 'spec', 'state'))
+    local spec, state, speculate = unpack(call('HMGET', job_key(job), 'spec', 'state', 'speculate'))
     if state ~= 'running' then return 0 end
-    local fair = fair_share(hi - lo)
+    -- What may be started twice is given out and told chunk by chunk: each counts by itself.
+    local fair = speculate and 1 or fair_share(hi - lo)
     local checkpoints = job_checkpoints_key(job)
     local going_on = call('EXISTS', checkpoints) == 1
     if going_on then fair = math.min(fair, FIRST_BITE) end
@@ -108,6 +109,7 @@ local function chunk_takers()
     call('HSETNX', job_key(job), 'started', now)
     local field = range_element(job, first, last, 0)
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
+    if speculate then call('ZADD', job_running_key(job), now, first) end
     local runs = catch.runs
     local states = going_on and states_of(catch, checkpoints, first, last) or ''
     runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec, '', states }

@@ -23,6 +23,7 @@ mod reclaim;
 mod renew;
 mod ring;
 mod snapshot;
+mod speculate;
 mod stream;
 mod watch;
 mod workers;
@@ -41,6 +42,7 @@ pub use open::Opened;
 pub use reclaim::Reclaimed;
 pub use renew::Renewed;
 pub use snapshot::{QueueView, Snapshot};
+pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -48,8 +50,8 @@ pub use workers::{WorkerView, Workers};
 pub(crate) use {
     beat::beat, checkpoint::checkpoint, claim::claim, close::close, complete::complete, emit::emit,
     enqueue::enqueue, enqueue_range::enqueue_range, inspect::inspect, job::job, memory::memory,
-    open::open, reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot, stream::stream,
-    watch::watch, workers::workers,
+    open::open, reclaim::reclaim, renew::renew, ring::ring, snapshot::snapshot,
+    speculate::speculate, stream::stream, watch::watch, workers::workers,
 };
 
 /// A Lua script.

@@ -23,6 +23,7 @@ mod reclaim;
 mod renew;
 mod ring;
 mod snapshot;
+mod speculate;
 mod stream;
 mod watch;
 mod workers;

@@ -539,6 +539,7 @@ pub(crate) fn spec(chunks: u64) -> String {
         reduce: None,
         label: None,
         submitted_by: None,
+        speculate: None,
     };
     spec.encode().expect("a spec")
 }
@@ -554,6 +555,7 @@ pub(crate) fn job(name: &str, chunks: u64) -> RangeJob {
         keep_ms: HOUR_MS,
         reducer: None,
         unique: None,
+        speculate: None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::fleet_view::this_host;
 pub(super) fn new_job(spec: TaskSpec, chunks: u64, args: JobArgs) -> Result<NewJob, CliError> {
     let plan = spec.task().and_then(|task| job_plan(task.as_str()));
     let chunk = spec.into_task()?;
-    let JobArgs { split, mut sum, min, max, mut reduce, label, .. } = args;
+    let JobArgs { split, mut sum, min, max, mut reduce, label, speculate, .. } = args;
     let says_nothing = sum.is_empty() && min.is_empty() && max.is_empty() && reduce.is_none();
     if let Some(plan) = plan.filter(|_| says_nothing) {
         sum = plan.sums.iter().map(|&field| field.to_owned()).collect();
@@ -32,6 +32,9 @@ pub(super) fn new_job(spec: TaskSpec, chunks: u64, args: JobArgs) -> Result<NewJ
     job = max.into_iter().fold(job, NewJob::max);
     if let Some(reducer) = reducer {
         job = job.reduce(reducer);
+    }
+    if let Some(percent) = speculate {
+        job = job.speculate(percent);
     }
     Ok(match label {
         Some(label) => job.label(label),
