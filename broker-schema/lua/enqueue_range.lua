@@ -4,6 +4,7 @@
 -- keys   1 prefix
 -- args   1 producer  2 batch number  3 job  4 spec  5 chunks  6 queue  7 priority  8 retention ms
 --        9 reducer's record or ''  10 its queue  11 its priority  12 unique key or ''  13 unique for ms
+--        14 percent of the mean duration after which a chunk is started a second time, or ''
 -- reply  ok <now ms> <duplicates: job, first job | nothing> <refused, as enqueue: all or nothing>
 -- cost   O(chunks / 8) bytes written at once
 local QUEUES = prefix .. 'queues'
@@ -32,6 +33,10 @@ note_done(ARGV[1], ARGV[2], {}, {})
 if unique ~= '' then call('SET', prefix .. 'unique:' .. unique, job, 'PX', ARGV[13]) end
 call('HSET', job_key(job), 'spec', ARGV[4], 'total', ARGV[5], 'state', 'running', 'keep', ARGV[8],
   'created', now, 'done', 0, 'failed', 0)
+if ARGV[14] ~= '' then
+  call('HSET', job_key(job), 'speculate', ARGV[14], 'place', priority .. ':' .. queue)
+  call('SADD', prefix .. 'jobs:speculate', job)
+end
 -- Full length from the start: BITPOS takes the end of a string for the end of the range.
 call('SETBIT', done_key(job), total - 1, 0)
 call('ZADD', prefix .. 'jobs:open', now, job)

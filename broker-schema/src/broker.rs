@@ -25,7 +25,7 @@ use crate::script::{
     self, Answered, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due,
     Emission, Ending, Entry, Fire, Fired, Found, JobView, Kept, Limits, MemoryPage, Opened, Order,
     OrderSeen, Place, Queued, RangeJob, Reclaimed, Renewed, Revived, ScheduleChange,
-    ScheduleChanged, Schedules, Snapshot, StreamPage, Watched, Whereabouts, Workers,
+    ScheduleChanged, Schedules, Snapshot, Speculated, StreamPage, Watched, Whereabouts, Workers,
 };
 use crate::settings::Setting;
 use crate::subscription::{Notices, Subscription};
@@ -299,6 +299,15 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn stream(&self, id: TaskId, after: Option<&str>) -> Result<StreamPage, BrokerError> {
         script::stream(&self.inner.connections, &self.inner.keys, id, after).await
+    }
+
+    /// Starts up to `most` chunks a second time that run far longer than those before them, in jobs that
+    /// allow it; and tells which of `chunks` need not be finished.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn speculate(&self, most: u32, chunks: &[TaskId]) -> Result<Speculated, BrokerError> {
+        script::speculate(&self.inner.connections, &self.inner.keys, most, chunks).await
     }
 
     /// Upkeep: at most `limit` of each kind.

@@ -39,6 +39,9 @@ pub struct JobSpec<'a> {
     /// Who enqueued it.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub submitted_by: Option<Cow<'a, str>>,
+    /// The percentage of the mean duration after which a chunk is started a second time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speculate: Option<u32>,
 }
 
 /// An amount in the arguments that is shared out: chunk `i` gets its part of `total` in `field`.

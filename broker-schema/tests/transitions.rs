@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{
-    Control, Ending, Entry, Found, Order, Run, Start, Whereabouts,
+    Checkpoint, Control, Emission, Ending, Entry, Found, Kept, Order, RangeJob, Run, RunField,
+    Start, Whereabouts,
 };
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
 use celeriac_broker_schema::{
@@ -390,6 +391,14 @@ async fn given_a_busy_namespace(world: &World) {
     world.broker.cancel(&["y1", "y2"].map(id), &nobody).await.expect("an answer");
     world.broker.order(&lease("w3"), &Order::Pause, &nobody).await.expect("an answer");
     world.control("other", Control::Pause).await;
+    // What runs has left a state, and sent something.
+    world.enqueue_all(&[entry_in("y", "mine", 5)]).await;
+    world.claim_as("w3", Ask::want(1).from(&["mine"]).without_suspects()).await;
+    leave_something(world, "w3", id("y"), None).await;
+    // A chunk runs that may be started twice.
+    let slow = RangeJob { speculate: Some(300), queue: queue("slow"), ..job("S", 2) };
+    world.enqueue_job(&slow).await;
+    world.claim_as("w3", Ask::want(1).from(&["slow"]).without_suspects()).await;
     // A lost worker is being emptied.
     world.enqueue(&["x1", "x2", "x3", "x4"]).await;
     world.open_doomed("w4").await;
@@ -441,7 +450,19 @@ async fn given_jobs_in_every_state(world: &World) {
     let run = grant.runs.first().expect("chunks of C");
     let endings = [chunk_retry(run, 0, HOUR_MS), chunks_succeeded(run, 1, 2, &[])];
     world.complete("w3", &endings).await;
+    leave_something(world, "w3", TaskId::of_chunk(run.job, 2), Some(run.field.clone())).await;
     world.enqueue_job(&job_to_reduce("B", 40)).await;
+}
+
+/// The first attempt of something that a lease holds leaves a state and a partial result.
+async fn leave_something(world: &World, holder: &str, id: TaskId, run: Option<RunField>) {
+    let (lease, attempt) = (lease(holder), 1);
+    let state = Checkpoint { id, run: run.clone(), attempt, state: "1".to_owned() };
+    let kept = world.broker.checkpoint(&lease, &[state]).await;
+    assert_eq!(kept.expect("it is answered"), [Kept::Saved]);
+    let emission = Emission { id, run, attempt, values: vec!["1".into()] };
+    let kept = world.broker.emit(&lease, &[emission]).await;
+    assert_eq!(kept.expect("it is answered"), [Kept::Saved]);
 }
 
 #[tokio::test]

@@ -183,12 +183,22 @@ fn a_job_without_options() {
         reduce: None,
         label: None,
         submitted_by: None,
+        speculate: None,
     };
 
     assert_eq!(spec.encode().as_deref(), Ok(stored));
     let read = JobSpec::decode(stored).expect("a job");
     assert_eq!((read.chunks, &*read.chunk.task), (10, "score"));
     assert_eq!(encode(&read), stored);
+}
+
+#[test]
+fn a_job_whose_chunks_may_be_started_twice() {
+    let stored = golden!("job_speculate");
+    let spec = JobSpec::decode(stored).expect("a spec");
+
+    assert_eq!(spec.speculate, Some(300));
+    assert_eq!(spec.encode().as_deref(), Ok(stored));
 }
 
 #[test]
@@ -210,6 +220,7 @@ fn a_job_with_all_options() {
         reduce: Some(Cow::Borrowed("estimate")),
         label: Some(Cow::Borrowed("π, the long way")),
         submitted_by: Some(Cow::Borrowed("nightly")),
+        speculate: None,
     };
 
     assert_eq!(spec.encode().as_deref(), Ok(stored));

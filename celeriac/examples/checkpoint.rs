@@ -29,7 +29,7 @@ async fn import(rows: u64, ctx: Context) -> Result<u64, TaskError> {
         println!("row {row}");
         done = Imported { rows: row + 1, sum: done.sum + row };
         ctx.progress(done.rows, rows);
-        if done.rows % 10 == 0 {
+        if done.rows.is_multiple_of(10) {
             // At once and surely, since each row costs something. Where doing a second's work again
             // is cheap, `ctx.checkpoint(&done)?` after each row costs nothing.
             ctx.checkpoint_now(&done).await?;

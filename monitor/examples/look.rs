@@ -96,6 +96,7 @@ fn job(
         reduce: reduce.map(Into::into),
         label: (!label.is_empty()).then(|| label.into()),
         submitted_by: Some("ana@web-3".into()),
+        speculate: None,
     };
     let reducer = reduce.map(|name| -> Result<_> {
         let name = name.parse()?;
@@ -110,6 +111,7 @@ fn job(
         keep_ms: 86_400_000,
         reducer: reducer.transpose()?,
         unique: None,
+        speculate: None,
     })
 }
 

@@ -36,6 +36,7 @@ pub struct NewJob {
     label: Option<String>,
     submitted_by: Option<String>,
     unique: Option<Unique>,
+    speculate: Option<u32>,
 }
 
 impl NewJob {
@@ -51,6 +52,7 @@ impl NewJob {
             reduce: None,
             label: None,
             submitted_by: None,
+            speculate: None,
         }
     }
 
@@ -99,6 +101,16 @@ impl NewJob {
     #[must_use]
     pub fn reduce(mut self, reducer: NewTask) -> Self {
         self.reduce = Some(reducer);
+        self
+    }
+
+    /// Allows a chunk to be started a second time, by a worker that has nothing else to do, when it
+    /// has run for so many percent of the mean duration of the chunks before it: 300 is three times
+    /// as long; the least is 100. The first start that ends counts, and the other is told to stop. Only
+    /// for tasks that may run twice at once. Chunks of such a job are given out one by one.
+    #[must_use]
+    pub fn speculate(mut self, percent: u32) -> Self {
+        self.speculate = Some(percent.max(100));
         self
     }
 
@@ -157,6 +169,7 @@ impl NewJob {
             reduce: self.reduce.as_ref().map(|reducer| Cow::Borrowed(reducer.name.as_str())),
             label: self.label.map(Cow::Owned),
             submitted_by: self.submitted_by.map(Cow::Owned),
+            speculate: self.speculate,
         };
         // The encoded record is checked for its size; the spec for all else.
         spec.chunk.encode()?;
@@ -179,6 +192,7 @@ impl NewJob {
             keep_ms,
             reducer,
             unique,
+            speculate: self.speculate,
         })
     }
 }

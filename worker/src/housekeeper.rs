@@ -2,14 +2,20 @@
 //! to claim: return what expired leases held, promote what is due, end what expired.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use celeriac_broker_schema::TaskId;
 use tokio::time::sleep;
 
 use crate::shared::Shared;
+use crate::task::CancelReason;
 
 /// Most of each kind in one call: about a millisecond of Redis time.
 const BITE: u32 = 500;
+
+/// Most chunks that are asked about in one call.
+const MOST_CHUNKS: usize = 100;
 
 /// How soon a busy fleet notices that a lease has expired.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -28,6 +34,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         {
             tracing::debug!(%error, "housekeeping waits for Redis");
         }
+        if shared.speculates.load(Ordering::Relaxed)
+            && let Err(error) = speculate(&shared).await
+        {
+            tracing::debug!(%error, "slow chunks are looked at later");
+        }
     }
 }
 
@@ -44,4 +55,26 @@ async fn round(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerErro
             return Ok(());
         }
     }
+}
+
+/// Has slow chunks started a second time, if there is room for them here, and stops those that others
+/// have finished. Goes on, round by round, as long as there are such jobs.
+async fn speculate(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerError> {
+    let running = shared.running();
+    let held = running.len() + shared.lanes.buffered();
+    let draining = shared.shutdown.is_draining();
+    let room = if draining { 0 } else { shared.config.concurrency.saturating_sub(held) };
+    let chunks = running.iter().filter(|running| running.unit.speculates());
+    let chunks: Vec<TaskId> = chunks.map(|running| running.unit.id()).take(MOST_CHUNKS).collect();
+    let seen = shared.broker.speculate(u32::try_from(room).unwrap_or(u32::MAX), &chunks).await?;
+    if seen.started > 0 {
+        tracing::info!(chunks = seen.started, "slow chunks were started a second time");
+    }
+    for id in seen.over {
+        shared.cancel(CancelReason::Requested, |running| running.unit.id() == id);
+    }
+    if seen.jobs == 0 && chunks.is_empty() {
+        shared.speculates.store(false, Ordering::Relaxed);
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What the loops of a worker share: the lanes in, the outbox out, what runs in between.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) lease_news: Notify,
     /// Rung when an attempt leaves something for the courier.
     pub(crate) post_bell: Arc<Notify>,
+    /// Whether jobs may be open whose chunks may be started twice.
+    pub(crate) speculates: AtomicBool,
     /// Calls of the exchange that were answered.
     calls: AtomicU64,
     /// The newest epoch whose lease is known to be lost.
@@ -84,6 +86,7 @@ impl Shared {
             lease: Mutex::new((lease, 1)),
             lease_news: Notify::new(),
             post_bell: Arc::new(Notify::new()),
+            speculates: AtomicBool::new(false),
             calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             unwanted: Unwanted::default(),

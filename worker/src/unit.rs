@@ -49,6 +49,8 @@ pub(crate) struct JobPlan {
     pub(crate) options: TaskOptions,
     pub(crate) accumulate: BTreeMap<String, Accumulate>,
     meta: Option<Arc<Meta>>,
+    /// Whether its chunks may be started twice.
+    pub(crate) speculates: bool,
     args: Box<RawValue>,
     split: Option<Split>,
     chunks: u64,
@@ -88,6 +90,7 @@ impl JobPlan {
             task: spec.chunk.task.clone().into_owned(),
             options: spec.chunk.options(),
             accumulate: spec.accumulate,
+            speculates: spec.speculate.is_some(),
             args: spec.chunk.args.to_owned(),
             split: spec.split,
             chunks: spec.chunks,
@@ -117,6 +120,11 @@ impl Unit {
             Work::Task(_) => None,
             Work::Chunk { run, .. } => Some(run.run.job),
         }
+    }
+
+    /// Whether somebody else may be started on the same chunk.
+    pub(crate) fn speculates(&self) -> bool {
+        matches!(&self.work, Work::Chunk { run, .. } if run.job.speculates)
     }
 
     /// Counts and earlier attempts, as scripts keep them.

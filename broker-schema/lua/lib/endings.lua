@@ -97,8 +97,9 @@ local function apply_endings(at, inflight, now, stale, refused)
         last = first + 1
       end
       if lo >= first and hi <= last and lo < hi and tonumber(left) >= hi - lo then
-        run = { field = field, job = job, priority = priority, queue = queue, left = tonumber(left) - (hi - lo),
-          gone = hi - lo, crashes = tonumber(attempt) - 1, whole = range_of(field) ~= nil, back = back,
+        run = { field = field, job = job, claimed = tonumber(claimed), priority = priority, queue = queue,
+          left = tonumber(left) - (hi - lo), gone = hi - lo, crashes = tonumber(attempt) - 1,
+          whole = range_of(field) ~= nil, back = back,
           head = attempt .. ':' .. claimed .. ':' .. priority .. ':' .. queue .. ':' }
       end
     end
@@ -180,8 +181,11 @@ local function apply_endings(at, inflight, now, stale, refused)
     local run = run_of(field, lo, hi)
     if not run then return end
     local key, done = job_key(run.job), done_key(run.job)
+    local total, speculate = unpack(call('HMGET', key, 'total', 'speculate'))
     if call('BITCOUNT', done, lo, hi - 1, 'BIT') > 0 then
       stale[#stale + 1] = field
+      -- Another start of it was quicker.
+      if speculate then let_go(run) end
       return
     end
     if would_overflow(key, deltas) then
@@ -194,7 +198,11 @@ local function apply_endings(at, inflight, now, stale, refused)
     accumulate(key, deltas)
     call('HINCRBY', STATS, 'succeeded', hi - lo)
     local settled = call('HINCRBY', key, 'done', hi - lo)
-    if settled == tonumber(call('HGET', key, 'total')) then settle().open_barrier(run.job, now) end
+    if speculate then
+      call('HINCRBY', key, 'took', now - run.claimed)
+      call('ZREM', job_running_key(run.job), lo)
+    end
+    if settled == tonumber(total) then settle().open_barrier(run.job, now) end
   end
 
   -- The chunk leaves its range, if it is in one, and goes its own way from here.
@@ -213,6 +221,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     if not run then return end
     go_out(run, index)
     local key, number = job_history_key(run.job), string.format('%.0f', index)
+    call('ZREM', job_running_key(run.job), number)
     local text = call('HGET', key, number)
     local failures, crashes = history_counts(text)
     if not text then crashes = run.crashes end
@@ -257,6 +266,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     if not run then return end
     note_back(run, lo, hi)
     let_go(run)
+    if hi - lo == 1 then call('ZREM', job_running_key(run.job), lo) end
     if run.whole then
       hand_back(run.queue, run.priority, range_element(run.job, lo, hi, run.crashes), run.crashes)
     else

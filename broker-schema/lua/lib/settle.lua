@@ -121,7 +121,8 @@ local function settle()
       call('PEXPIRE', each, ttl)
     end
     -- Nobody goes on with its chunks.
-    call('UNLINK', job_checkpoints_key(job))
+    call('UNLINK', job_checkpoints_key(job), job_running_key(job))
+    call('SREM', prefix .. 'jobs:speculate', job)
   end
 
   -- A job's final failure: the first chunk (or the reducer) that fails for good ends it, and the

@@ -93,14 +93,16 @@ local function chunk_takers()
   -- is left of it, if any, and whether it was parked as it is.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    if call('HGET', job_key(job), 'state') ~= 'running' then return 0 end
+    local state, speculate = unpack(call('HMGET', job_key(job), 'state', 'speculate'))
+    if state ~= 'running' then return 0 end
     local limits, shut = catch.gate and catch.gate.gauges_of(place.queue, call('HGET', job_key(job), 'spec')), nil
     if limits then want, shut = catch.gate.allowed(limits, want) end
     if shut then
       catch.gate.park(place, element, shut)
       return 0, nil, true
     end
-    local fair = fair_share(hi - lo)
+    -- What may be started twice is given out and told chunk by chunk: each counts by itself.
+    local fair = speculate and 1 or fair_share(hi - lo)
     local checkpoints = job_checkpoints_key(job)
     local going_on = call('EXISTS', checkpoints) == 1
     if going_on then fair = math.min(fair, FIRST_BITE) end
@@ -115,6 +117,7 @@ local function chunk_takers()
     local field = range_element(job, first, last, 0)
     hold(catch, field, (crashes + 1) .. place.tail .. ':' .. (last - first))
     if limits then catch.gate.enter(field, limits, last - first) end
+    if speculate then call('ZADD', job_running_key(job), now, first) end
     local runs = catch.runs
     local states = going_on and states_of(catch, checkpoints, first, last) or ''
     runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '', states }

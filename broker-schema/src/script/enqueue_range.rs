@@ -29,6 +29,8 @@ pub struct RangeJob {
     pub reducer: Option<(String, QueueName, Priority)>,
     /// An idempotency key, and for how many milliseconds it is remembered.
     pub unique: Option<(UniqueKey, u64)>,
+    /// The percentage of the mean duration after which a chunk is started a second time.
+    pub speculate: Option<u32>,
 }
 
 pub(crate) async fn enqueue_range(
@@ -51,6 +53,10 @@ pub(crate) async fn enqueue_range(
     match &job.unique {
         Some((key, ms)) => command.arg(key.as_str()).arg(bounded((*ms).max(1))),
         None => command.arg("").arg(""),
+    };
+    match job.speculate {
+        Some(percent) => command.arg(percent),
+        None => command.arg(""),
     };
     let value = connections.run(&ENQUEUE_RANGE, &command).await?;
     read_enqueued(ENQUEUE_RANGE.name, value)

@@ -42,6 +42,7 @@ mod schedule;
 mod schedules;
 mod settings;
 mod snapshot;
+mod speculate;
 mod stream;
 mod watch;
 mod workers;
@@ -74,6 +75,7 @@ pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
+pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -115,6 +117,7 @@ pub(crate) use {
     schedules::schedules,
     settings::settings,
     snapshot::snapshot,
+    speculate::speculate,
     stream::stream,
     watch::watch,
     workers::workers,

@@ -42,6 +42,7 @@ mod schedule;
 mod schedules;
 mod settings;
 mod snapshot;
+mod speculate;
 mod stream;
 mod watch;
 mod workers;

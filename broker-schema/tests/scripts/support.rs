@@ -632,6 +632,7 @@ pub(crate) fn spec(chunks: u64) -> String {
         reduce: None,
         label: None,
         submitted_by: None,
+        speculate: None,
     };
     spec.encode().expect("a spec")
 }
@@ -647,6 +648,7 @@ pub(crate) fn job(name: &str, chunks: u64) -> RangeJob {
         keep_ms: HOUR_MS,
         reducer: None,
         unique: None,
+        speculate: None,
     }
 }
 

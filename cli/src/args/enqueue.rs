@@ -127,6 +127,10 @@ pub(crate) struct JobArgs {
     /// Task that gets the sums, minima and maxima; its result is that of the job
     #[arg(long, value_name = "TASK", requires = "chunks")]
     pub(crate) reduce: Option<String>,
+    /// Start a chunk a second time when it runs for so many percent of the mean, such as 300, and a
+    /// worker is free; only for tasks that may run twice at once
+    #[arg(long, value_name = "PERCENT", requires = "chunks", value_parser = clap::value_parser!(u32).range(100..))]
+    pub(crate) speculate: Option<u32>,
 }
 
 const EXAMPLES: &str = "\

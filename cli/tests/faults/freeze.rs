@@ -51,3 +51,22 @@ async fn g2_a_task_that_a_frozen_worker_ends_late_is_settled_by_the_other() {
     let again = task.outcome_within(SOON).await.unwrap();
     assert_eq!((again.attempt, again.ended), (Some(2), outcome.ended));
 }
+
+#[tokio::test]
+async fn g2_a_chunk_of_a_frozen_worker_is_done_by_another_long_before_its_lease_ends() {
+    let site = Site::new(Celeriac::shared().await);
+    let job = PiJob::enqueue_as(&site, |job| job.speculate(300)).await;
+    // Longer than the test may take.
+    let long = "--visibility-timeout 10m --drain-timeout 1s";
+    let frozen = site.worker_with(1, long).await;
+    let other = site.worker_with(1, long).await;
+    site.until_done(job.id(), 4).await;
+
+    site.freeze_busy(&frozen).await;
+    job.assert_exact(&site).await;
+
+    let stats = site.broker.snapshot(1, 1).await.unwrap().stats;
+    assert_eq!(stats.get("reclaimed"), None, "{stats:?}");
+    frozen.thaw();
+    site.drain([frozen, other]).await;
+}

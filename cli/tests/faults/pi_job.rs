@@ -21,6 +21,10 @@ pub(crate) struct PiJob {
 
 impl PiJob {
     pub(crate) async fn enqueue(site: &Site) -> Self {
+        Self::enqueue_as(site, |job| job).await
+    }
+
+    pub(crate) async fn enqueue_as(site: &Site, change: impl FnOnce(NewJob) -> NewJob) -> Self {
         let chunk = NewTask::new("pi", &json!({"seed": SEED})).unwrap();
         let reduce = NewTask::new("pi.estimate", &json!({})).unwrap();
         let job = NewJob::new(chunk, CHUNKS)
@@ -28,7 +32,7 @@ impl PiJob {
             .sum("hits")
             .sum("samples")
             .reduce(reduce);
-        Self { handle: site.producer.enqueue_job(job).await.unwrap().typed() }
+        Self { handle: site.producer.enqueue_job(change(job)).await.unwrap().typed() }
     }
 
     pub(crate) fn id(&self) -> JobId {

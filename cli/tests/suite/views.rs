@@ -49,7 +49,10 @@ async fn workers_tell_who_they_are_and_leave_no_trace() {
     .await;
     assert_eq!((&info["pid"], &info["slots"]), (&json!(worker.id()), &json!(3)));
     assert_eq!(info["queues"], json!(["a", "b"]));
-    assert_eq!(info["tasks"], json!(["echo", "fail", "noop", "pi", "pi.estimate", "sleep"]));
+    assert_eq!(
+        info["tasks"],
+        json!(["count", "echo", "fail", "noop", "pi", "pi.estimate", "sleep"])
+    );
     let text = celeriac.ok("workers");
     let row = text.lines().nth(1).unwrap();
     assert!(row.contains("a,b") && row.contains("0/3") && row.ends_with(" -"), "{text}");

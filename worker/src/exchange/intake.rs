@@ -1,6 +1,7 @@
 //! What a call brought: deliveries into the lanes, and what could not be taken as it was told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac_broker_schema::script::{Delivery, Ending, Grant, Run};
@@ -76,6 +77,9 @@ impl Exchange {
         for run in runs {
             let Some(run) = self.plan(run) else { continue };
             self.runs.insert(run.run.field.clone(), run.run.hi - run.run.lo);
+            if run.job.speculates {
+                self.shared.speculates.store(true, Ordering::Relaxed);
+            }
             let computes = matches!(self.shared.tasks.get(&run.job.task), Some(ErasedTask::Cpu(_)));
             let cost = within(run.job.options.cost);
             let units = (run.run.lo..run.run.hi).map(|index| Unit {

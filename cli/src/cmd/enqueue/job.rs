@@ -16,7 +16,7 @@ pub(super) fn new_job(mut spec: TaskSpec, chunks: u64, args: JobArgs) -> Result<
     let plan = spec.task().and_then(|task| job_plan(task.as_str()));
     let label = spec.take_label();
     let chunk = spec.into_task()?;
-    let JobArgs { split, mut sum, min, max, mut reduce, .. } = args;
+    let JobArgs { split, mut sum, min, max, mut reduce, speculate, .. } = args;
     let says_nothing = sum.is_empty() && min.is_empty() && max.is_empty() && reduce.is_none();
     if let Some(plan) = plan.filter(|_| says_nothing) {
         sum = plan.sums.iter().map(|&field| field.to_owned()).collect();
@@ -33,6 +33,9 @@ pub(super) fn new_job(mut spec: TaskSpec, chunks: u64, args: JobArgs) -> Result<
     job = max.into_iter().fold(job, NewJob::max);
     if let Some(reducer) = reducer {
         job = job.reduce(reducer);
+    }
+    if let Some(percent) = speculate {
+        job = job.speculate(percent);
     }
     Ok(match label {
         Some(label) => job.label(label),

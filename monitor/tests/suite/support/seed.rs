@@ -44,6 +44,7 @@ impl Producer {
             reduce: reducer.map(Into::into),
             label: Some(label.into()),
             submitted_by: Some("ana@web-3".into()),
+            speculate: None,
         };
         let reducer = reducer.map(|name| {
             let name = name.parse().expect("a name");
@@ -59,6 +60,7 @@ impl Producer {
             keep_ms: 600_000,
             reducer,
             unique: None,
+            speculate: None,
         };
         self.number += 1;
         let enqueued = self.broker.enqueue_range(&self.id, self.number, &job).await;
