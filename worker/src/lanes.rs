@@ -248,13 +248,15 @@ impl Lanes {
         self.buffered.fetch_add(units.len(), Ordering::Relaxed);
         let mut state = self.state();
         state.push(kind, units);
-        self.wake(&state);
+        self.wake(&mut state);
     }
 
     /// Wakes one slot of each kind for which there is something to do. It wakes the next one if it
     /// finds more, so that no slot sleeps beside work and none is woken for nothing.
-    fn wake(&self, state: &State) {
+    fn wake(&self, state: &mut State) {
         if state.taken >= state.slots {
+            // Whoever ends next wakes them.
+            state.blocked |= !(state.awaiting.is_empty() && state.computing.is_empty());
             return;
         }
         if !state.awaiting.is_empty() {
@@ -310,7 +312,7 @@ impl Lanes {
         state.held[class] -= cost;
         // Its slot looks for the next one by itself.
         if std::mem::take(&mut state.blocked) {
-            self.wake(&state);
+            self.wake(&mut state);
         }
     }
 
@@ -336,7 +338,7 @@ impl Lanes {
         state.slots = slots;
         state.served = served;
         state.heavy = None;
-        self.wake(&state);
+        self.wake(&mut state);
     }
 
     /// Takes up to `most` out that have not begun, those that would begin last first.
@@ -511,6 +513,18 @@ mod tests {
         assert_eq!(heavy.0, "heavy");
         drop(heavy);
         assert_eq!(begins(&lanes).expect("a slot").0, "behind");
+    }
+
+    #[test]
+    fn who_ends_wakes_what_came_while_all_slots_were_taken() {
+        let lanes = lanes(1);
+        lanes.push_to_compute(vec![heavy(1, "first")]);
+        let first = begins(&lanes).expect("a slot");
+        assert!(!lanes.state().blocked);
+        lanes.push_to_compute(vec![heavy(1, "second")]);
+        assert!(lanes.state().blocked);
+        drop(first);
+        assert!(!lanes.state().blocked);
     }
 
     #[test]
