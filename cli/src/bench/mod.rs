@@ -5,6 +5,7 @@
 //! that a noisy machine is as unfair to one as to the other.
 
 mod delay;
+mod features;
 mod floor;
 mod idle;
 mod latency;
@@ -31,7 +32,7 @@ const ROUNDS: usize = 5;
 const PARTS: [&str; 8] =
     ["enqueue", "drain", "end-to-end", "latency", "delay", "range", "idle", "pi"];
 /// Those that are measured only if they are named: they take minutes.
-const MORE: [&str; 1] = ["due"];
+const MORE: [&str; 2] = ["features", "due"];
 /// Tasks of the part `due` unless told otherwise.
 const DUE: u64 = 1_000_000;
 
@@ -95,6 +96,7 @@ async fn measure(
             "end-to-end" => queue::end_to_end(&place, tasks, &mut report).await?,
             "latency" => latency::measure(&place, &mut report).await?,
             "delay" => delay::measure(&place, &mut report).await?,
+            "features" => features::measure(&place, tasks, &mut report).await?,
             "due" => delay::at_once(&place, due, &mut report).await?,
             "range" => range::measure(&place, tasks, &mut report).await?,
             "idle" => idle::measure(&place, &mut report, globals).await?,

@@ -17,7 +17,7 @@ const SINGLES: u32 = 5_000;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A task that does nothing, with 100 bytes of arguments.
-fn noop() -> Result<NewTask, CliError> {
+pub(super) fn noop() -> Result<NewTask, CliError> {
     let args = serde_json::json!({ "padding": "x".repeat(86) });
     Ok(NewTask::new("noop", &args)?)
 }

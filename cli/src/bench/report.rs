@@ -73,6 +73,8 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pi_scale: Option<PiScale>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) features: Vec<FeatureRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) pi: Vec<PiRow>,
 }
 
@@ -125,6 +127,20 @@ pub(super) struct PiRow {
     pi: f64,
 }
 
+/// What tasks with a feature cost.
+#[derive(Debug, Serialize)]
+pub(super) struct FeatureRow {
+    feature: String,
+    /// Script time from enqueue to result.
+    redis_us_per_task: f64,
+}
+
+impl FeatureRow {
+    pub(super) fn new(feature: &str, redis_us_per_task: f64) -> Self {
+        Self { feature: feature.to_owned(), redis_us_per_task }
+    }
+}
+
 impl PiRow {
     pub(super) fn new(samples: u64, workers: usize, seconds: f64, thread: f64, pi: f64) -> Self {
         let samples_per_second = samples as f64 / seconds;
@@ -164,7 +180,23 @@ impl Report {
             format!("{}, {aof}; {} tasks; {} cores{load}", self.server, self.tasks, self.cores);
         let pi =
             if self.pi.is_empty() { String::new() } else { format!("\n\n{}", self.render_pi()) };
-        format!("{head}\n\n{}{pi}", table.render())
+        let features = match self.features.is_empty() {
+            true => String::new(),
+            false => format!("\n\n{}", self.render_features()),
+        };
+        format!("{head}\n\n{}{features}{pi}", table.render())
+    }
+
+    fn render_features(&self) -> String {
+        let titles =
+            [("feature", Align::Left), ("µs/task", Align::Right), ("beside none", Align::Right)];
+        let mut table = Table::new(titles);
+        let none = self.features.first().map_or(0.0, |row| row.redis_us_per_task);
+        for FeatureRow { feature, redis_us_per_task: micros } in &self.features {
+            let beside = format!("{:+.2}", micros - none);
+            table.row([feature.clone(), format!("{micros:.2}"), beside]);
+        }
+        table.render()
     }
 
     fn figures(&self) -> Vec<(&'static str, Option<f64>, &'static str)> {
