@@ -134,8 +134,8 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "moved",
         "hash",
-        "id of a task that was carried to another queue → that queue; its record still names the first one",
-        "move_queue",
+        "id of a task that waits in another queue than its record names → that queue",
+        "move_queue, enqueue (newest arguments of a task with a key)",
         "cancel, inspect",
         "complete, reclaim, claim, cancel, purge (the task has ended)",
         "never",
@@ -549,9 +549,9 @@ pub const TABLE: &[KeyRow] = &[
         "turn:<queue>:<priority>:<tenant>",
         "list",
         "ids of a tenant in a fair queue; @<tenant> stands for them in the ready list",
-        "enqueue, complete, reclaim (due)",
-        "claim, limits",
-        "claim",
+        "enqueue, complete, reclaim (due), fire, revive, move_queue",
+        "claim, limits, queued",
+        "claim, purge, move_queue",
         "never",
     ),
     key(

@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
-    Cancelled, Control, Entry, Fired, Found, Grant, Moved, NoRoom, Purged, RangeJob, Run, Start,
+    Cancelled, Control, Entry, Fired, Found, Grant, Moved, NoRoom, Place, Purged, RangeJob, Run,
+    Start,
 };
 use celeriac_broker_schema::{
     Record, Requester, TaskId, TaskOptions, Unique, UniqueKey, UniqueMode,

@@ -15,6 +15,8 @@ on_both_servers![
     what_was_moved_is_found_and_cancelled_where_it_is,
     keys_go_on_where_their_task_was_moved,
     second_starts_go_where_the_job_was_moved,
+    what_is_behind_turns_is_listed,
+    a_moved_task_that_is_put_off_to_another_queue_is_found_there,
 ];
 
 fn purged(tasks: u64, jobs: u64, elements: u64) -> Purged {
@@ -225,4 +227,41 @@ async fn second_starts_go_where_the_job_was_moved(world: World) {
     start_again(&world, 3).await;
 
     assert_eq!(world.state().await["ready:b:5"], json!(["J:3", "J:4-5"]));
+}
+
+async fn what_is_behind_turns_is_listed(world: World) {
+    world.turns().await;
+    let tasks = [tasks_of("a", 7), vec![entry("z")], tasks_of("b", 4), tasks_of("c", 1)].concat();
+    world.enqueue_all(&tasks).await;
+    let mut all: Vec<TaskId> = tasks.iter().map(|entry| entry.id).collect();
+    all.sort();
+    for limit in 1..9 {
+        let (mut found, mut cursor) = (Vec::new(), Some(0));
+        while let Some(at) = cursor {
+            let five = Place::Ready(priority(5));
+            let page = world.broker.queued(&queue(QUEUE), five, at, limit).await.expect("a page");
+            assert!(page.tasks.len() <= 2 * limit as usize, "{} of {limit}", page.tasks.len());
+            found.extend(page.tasks);
+            cursor = page.next;
+        }
+        found.sort();
+        assert_eq!(found, all, "pages of {limit}");
+    }
+}
+
+async fn a_moved_task_that_is_put_off_to_another_queue_is_found_there(world: World) {
+    world.enqueue_all(&[keyed("a", DEBOUNCE)]).await;
+    world.carry(QUEUE, "b", None).await;
+    let unique = keyed("c", DEBOUNCE).unique;
+    world.enqueue_all(&[Entry { unique, ..entry_in("c", "other", 5) }]).await;
+    assert!(!world.state().await.contains_key("moved"));
+    // The key is released by the claim; what comes back is found by the record.
+    world.delays_pass().await;
+    world.open("w1").await;
+    assert_eq!(names(&world.claim_as("w1", Ask::want(1).from(&["other"])).await.tasks), ["a"]);
+    world.complete("w1", &[retry("a", HOUR_MS)]).await;
+
+    world.cancel_all(&["a"]).await;
+
+    assert_empty(&world).await;
 }
