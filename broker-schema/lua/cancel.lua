@@ -36,32 +36,33 @@ local function leave_tombstone(id, priority, queue)
   count_chunks(queue, priority, -1)
 end
 
+-- Where it is: its record tells where it was enqueued, its lock and `moved` know better.
+local function place_of(id, priority, queue)
+  local lock = call('HGET', prefix .. 'locks', id)
+  if lock then
+    local _, _, its_priority, its_queue = locks().parse(lock)
+    return its_priority, its_queue
+  end
+  return priority, call('HGET', prefix .. 'moved', id) or queue
+end
+
 local function cancel_task(id, priority, queue, keep)
   local lease = key_that_holds(id, leases, inflight_key)
   if lease then return flag(id, lease, keep) end
+  priority, queue = place_of(id, priority, queue)
+  -- What waits for another task is in no list.
   if call('ZREM', DELAYED, priority .. ':' .. queue .. ':' .. id) == 0
+    and call('HEXISTS', prefix .. 'waiting', id) == 0
     and not key_that_holds(id, orphans, orphan_key) then
     leave_tombstone(id, priority, queue)
   end
-  call('ZREM', EXPIRY, id)
   local text = call('HGET', HISTORY, id)
   settle().cancel_task(id, settle().cancelled_outcome(note, text, now), keep, now)
   return 'cancelled', ''
 end
 
--- What a job has in lists and in flight is dropped when it is met, as that of a job that failed.
 local function cancel_job(job)
-  local key, S = job_key(job), settle()
-  local keep, total, done, failed = unpack(call('HMGET', key, 'keep', 'total', 'done', 'failed'))
-  keep = keep or KEEP_MS
-  S.end_job(job, 'cancelled', now, keep)
-  call('HDEL', TASKS, job)
-  call('HDEL', prefix .. 'waiting', job)
-  S.forget({ job })
-  call('HINCRBY', STATS, 'cancelled', total - done - failed)
-  S.keep_outcome(job, S.cancelled_outcome(note, nil, now), keep)
-  S.tell_watchers({ job })
-  call('PUBLISH', prefix .. 'told', job)
+  settle().cancel_job(job, settle().cancelled_outcome(note, nil, now), now)
   return 'cancelled', ''
 end
 

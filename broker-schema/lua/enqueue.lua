@@ -89,6 +89,8 @@ end
 
 -- How tasks are enqueued whose key is not only for a time. Made on the first use in a call.
 local function keyed()
+  local MOVED = prefix .. 'moved'
+
   -- The newest arguments take the place of those of a task that has not begun.
   local function replace(id, record, expires, expires_after)
     call('HSET', TASKS, id, record)
@@ -103,7 +105,12 @@ local function keyed()
     replace(first, record, expires, expires_after)
     local member = old_priority .. ':' .. old_queue .. ':' .. first
     local due = call('ZSCORE', DELAYED, member)
-    if not due then return end
+    if not due then
+      -- It stays where it is, whatever its new record says.
+      if old_queue ~= queue then call('HSET', MOVED, first, old_queue) end
+      return
+    end
+    call('HDEL', MOVED, first)
     if mode == 'b' then
       due = now + tonumber(delay)
       if more ~= '' then due = math.min(due, tonumber(more)) end

@@ -7,8 +7,11 @@
 --        4 next time due (ms) or '' for never  5 runs that were missed  6 1: none while the last
 --        one has not ended  7 queue  8 priority  9 expires after ms or ''  then (id, record)*
 -- reply  fired <now ms> <tasks> | overlapped <now ms> <last task> | early <now ms> | moved <now ms>
+--        | refused <now ms> <closed | full>
 --        moved: it was fired, changed, paused or removed meanwhile. early: not due by Redis time.
---        Nothing is done then. overlapped: it is set to its next time, and nothing is enqueued.
+--        Nothing is done then. overlapped, refused (its queue takes none, see control): it is
+--        set to its next time, and nothing is enqueued. Of several as many as fit are enqueued, and
+--        the others counted as refused.
 -- cost   O(tasks)
 local name, seen, queue, priority = ARGV[1], ARGV[3], ARGV[7], ARGV[8]
 local now = now_ms()
@@ -23,6 +26,8 @@ end
 local overlaps = ARGV[6] == '1' and last and call('HEXISTS', TASKS, last) == 1
 local ids = {}
 for i = 10, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+local fits = #ids
+if not overlaps and fits > 0 and call('EXISTS', CONTROLS) == 1 then fits = admit(queue, fits) end
 
 -- nothing above writes
 if seen ~= '' then
@@ -34,15 +39,22 @@ if overlaps then
   return { 'overlapped', now, last }
 end
 if #ids == 0 then return { 'fired', now, 0 } end
-for i = 10, #ARGV, UNPACK do call('HSET', TASKS, unpack(ARGV, i, math.min(i + UNPACK - 1, #ARGV))) end
-if ARGV[9] ~= '' then
-  for _, id in ipairs(ids) do call('ZADD', EXPIRY, now + ARGV[9], id) end
+if fits < #ids then
+  local why = room_of(queue).word
+  call('HINCRBY', key, 'refused', #ids - fits)
+  call('HSET', key, 'refused_at', now, 'refused_why', why)
+  if fits == 0 then return { 'refused', now, why } end
 end
-each_bite('RPUSH', ready_key(queue, priority), ids)
-call('HINCRBY', STATS, 'enqueued', #ids)
+for i = 1, fits do
+  local id, record = ids[i], ARGV[9 + 2 * i]
+  call('HSET', TASKS, id, record)
+  if ARGV[9] ~= '' then call('ZADD', EXPIRY, now + ARGV[9], id) end
+  push_back(queue, priority, id, record)
+end
+call('HINCRBY', STATS, 'enqueued', fits)
 call('SADD', prefix .. 'queues', queue)
-call('HINCRBY', key, 'runs', #ids)
-call('HSET', key, 'last_task', ids[#ids], 'last_at', now)
+call('HINCRBY', key, 'runs', fits)
+call('HSET', key, 'last_task', ids[fits], 'last_at', now)
 if seen ~= '' then call('HSET', key, 'last_due', seen) end
 ring(queue)
-return { 'fired', now, #ids }
+return { 'fired', now, fits }

@@ -20,6 +20,8 @@ if outcome then return { 'ended', outcome } end
 
 local function due(member)
   if member == '' then return nil end
+  local queue = call('HGET', prefix .. 'moved', id)
+  if queue then member = string.sub(member, 1, 2) .. queue .. ':' .. id end
   return call('ZSCORE', DELAYED, member)
 end
 

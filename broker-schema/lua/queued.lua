@@ -5,7 +5,8 @@
 -- reply  <now ms> <next cursor, 0 at the end> <ids of tasks> <ids of jobs of which chunks are here>
 --        What is cancelled meanwhile moves nothing. A list is read from its back, so that what is taken
 --        off its front meanwhile hides nothing, either; what is added meanwhile may show things twice.
--- cost   O(how many), of a list also O(cursor / 100)
+--        Of a turn those are told that wait behind it; a turn that moves on meanwhile may be missed.
+-- cost   O(how many), at most twice as many are told; of a list also O(cursor / 100)
 local queue, place, cursor, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local now, tasks, jobs, seen = now_ms(), {}, {}, {}
 
@@ -29,8 +30,23 @@ if place == 'delayed' then
 end
 
 local list = place == 'suspects' and suspects_key(queue) or ready_key(queue, place)
-local page = call('LRANGE', list, -cursor - most, -cursor - 1)
+-- A cursor counts elements of the list, and tasks behind the turn at which it stands.
+local STEP = 67108864
+local offset, behind = cursor % STEP, math.floor(cursor / STEP)
+local function cursor_at(element, task) return string.format('%.0f', task * STEP + offset + element) end
+
+local page = call('LRANGE', list, -offset - most, -offset - 1)
 for i = #page, 1, -1 do
-  add(place == 'suspects' and string.match(page[i], '^%d:(.+)$') or page[i])
+  local tenant, before = string.match(page[i], '^@(.+)$'), #page - i
+  if tenant then
+    local ids = call('LRANGE', turn_key(queue, place, tenant), -behind - most, -behind - 1)
+    for k = #ids, 1, -1 do add(ids[k]) end
+    if #ids == most then return { now, cursor_at(before, behind + most), tasks, jobs } end
+    if #tasks >= most then return { now, cursor_at(before + 1, 0), tasks, jobs } end
+  else
+    add(place == 'suspects' and string.match(page[i], '^%d:(.+)$') or page[i])
+  end
+  -- Only the first element of a page may have been told in part.
+  behind = 0
 end
-return { now, #page < most and 0 or cursor + #page, tasks, jobs }
+return { now, #page < most and 0 or cursor_at(#page, 0), tasks, jobs }

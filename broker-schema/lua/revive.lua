@@ -19,8 +19,8 @@ local function refusal(id, lock)
 end
 
 -- The key stands for the task again: until it is done.
-local function lock_again(id, lock)
-  local mode, _, priority, queue, key = locks().parse(lock)
+local function lock_again(id, lock, priority, queue)
+  local mode, _, _, _, key = locks().parse(lock)
   locks().take(id, mode == 'r' and 'k' or mode, '', priority, queue, key)
 end
 
@@ -35,8 +35,8 @@ local function revive(id, queue, priority, record, attempt, attempts, lock)
   call('HSET', HISTORY, id, '0 0\n' .. attempts .. entry)
   call('SADD', prefix .. 'queues', queue)
   call('HINCRBY', STATS, 'revived', 1)
-  if lock ~= '' then lock_again(id, lock) end
-  push_back(queue, priority, id)
+  if lock ~= '' then lock_again(id, lock, priority, queue) end
+  push_back(queue, priority, id, record)
   ring(queue)
 end
 

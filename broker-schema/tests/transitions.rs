@@ -408,6 +408,9 @@ async fn given_a_busy_namespace(world: &World) {
     let description = Some("{}");
     let live = Duration::from_secs(60);
     world.broker.beat(&lease("w3"), live, description).await.expect("told");
+    // Something was carried to another queue.
+    world.enqueue_all(&[entry_in("m", "from", 5)]).await;
+    world.broker.move_queue(&queue("from"), &queue("to"), None, false).await.expect("moved");
     // Something comes again and again.
     let later = world.now().await.0 + HOUR_MS;
     world.schedule("s", put_schedule("{}", Some(later))).await;

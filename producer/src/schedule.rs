@@ -359,6 +359,7 @@ impl Schedules {
             Fired::Overlapped(last) => {
                 Err(not_now(name, "run", &format!("its last run {last} has not ended")))
             }
+            Fired::Refused(why) => Err(not_now(name, "run", &format!("its queue is {why}"))),
             Fired::Early | Fired::Moved => {
                 Err(not_now(name, "run", "it was changed in this moment; try again"))
             }

@@ -183,6 +183,9 @@ async fn fire(shared: &Shared, schedule: &DueSchedule, now: Timestamp) -> Result
         Fired::Overlapped(last) => {
             tracing::warn!(name, %last, "a run of a schedule is left out: the last one has not ended");
         }
+        Fired::Refused(why) => {
+            tracing::warn!(name, %why, "a run of a schedule is left out: its queue takes no task");
+        }
         Fired::Enqueued(_) if plan.missed > 0 => {
             tracing::warn!(name, missed = plan.missed, "runs of a schedule were missed");
         }

@@ -144,21 +144,49 @@ local function gate()
     note(g.subject, at == 'inf' and at or whole(at), place.queue)
   end
 
-  -- Puts the first `n` that a subject has parked back to the front of their lists.
-  local function let_out(subject, n)
-    local popped = call('ZPOPMIN', parked_key(subject), n)
-    local queues = {}
-    for i = #popped - 1, 1, -2 do
-      local element, priority, queue, suspect = string.match(popped[i], '^(%S+) (%d) (%S+)(.*)$')
-      if suspect ~= '' then
-        call('LPUSH', suspects_key(queue), priority .. ':' .. element)
-      else
-        call('LPUSH', ready_key(queue, priority), element)
-      end
-      call('HINCRBY', prefix .. 'chunks', queue .. ':' .. priority, -1)
-      if not queues[queue] then ring(queue) end
-      queues[queue] = true
+  local paused = {}
+  local function is_paused(queue)
+    if paused[queue] == nil then
+      local flags = call('HGET', prefix .. 'controls', queue)
+      paused[queue] = flags ~= false and string.find(flags, 'p', 1, true) ~= nil
     end
+    return paused[queue]
+  end
+
+  -- The first that a subject has parked, up to `n` of queues that are not paused. Those of paused ones
+  -- on the way use no room and must not stand before others: they come, too, but only so many. Returns
+  -- how many are of queues that are not.
+  local function pop_parked(subject, n)
+    local found, out = {}, 0
+    while out < n and #found < DRIVE_BITE do
+      local popped = call('ZPOPMIN', parked_key(subject), n - out)
+      if #popped == 0 then break end
+      for i = 1, #popped, 2 do
+        local element, priority, queue, suspect = string.match(popped[i], '^(%S+) (%d) (%S+)(.*)$')
+        found[#found + 1] = { element = element, priority = priority, queue = queue, suspect = suspect ~= '' }
+        if not is_paused(queue) then out = out + 1 end
+      end
+    end
+    return found, out
+  end
+
+  -- Puts them back to the front of their lists.
+  local function let_out(subject, n)
+    local found, out = pop_parked(subject, n)
+    local queues = {}
+    for i = #found, 1, -1 do
+      local one = found[i]
+      if one.suspect then
+        call('LPUSH', suspects_key(one.queue), one.priority .. ':' .. one.element)
+      else
+        call('LPUSH', ready_key(one.queue, one.priority), one.element)
+      end
+      call('HINCRBY', prefix .. 'chunks', one.queue .. ':' .. one.priority, -1)
+      -- Nobody is woken for a paused queue; who resumes it rings.
+      if not queues[one.queue] and not is_paused(one.queue) then ring(one.queue) end
+      queues[one.queue] = true
+    end
+    return out
   end
 
   -- Lets out as many as there is room for, and notes when to look again.
@@ -166,18 +194,20 @@ local function gate()
     local queue = string.match(subject, '^queue:(.+)$')
     if queue then
       call('ZREM', PARKED, subject)
-      ring(queue)
+      if not is_paused(queue) then ring(queue) end
       return
     end
     local g = gauge(subject)
-    local n = math.min(g and room(g) or DRIVE_BITE, DRIVE_BITE)
-    if n > 0 then let_out(subject, n) end
+    local n, out = math.min(g and room(g) or DRIVE_BITE, DRIVE_BITE), 0
+    if n > 0 then out = let_out(subject, n) end
     if call('EXISTS', parked_key(subject)) == 0 then
       call('ZREM', PARKED, subject)
     elseif g and is_full(g) then
       call('ZADD', PARKED, 'inf', subject)
     else
-      local at = g and (open_at(g, n) or now + DRIVE_AGAIN_MS) or now
+      local at = g and (open_at(g, out) or now + DRIVE_AGAIN_MS) or now
+      -- Only paused queues were met: there are more to pass.
+      if n > 0 and out == 0 then at = now end
       if g and n > 0 then at = math.max(at, now + 1) end
       call('ZADD', PARKED, whole(at), subject)
     end

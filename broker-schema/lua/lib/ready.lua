@@ -79,7 +79,8 @@ local function push_back(queue, priority, element, record)
 end
 
 -- An element was taken off its list, and its task is over. If it was cancelled there, it was not
--- counted any more (see cancel); that is made good, since now it is not in the list either.
+-- counted any more (see cancel); that is made good, since now it is not in the list either. Returns
+-- whether it was.
 local function drop_over(element)
   local tombstones = prefix .. 'tombstones'
   local list = call('HGET', tombstones, element)
@@ -87,6 +88,7 @@ local function drop_over(element)
     call('HDEL', tombstones, element)
     call('HINCRBY', prefix .. 'chunks', list, 1)
   end
+  return list ~= false
 end
 
 -- Moves up to `limit` due elements from `delayed` to the back of their lists. `head`: the earliest

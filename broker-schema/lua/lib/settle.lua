@@ -19,6 +19,7 @@ local function settle()
   local JOBS_OPEN = prefix .. 'jobs:open'
   local JOBS_ENDED = prefix .. 'jobs:ended'
   local CANCELS = prefix .. 'cancels'
+  local MOVED = prefix .. 'moved'
   -- Dead tasks are kept for people to look at, bounded by number and by age (30 days) unless
   -- `settings` say otherwise.
   local DEAD_MAX = 10000
@@ -54,6 +55,7 @@ local function settle()
     if call('EXISTS', CANCELS) == 1 then each_bite('HDEL', CANCELS, ids) end
     give_back_places(ids)
     if call('EXISTS', CHECKPOINTS) == 1 then each_bite('HDEL', CHECKPOINTS, ids) end
+    if call('EXISTS', MOVED) == 1 then each_bite('HDEL', MOVED, ids) end
     if call('EXISTS', prefix .. 'locks') == 1 then locks().ended(ids) end
   end
 
@@ -204,6 +206,7 @@ local function settle()
   -- A task ends because somebody said so. `outcome` holds all of it.
   local function cancel_task(id, outcome, keep, now)
     call('HDEL', TASKS, id)
+    call('ZREM', EXPIRY, id)
     forget({ id })
     call('HINCRBY', STATS, 'cancelled', 1)
     if call('HDEL', INPUTS, id) == 1 then
@@ -214,6 +217,21 @@ local function settle()
     tell_watchers({ id })
   end
 
+  -- The same for a running job. What it has in lists and in flight is dropped when it is met, as that
+  -- of a job that failed.
+  local function cancel_job(job, outcome, now)
+    local keep, total, done, failed = unpack(call('HMGET', job_key(job), 'keep', 'total', 'done', 'failed'))
+    keep = keep or KEEP_MS
+    end_job(job, 'cancelled', now, keep)
+    call('HDEL', TASKS, job)
+    call('HDEL', WAITING, job)
+    forget({ job })
+    call('HINCRBY', STATS, 'cancelled', total - done - failed)
+    keep_outcome(job, outcome, keep)
+    tell_watchers({ job })
+    call('PUBLISH', prefix .. 'told', job)
+  end
+
   -- The outcome of a task that no worker ended. `note`: who and why, as the rest of an object.
   local function cancelled_outcome(note, text, now)
     local attempts = text and ',"attempts":' .. history_json(text) or ''
@@ -222,6 +240,7 @@ local function settle()
 
   settle_made = {
     cancel_task = cancel_task,
+    cancel_job = cancel_job,
     cancelled_outcome = cancelled_outcome,
     tell_watchers = tell_watchers,
     forget = forget,

@@ -133,6 +133,9 @@ local function chunk_takers()
     local failures, crashes = history_counts(text)
     local attempt = failures + crashes + 1
     local limits = catch.gate and catch.gate.gauges_of(place.queue, call('HGET', job_key(job), 'spec'))
+    -- The retry of one start of it, while another one runs under this very name (see speculate): that
+    -- one goes on, and a place is held for it once.
+    if limits and #limits > 0 and call('HEXISTS', HOLDING, id) == 1 then return 0 end
     local shut = limits and select(2, catch.gate.allowed(limits, 1))
     if shut then
       catch.gate.park(place, id, shut)

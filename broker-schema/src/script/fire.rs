@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::script::{bounded, script};
 use crate::time::Timestamp;
 
-script!(FIRE, "fire", "", ["base", "ready", "schedules"]);
+script!(FIRE, "fire", "", ["base", "ready", "controls", "schedules"]);
 
 /// A schedule that is to be fired.
 #[derive(Debug, Clone)]
@@ -38,6 +38,34 @@ pub struct Fire<'a> {
     pub ids: &'a [TaskId],
 }
 
+/// Why a queue takes no task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoom {
+    /// It is closed.
+    Closed,
+    /// As many tasks wait in it as its limit allows.
+    Full,
+}
+
+impl NoRoom {
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "closed" => Some(Self::Closed),
+            "full" => Some(Self::Full),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::Full => "full",
+        })
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fired {
@@ -45,6 +73,8 @@ pub enum Fired {
     Enqueued(u64),
     /// Nothing was enqueued: this task, the last run, has not ended. The schedule goes on.
     Overlapped(TaskId),
+    /// Nothing was enqueued: its queue is closed, or full. The schedule goes on.
+    Refused(NoRoom),
     /// It is not due yet by Redis time. Nothing was done.
     Early,
     /// It was fired, changed, paused or removed meanwhile. Nothing was done.
@@ -71,6 +101,11 @@ pub(crate) async fn fire(
     let fired = match word.as_str() {
         "fired" => Fired::Enqueued(reply.number("tasks")?),
         "overlapped" => Fired::Overlapped(reply.parsed("last task")?),
+        "refused" => {
+            let why = reply.text("why")?;
+            let unknown = || reply.error(format!("unknown word {why:?}"));
+            Fired::Refused(NoRoom::from_word(&why).ok_or_else(unknown)?)
+        }
         "early" => Fired::Early,
         "moved" => Fired::Moved,
         other => return Err(reply.error(format!("unknown word {other:?}"))),

@@ -58,7 +58,7 @@ pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
-pub use fire::{Fire, Fired};
+pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::Changed;

@@ -7,10 +7,10 @@ use crate::error::BrokerError;
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::reply::Reply;
-use crate::script::purge::Part;
+use crate::script::purge::{Part, parking};
 use crate::script::script;
 
-script!(MOVE_QUEUE, "move_queue", " flags=allow-oom", ["base", "ready", "shift"]);
+script!(MOVE_QUEUE, "move_queue", " flags=allow-oom", ["base", "ready", "locks", "shift"]);
 
 /// Elements of one call: about a millisecond of Redis time.
 const BITE: u64 = 300;
@@ -24,7 +24,16 @@ pub struct Moved {
     pub tasks: u64,
 }
 
-/// Goes on until `most` elements have gone over, or what waited when it began.
+/// What one call did.
+struct Bite {
+    moved: Moved,
+    dropped: u64,
+    left: u64,
+    cursor: String,
+}
+
+/// Goes on until `most` elements have gone over, or what waited when it began. What a limit has parked
+/// goes first: it was there before what is in the lists.
 pub(crate) async fn move_queue(
     connections: &Connections,
     keys: &Keys,
@@ -44,27 +53,39 @@ pub(crate) async fn move_queue(
         let mut reply = Reply::new(MOVE_QUEUE.name, connections.run(&MOVE_QUEUE, &command).await?)?;
         reply.text("state")?;
         reply.number("now")?;
-        let bite = Moved { elements: reply.number("elements")?, tasks: reply.number("tasks")? };
-        Ok::<_, BrokerError>((bite, reply.number("left")?, reply.text("cursor")?))
+        Ok::<_, BrokerError>(Bite {
+            moved: Moved { elements: reply.number("elements")?, tasks: reply.number("tasks")? },
+            dropped: reply.number("dropped")?,
+            left: reply.number("left")?,
+            cursor: reply.text("cursor")?,
+        })
     };
-    let mut add = |bite: Moved| {
-        moved.elements += bite.elements;
-        moved.tasks += bite.tasks;
+    let mut add = |bite: &Bite| {
+        moved.elements += bite.moved.elements;
+        moved.tasks += bite.moved.tasks;
         moved.elements
     };
-    let mut end = most;
     let mut done = 0;
-    while done < end {
-        let (bite, left, _) = call(&Part::Ready, (end - done).min(BITE)).await?;
-        let taken = bite.elements;
-        done = add(bite);
-        end = end.min(if taken == 0 { done } else { end.min(done + left) });
+    for subject in parking(connections, keys).await? {
+        let mut part = Some(Part::Parked(subject, "0".to_owned()));
+        while let Some(at) = part.take().filter(|_| done < most) {
+            let bite = call(&at, (most - done).min(BITE)).await?;
+            done = add(&bite);
+            part = at.after(bite.left, bite.cursor);
+        }
     }
-    let mut cursor = delayed.then(|| "0".to_owned());
-    while let Some(at) = cursor.take().filter(|_| done < most) {
-        let (bite, _, next) = call(&Part::Delayed(at), most - done).await?;
-        done = add(bite);
-        cursor = (next != "0").then_some(next);
+    let mut end = most;
+    while done < end {
+        let bite = call(&Part::Ready, (end - done).min(BITE)).await?;
+        done = add(&bite);
+        let none = bite.moved.elements + bite.dropped == 0;
+        end = end.min(if none { done } else { done + bite.left });
+    }
+    let mut part = delayed.then(|| Part::Delayed("0".to_owned()));
+    while let Some(at) = part.take().filter(|_| done < most) {
+        let bite = call(&at, most - done).await?;
+        done = add(&bite);
+        part = at.after(0, bite.cursor);
     }
     Ok(moved)
 }

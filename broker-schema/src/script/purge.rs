@@ -4,15 +4,17 @@ use serde::Serialize;
 
 use crate::connection::Connections;
 use crate::error::BrokerError;
+use crate::gate::Subject;
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::reply::Reply;
+use crate::script::limits::limits;
 use crate::script::{Reason, bounded, script};
 
 script!(PURGE, "purge", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle", "shift"]);
 
 /// Elements of one call: about a millisecond of Redis time.
-const BITE: u64 = 200;
+const BITE: u64 = 100;
 
 /// What a purge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -22,7 +24,7 @@ pub struct Purged {
     /// Jobs that lost chunks or their reducer, and were cancelled as a whole.
     pub jobs: u64,
     /// Elements that were taken out of the queue. A range of chunks is one; so is what is left of
-    /// a job that had ended before.
+    /// a job that had ended before, or a task that was cancelled.
     pub elements: u64,
 }
 
@@ -31,15 +33,37 @@ pub struct Purged {
 pub(crate) enum Part {
     Ready,
     Delayed(String),
+    Parked(Subject, String),
 }
 
 impl Part {
-    pub(crate) fn words(&self) -> (&'static str, &str) {
+    pub(crate) fn words(&self) -> (String, &str) {
         match self {
-            Self::Ready => ("ready", "0"),
-            Self::Delayed(cursor) => ("delayed", cursor),
+            Self::Ready => ("ready".to_owned(), "0"),
+            Self::Delayed(cursor) => ("delayed".to_owned(), cursor),
+            Self::Parked(subject, cursor) => (format!("parked:{subject}"), cursor),
         }
     }
+
+    /// Where to go on: here, if something is left of it, or at the next cursor, if there is one.
+    pub(crate) fn after(self, left: u64, next: String) -> Option<Self> {
+        let ended = next == "0";
+        match self {
+            _ if left > 0 => Some(self),
+            Self::Delayed(_) if !ended => Some(Self::Delayed(next)),
+            Self::Parked(subject, _) if !ended => Some(Self::Parked(subject, next)),
+            _ => None,
+        }
+    }
+}
+
+/// The subjects whose limits let tasks wait beside their queues, at most a thousand.
+pub(crate) async fn parking(
+    connections: &Connections,
+    keys: &Keys,
+) -> Result<Vec<Subject>, BrokerError> {
+    let busy = limits(connections, keys, 1_000).await?.busy;
+    Ok(busy.into_iter().filter(|view| view.waiting > 0).map(|view| view.subject).collect())
 }
 
 /// Goes on until what waited when it began is gone: those who go on to enqueue do not make it
@@ -75,6 +99,15 @@ pub(crate) async fn purge(
         purged.jobs += bite.jobs;
         bite.elements
     };
+    // First: what it lets go meanwhile is met in the lists.
+    for subject in parking(connections, keys).await? {
+        let mut part = Some(Part::Parked(subject, "0".to_owned()));
+        while let Some(at) = part.take() {
+            let (bite, left, next) = call(&at, BITE).await?;
+            add(bite);
+            part = at.after(left, next);
+        }
+    }
     let mut rest = None;
     while rest != Some(0) {
         let most = rest.unwrap_or(BITE).min(BITE);
@@ -83,11 +116,11 @@ pub(crate) async fn purge(
         let taken = add(bite);
         rest = Some(if taken == 0 { 0 } else { before - taken.min(before) });
     }
-    let mut cursor = delayed.then(|| "0".to_owned());
-    while let Some(at) = cursor.take() {
-        let (bite, _, next) = call(&Part::Delayed(at), BITE).await?;
+    let mut part = delayed.then(|| Part::Delayed("0".to_owned()));
+    while let Some(at) = part.take() {
+        let (bite, _, next) = call(&at, BITE).await?;
         add(bite);
-        cursor = (next != "0").then_some(next);
+        part = at.after(0, next);
     }
     Ok(purged)
 }

@@ -8,6 +8,7 @@ use crate::id::TaskId;
 use crate::keys::Keys;
 use crate::name::ScheduleName;
 use crate::reply::Reply;
+use crate::script::fire::NoRoom;
 use crate::script::script;
 use crate::time::Timestamp;
 
@@ -49,6 +50,10 @@ pub struct ScheduleView {
     pub missed: u64,
     /// Runs that were left out since the last one had not ended.
     pub overlapped: u64,
+    /// Runs that were left out since their queue took none.
+    pub refused: u64,
+    /// When that happened the last time, and why.
+    pub last_refusal: Option<(Timestamp, NoRoom)>,
 }
 
 /// Who paused a schedule.
@@ -108,8 +113,11 @@ fn read_schedule(found: &mut Reply) -> Result<ScheduleView, BrokerError> {
     let last = last.map(|(task, at)| LastRun { task, at, due: time("last_due"), running });
     let (revision, created) = (number("revision"), time("created").unwrap_or_default());
     let changed = time("changed").unwrap_or(created);
-    let counts = ["runs", "missed", "overlapped"].map(|field| number(field).unwrap_or(0));
-    let [runs, missed, overlapped] = counts;
+    let counts =
+        ["runs", "missed", "overlapped", "refused"].map(|field| number(field).unwrap_or(0));
+    let [runs, missed, overlapped, refused] = counts;
+    let why = fields.get("refused_why").and_then(|why| NoRoom::from_word(why));
+    let last_refusal = time("refused_at").zip(why);
     let paused_at = time("paused_at");
     let mut text = |field: &str| fields.remove(field).unwrap_or_default();
     let paused = paused_at.map(|at| Paused { at, by: text("paused_by"), why: text("paused_why") });
@@ -127,5 +135,7 @@ fn read_schedule(found: &mut Reply) -> Result<ScheduleView, BrokerError> {
         runs,
         missed,
         overlapped,
+        refused,
+        last_refusal,
     })
 }

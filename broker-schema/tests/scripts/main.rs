@@ -44,5 +44,6 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod together;
 mod watch;
 mod workers;

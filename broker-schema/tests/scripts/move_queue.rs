@@ -47,6 +47,7 @@ async fn order_and_priorities_stay(world: World) {
         "ready:default:5": null,
         "ready:b:9": ["c"],
         "ready:b:5": ["d", "a", "b"],
+        "moved": { "a": "b", "b": "b", "c": "b" },
     });
 }
 

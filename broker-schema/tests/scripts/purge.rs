@@ -39,7 +39,7 @@ async fn tasks_of_all_priorities_are_cancelled(world: World) {
 
     assert_eq!(world.purge(QUEUE, false).await, purged(3, 0, 3));
 
-    let outcome = r#"{"v":1,"state":"cancelled","error":{"fingerprint":"purged","kind":"cancelled","message":"queue default was purged by ada: t"},"ended":now}"#;
+    let outcome = r#"{"v":1,"state":"cancelled","ended":now,"error":{"fingerprint":"purged","kind":"cancelled","message":"queue default was purged by ada: t"}}"#;
     let outcome: serde_json::Value = outcome.into();
     assert_changes!(world, before, {
         "tasks": null,

@@ -53,6 +53,14 @@ struct Line {
     runs: u64,
     missed: u64,
     overlapped: u64,
+    refused: u64,
+    last_refusal: Option<RefusalLine>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalLine {
+    at: Timestamp,
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,6 +129,10 @@ impl Line {
             runs: view.runs,
             missed: view.missed,
             overlapped: view.overlapped,
+            refused: view.refused,
+            last_refusal: view
+                .last_refusal
+                .map(|(at, why)| RefusalLine { at, why: why.to_string() }),
         }
     }
 }
@@ -205,6 +217,11 @@ pub(super) async fn show(name: &ScheduleName, globals: &Globals) -> Result<(), C
     pairs.push(("runs", grouped(line.runs)));
     pairs.push(("missed", grouped(line.missed)));
     pairs.push(("overlapped", grouped(line.overlapped)));
+    if let Some(RefusalLine { at, why }) = line.last_refusal {
+        let last = time_and_distance(at, now);
+        let refused = grouped(line.refused);
+        pairs.push(("refused", format!("{refused}, the last at {last}: its queue was {why}")));
+    }
     pairs.push(("created", time_and_distance(line.created, now)));
     output::line(facts(&pairs))
 }
