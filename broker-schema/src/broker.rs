@@ -434,11 +434,9 @@ impl Broker {
 
     pub(crate) async fn surroundings(
         &self,
-        id: TaskId,
-        ready_in: Option<&explain::Place>,
-        lease: Option<&str>,
+        question: &script::Question<'_>,
     ) -> Result<(Timestamp, explain::Surroundings), BrokerError> {
-        script::explain(&self.inner.connections, &self.inner.keys, id, ready_in, lease).await
+        script::explain(&self.inner.connections, &self.inner.keys, question).await
     }
 
     /// All that is stored of one job, with the Redis time.

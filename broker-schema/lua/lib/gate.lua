@@ -311,7 +311,7 @@ local function gate()
   end
 
   gate_made = {
-    gauge = gauge, room = room, gauges_of = gauges_of, allowed = allowed, enter = enter, park = park, admit = admit,
+    gauge = gauge, room = room, is_full = is_full, open_at = open_at, gauges_of = gauges_of, allowed = allowed, enter = enter, park = park, admit = admit,
     drive = drive, drive_due = drive_due, give_back = give_back, queue_room = queue_room,
     queue_is_shut = queue_is_shut, next_at = next_at, refresh = refresh,
     flush = flush,

@@ -8,7 +8,7 @@ use crate::job::JobSpec;
 use crate::meta::Meta;
 use crate::outcome::{Outcome, attempts_of, counts_of};
 use crate::record::Record;
-use crate::script::{Found, JobView, Whereabouts};
+use crate::script::{Found, JobView, Question, Whereabouts};
 use crate::state::State;
 use crate::time::Timestamp;
 use crate::worker_info::WorkerInfo;
@@ -34,8 +34,10 @@ pub(crate) async fn gather(broker: &Broker, id: TaskId) -> Result<Explanation, B
 
 /// It was ready, and a moment later not to be found where it should be.
 fn has_moved(facts: &Facts) -> bool {
-    let Surroundings { ahead, suspects_ahead, orphan, .. } = &facts.around;
-    let seen = ahead.is_some() || suspects_ahead.is_some() || orphan.is_some();
+    let Surroundings { ahead, suspects_ahead, orphan, turn, shut, .. } = &facts.around;
+    let parked = shut.iter().any(|shut| shut.before.is_some());
+    let listed = ahead.is_some() || suspects_ahead.is_some() || turn.is_some();
+    let seen = listed || parked || orphan.is_some();
     matches!(facts.standing, Standing::Ready) && !seen
 }
 
@@ -73,12 +75,18 @@ async fn look(broker: &Broker, id: TaskId) -> Result<Facts, BrokerError> {
 
 async fn look_around(broker: &Broker, facts: &mut Facts) -> Result<(), BrokerError> {
     let ready = matches!(facts.standing, Standing::Ready | Standing::Chunks);
-    let place = facts.order.as_ref().map(|order| &order.place).filter(|_| ready);
+    let waits = ready || matches!(facts.standing, Standing::Delayed(_));
     let lease = match &facts.standing {
         Standing::Held { lease, .. } => Some(lease.as_str()),
         _ => None,
     };
-    (facts.now, facts.around) = broker.surroundings(facts.id, place, lease).await?;
+    for _ in 0..2 {
+        let order = facts.order.as_ref().filter(|_| waits);
+        let question = Question { id: facts.id, order, ready, lease };
+        (facts.now, facts.around) = broker.surroundings(&question).await?;
+        let (Some(to), Some(order)) = (&facts.around.moved, &mut facts.order) else { break };
+        order.place.queue = to.clone();
+    }
     let ended = matches!(facts.standing, Standing::Ended(_) | Standing::Settled(_));
     if !ended && !matches!(facts.standing, Standing::Unknown) {
         facts.workers = workers(broker).await?;
@@ -150,6 +158,8 @@ impl Order {
         let meta: Meta = record.take_meta();
         Self {
             task: record.task.into_owned(),
+            tenant: options.tenant.as_ref().map(ToString::to_string),
+            cost: options.cost,
             place: Place { queue: options.queue, priority: options.priority },
             meta,
         }

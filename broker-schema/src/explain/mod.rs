@@ -8,15 +8,17 @@
 mod gather;
 mod reason;
 mod rules;
+mod sentence;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::TaskId;
 use crate::meta::Meta;
 use crate::name::{Priority, QueueName};
 use crate::outcome::{Attempt, Outcome};
+use crate::requester::Requester;
 use crate::state::State;
 use crate::time::Timestamp;
 use crate::worker_info::WorkerInfo;
@@ -89,6 +91,10 @@ pub struct Order {
     pub task: String,
     /// Where it waits, or goes when it is due.
     pub place: Place,
+    /// Its tenant.
+    pub tenant: Option<String>,
+    /// How many slots it takes.
+    pub cost: u32,
     /// Label, tags and headers.
     pub meta: Meta,
 }
@@ -126,6 +132,18 @@ pub struct Surroundings {
     pub higher: u64,
     /// It is one of the suspects of its queue, with so many before it.
     pub suspects_ahead: Option<u64>,
+    /// It stands behind the turn of its tenant.
+    pub turn: Option<Turn>,
+    /// The queue to which it was moved, in which it is instead.
+    pub moved: Option<QueueName>,
+    /// Its queue is paused.
+    pub paused: Option<Said>,
+    /// The limits that keep it back: of its name, its tenant, its queue.
+    pub shut: Vec<Shut>,
+    /// Its worker is told to stop it.
+    pub cancel: Option<Said>,
+    /// The task after whose end it begins.
+    pub follows: Option<String>,
     /// When it is not started any more.
     pub expiry: Option<Timestamp>,
     /// The deadline of the lease that holds it.
@@ -136,6 +154,43 @@ pub struct Surroundings {
     pub kept_ms: Option<u64>,
     /// It is among the dead tasks.
     pub dead: bool,
+}
+
+/// Where it stands in a queue whose tenants take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Tasks of its tenant before it.
+    pub own: u64,
+    /// It was looked for among the first of these only.
+    pub more: bool,
+    /// Turns of others, and ranges, before that of its tenant; None if that is not among the first ones.
+    pub turns: Option<u64>,
+}
+
+/// What somebody said of a queue or a task, when and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Said {
+    /// When (Redis time); 0 if that cannot be read.
+    pub at: Timestamp,
+    /// Who, and why.
+    #[serde(flatten)]
+    pub who: Requester,
+}
+
+/// A limit that lets nothing go, or for which a task waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shut {
+    /// What it is on: `queue:mail`, `task:send`, `tenant:acme`.
+    pub subject: String,
+    /// How many are held, if its concurrency is limited.
+    pub held: u64,
+    /// How many may be held.
+    pub concurrency: Option<u64>,
+    /// When its rate lets the next one go.
+    pub opens: Option<Timestamp>,
+    /// The task is parked there, with so many before it.
+    pub before: Option<u64>,
 }
 
 /// What there is to say of a task, a chunk or a job.

@@ -1,6 +1,4 @@
-//! What there is to say of a task, as values and as sentences.
-
-use std::fmt;
+//! What there is to say of a task, as values; `sentence` makes sentences of them.
 
 use serde::Serialize;
 
@@ -54,6 +52,59 @@ pub enum Reason {
         /// Whether any was ever taken by a worker.
         begun: bool,
     },
+    /// It follows another task with its key, and begins when that has ended.
+    Follows {
+        /// That task.
+        id: String,
+    },
+    /// Its queue is paused: nothing of it is given to workers.
+    QueuePaused {
+        /// The queue.
+        queue: QueueName,
+        /// Since when; 0 if that cannot be read.
+        at: Timestamp,
+        /// For how long.
+        for_ms: u64,
+        /// Who paused it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// A limit lets nothing more go, or it waits for one.
+    LimitReached {
+        /// What the limit is on: `queue:mail`, `task:send`, `tenant:acme`.
+        subject: String,
+        /// How many are held, if its concurrency is limited.
+        held: u64,
+        /// How many may be held.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        concurrency: Option<u64>,
+        /// When its rate lets the next one go, if that is what keeps it back.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        opens: Option<Timestamp>,
+        /// How long until then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        in_ms: Option<u64>,
+        /// It is kept beside its queue for this limit, with so many before it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ahead: Option<u64>,
+    },
+    /// The tenants of its queue take turns, and it waits behind that of its own.
+    Turn {
+        /// Its queue.
+        queue: QueueName,
+        /// Its tenant.
+        tenant: String,
+        /// Tasks of its tenant before it.
+        ahead: u64,
+        /// Whether there are more of them than were counted.
+        more: bool,
+        /// Turns of others before the next one of its tenant, if that is among the first ones.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        turns: Option<u64>,
+    },
     /// Others go first.
     Behind {
         /// Its queue.
@@ -89,6 +140,22 @@ pub enum Reason {
         /// The queue.
         queue: QueueName,
     },
+    /// Nobody who serves its queue has the label that it needs.
+    NoWorkerWithLabel {
+        /// The queue without the label.
+        queue: QueueName,
+        /// The label.
+        label: String,
+        /// Workers of that queue.
+        workers: u64,
+    },
+    /// It takes more slots than any worker of its queue has: whoever takes it fails the attempt.
+    CostsTooMuch {
+        /// How many it takes.
+        cost: u32,
+        /// The most that a worker of the queue has.
+        slots: u32,
+    },
     /// Some, or all, of the workers that serve its queue do not know its name: whoever takes it there
     /// fails the attempt.
     NotKnownToWorkers {
@@ -105,6 +172,21 @@ pub enum Reason {
         queue: QueueName,
         /// How many.
         workers: u64,
+    },
+    /// All workers that could take it are paused, but for those that are about to leave.
+    WorkersPaused {
+        /// The queue.
+        queue: QueueName,
+        /// How many workers it has.
+        workers: u64,
+        /// How many of them are paused.
+        paused: u64,
+        /// Who paused the first of them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// All slots of those that could take it are taken.
     WorkersBusy {
@@ -150,6 +232,19 @@ pub enum Reason {
         lease: String,
         /// How long ago it was taken.
         for_ms: u64,
+    },
+    /// It is to be cancelled, and its worker was told. If it succeeds nevertheless, that counts.
+    ToldToStop {
+        /// Since when; 0 if that cannot be read.
+        at: Timestamp,
+        /// For how long.
+        for_ms: u64,
+        /// Who cancelled it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// Until when the worker that holds it must be heard of.
     LeaseUntil {
@@ -208,200 +303,4 @@ pub enum Reason {
         /// Milliseconds from now.
         for_ms: u64,
     },
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown
-            | Self::Unreadable
-            | Self::Moves
-            | Self::Due { .. }
-            | Self::Overdue { .. }
-            | Self::WaitsForChunks { .. }
-            | Self::ChunksUnderWay { .. }
-            | Self::Behind { .. }
-            | Self::Next { .. }
-            | Self::Suspect { .. }
-            | Self::ComesBack { .. }
-            | Self::Expires { .. } => self.waiting(f),
-            Self::NoWorkerForQueue { .. }
-            | Self::NotKnownToWorkers { .. }
-            | Self::WorkersLeave { .. }
-            | Self::WorkersBusy { .. } => self.workers(f),
-            Self::Runs { .. }
-            | Self::Buffered { .. }
-            | Self::LeaseUntil { .. }
-            | Self::LeaseOver { .. } => self.running(f),
-            Self::Succeeded { .. }
-            | Self::Failed { .. }
-            | Self::Ended { .. }
-            | Self::Dead
-            | Self::Kept { .. } => self.ended(f),
-        }
-    }
-}
-
-impl Reason {
-    fn waiting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable => f.write_str("what is stored of it cannot be read by this version"),
-            Self::Moves => f.write_str("it is just moving from one place to another: ask again"),
-            Self::Due { in_ms, retry: false, .. } => {
-                write!(f, "it is not to start for another {}", span(*in_ms))
-            }
-            Self::Due { in_ms, retry: true, .. } => {
-                write!(f, "its last attempt failed; the next one may begin in {}", span(*in_ms))
-            }
-            Self::Overdue { for_ms, .. } => write!(
-                f,
-                "it has been due for {}, and goes to its queue when the next worker looks",
-                span(*for_ms)
-            ),
-            Self::WaitsForChunks { left, total } => {
-                write!(f, "it waits for {left} of the {total} chunks of its job")
-            }
-            Self::ChunksUnderWay { done, total, begun: true } => {
-                write!(f, "{done} of its {total} chunks are done")
-            }
-            Self::ChunksUnderWay { total, begun: false, .. } => {
-                write!(f, "no worker has taken any of its {total} chunks yet")
-            }
-            Self::Behind { queue, priority, ahead, more, higher } => {
-                let than = if *more { "more than " } else { "" };
-                write!(f, "{than}{ahead} go first in queue {queue} at priority {priority}")?;
-                match higher {
-                    0 => Ok(()),
-                    higher => write!(f, ", and {higher} of higher priority"),
-                }
-            }
-            Self::Next { queue } => write!(f, "it is the next in queue {queue}"),
-            Self::Suspect { crashes, ahead } => {
-                write!(f, "its workers were lost {crashes} times, so it has to run alone")?;
-                match ahead {
-                    0 => Ok(()),
-                    ahead => write!(f, ", after {ahead} others like it"),
-                }
-            }
-            Self::ComesBack { lease } => {
-                write!(f, "its worker {lease} was lost, and it is being put back")
-            }
-            Self::Expires { in_ms: 0, .. } => {
-                f.write_str("its time to start is over: the next worker that looks ends it")
-            }
-            Self::Expires { in_ms, .. } => {
-                write!(f, "it is not started any more in {}", span(*in_ms))
-            }
-            _ => f.write_str(
-                "nothing is known of it: it was never enqueued here, or its outcome is not kept any more",
-            ),
-        }
-    }
-
-    fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotKnownToWorkers { task, unknowing, workers } if unknowing == workers => write!(
-                f,
-                "none of the {workers} workers of its queue knows {task}: its attempts will fail"
-            ),
-            Self::NotKnownToWorkers { task, unknowing, workers } => write!(
-                f,
-                "{unknowing} of the {workers} workers of its queue do not know {task}: an attempt there fails"
-            ),
-            Self::WorkersLeave { queue, workers } => {
-                write!(f, "all {workers} workers of queue {queue} are about to leave")
-            }
-            Self::WorkersBusy { queue, workers, slots } => {
-                write!(f, "all {slots} slots of the {workers} workers of queue {queue} are taken")
-            }
-            Self::NoWorkerForQueue { queue } => write!(f, "no worker serves queue {queue}"),
-            _ => Ok(()),
-        }
-    }
-
-    fn running(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Runs { attempt, lease, host, pid, for_ms, progress, .. } => {
-                write!(f, "attempt {attempt} has been running for {}", span(*for_ms))?;
-                write!(f, " on worker {lease}")?;
-                if let (Some(host), Some(pid)) = (host, pid) {
-                    write!(f, " ({host}, process {pid})")?;
-                }
-                progress.iter().try_for_each(|progress| write_progress(f, progress))
-            }
-            Self::Buffered { attempt, lease, for_ms } => write!(
-                f,
-                "worker {lease} took it {} ago, and runs others before attempt {attempt}",
-                span(*for_ms)
-            ),
-            Self::LeaseUntil { in_ms, .. } => {
-                write!(f, "if that worker is not heard of within {}, others get it", span(*in_ms))
-            }
-            Self::LeaseOver { lease } => {
-                write!(f, "its worker {lease} was not heard of in time: others get it now")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn ended(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Succeeded { attempt, ago_ms, took_ms } => {
-                f.write_str("it succeeded")?;
-                attempt.iter().try_for_each(|attempt| write!(f, " in attempt {attempt}"))?;
-                took_ms.iter().try_for_each(|took| write!(f, ", which took {}", span(*took)))?;
-                write_ago(f, *ago_ms)
-            }
-            Self::Failed { attempt, ago_ms, error, by } => {
-                f.write_str("it failed for good")?;
-                attempt.iter().try_for_each(|attempt| write!(f, " in attempt {attempt}"))?;
-                write_ago(f, *ago_ms)?;
-                by.iter().try_for_each(|by| write!(f, ", because {by} did"))?;
-                error.iter().try_for_each(|error| write!(f, ": {error}"))
-            }
-            Self::Ended { state: State::Expired, ago_ms, .. } => {
-                f.write_str("it expired before a worker started it")?;
-                write_ago(f, *ago_ms)
-            }
-            Self::Ended { state, ago_ms, by } => {
-                write!(f, "it is {state}")?;
-                write_ago(f, *ago_ms)?;
-                by.iter().try_for_each(|by| write!(f, ", because {by} failed"))
-            }
-            Self::Dead => {
-                f.write_str("it is among the dead tasks, with its arguments and attempts")
-            }
-            Self::Kept { for_ms } => write!(f, "its outcome is kept for another {}", span(*for_ms)),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn write_progress(f: &mut fmt::Formatter<'_>, progress: &Progress) -> fmt::Result {
-    match progress {
-        Progress { done, total: 0, .. } => write!(f, ", {done} done")?,
-        Progress { done, total, .. } => write!(f, ", {done} of {total} done")?,
-    }
-    progress.note.iter().try_for_each(|note| write!(f, " ({note})"))
-}
-
-fn write_ago(f: &mut fmt::Formatter<'_>, ago_ms: Option<u64>) -> fmt::Result {
-    ago_ms.iter().try_for_each(|ago| write!(f, ", {} ago", span(*ago)))
-}
-
-/// A time span in its two largest units: `340 ms`, `2.5 s`, `3 min 20 s`, `2 d 3 h`.
-fn span(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let two = |large: u64, small: u64, units: [&str; 2]| match small {
-        0 => format!("{large} {}", units[0]),
-        small => format!("{large} {} {small} {}", units[0], units[1]),
-    };
-    match seconds {
-        0 => format!("{ms} ms"),
-        1..=9 => format!("{seconds}.{} s", ms % 1_000 / 100),
-        10..=59 => format!("{seconds} s"),
-        60..=3_599 => two(seconds / 60, seconds % 60, ["min", "s"]),
-        3_600..=86_399 => two(seconds / 3_600, seconds % 3_600 / 60, ["h", "min"]),
-        _ => two(seconds / 86_400, seconds % 86_400 / 3_600, ["d", "h"]),
-    }
 }

@@ -1,15 +1,19 @@
 //! The rules: each looks at the facts and adds what it has to say.
 
-use super::{Facts, Order, Reason, Standing};
+use super::{Facts, Order, Reason, Said, Shut, Standing, Turn};
+use crate::name::QueueName;
 use crate::outcome::{Outcome, TaskFailure};
+use crate::requester::Requester;
 use crate::state::State;
 use crate::worker_info::{RunningTask, WorkerInfo};
 
 type Rule = fn(&Facts, &mut Vec<Reason>);
 
 /// All rules, in the order in which people want to read what they say.
-const ALL: &[Rule] =
-    &[known, unknown, chunks, due, held, comes_back, workers, turn, expiry, ended, moves];
+const ALL: &[Rule] = &[
+    known, unknown, chunks, follows, due, held, told, comes_back, paused, limits, workers, turn,
+    expiry, ended, moves,
+];
 
 /// What there is to say; never nothing.
 pub(super) fn reasons(facts: &Facts) -> Vec<Reason> {
@@ -46,6 +50,12 @@ fn chunks(facts: &Facts, reasons: &mut Vec<Reason>) {
             reasons.push(Reason::WaitsForChunks { left: total.saturating_sub(done), total });
         }
         _ => {}
+    }
+}
+
+fn follows(facts: &Facts, reasons: &mut Vec<Reason>) {
+    if let (Standing::Waiting, Some(id)) = (&facts.standing, &facts.around.follows) {
+        reasons.push(Reason::Follows { id: id.clone() });
     }
 }
 
@@ -88,6 +98,18 @@ fn held(facts: &Facts, reasons: &mut Vec<Reason>) {
     });
 }
 
+fn told(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let Some(Said { at, who }) = &facts.around.cancel else { return };
+    let (by, why) = words_of(who);
+    reasons.push(Reason::ToldToStop { at: *at, for_ms: facts.now.since(*at), by, why });
+}
+
+/// Who and why; what was not said may be stored as an empty text.
+fn words_of(who: &Requester) -> (Option<String>, Option<String>) {
+    let word = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    (word(&who.by), word(&who.why))
+}
+
 fn comes_back(facts: &Facts, reasons: &mut Vec<Reason>) {
     if let Some(lease) = &facts.around.orphan {
         reasons.push(Reason::ComesBack { lease: lease.clone() });
@@ -100,28 +122,75 @@ fn needs_worker(facts: &Facts) -> Option<&Order> {
     facts.order.as_ref().filter(|_| needs)
 }
 
+fn paused(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let (Some(order), Some(Said { at, who })) = (needs_worker(facts), &facts.around.paused) else {
+        return;
+    };
+    let (by, why) = words_of(who);
+    let (queue, for_ms) = (order.place.queue.clone(), facts.now.since(*at));
+    reasons.push(Reason::QueuePaused { queue, at: *at, for_ms, by, why });
+}
+
+fn limits(facts: &Facts, reasons: &mut Vec<Reason>) {
+    reasons.extend(facts.around.shut.iter().map(|shut| {
+        let Shut { subject, held, concurrency, opens, before } = shut.clone();
+        let in_ms = opens.map(|at| at.since(facts.now));
+        Reason::LimitReached { subject, held, concurrency, opens, in_ms, ahead: before }
+    }));
+}
+
 fn workers(facts: &Facts, reasons: &mut Vec<Reason>) {
-    let Some(Order { task, place, .. }) = needs_worker(facts) else { return };
+    let Some(Order { task, place, cost, .. }) = needs_worker(facts) else { return };
     let queue = place.queue.clone();
-    let serves = |info: &&WorkerInfo| info.queues.iter().any(|name| name == queue.as_str());
-    let serving: Vec<&WorkerInfo> =
-        facts.workers.iter().map(|(_, info)| info).filter(serves).collect();
+    let serving = workers_of(facts, queue.as_str());
     let workers = serving.len() as u64;
     if workers == 0 {
-        return reasons.push(Reason::NoWorkerForQueue { queue });
+        return reasons.push(nobody_serves(facts, queue));
     }
     let unknowing = serving.iter().filter(|info| !info.tasks.contains(task)).count() as u64;
     if unknowing > 0 {
         reasons.push(Reason::NotKnownToWorkers { task: task.clone(), unknowing, workers });
     }
+    let slots = serving.iter().map(|info| info.slots).max().unwrap_or(0);
+    if slots < *cost {
+        reasons.push(Reason::CostsTooMuch { cost: *cost, slots });
+    }
     if serving.iter().all(|info| info.draining) {
         return reasons.push(Reason::WorkersLeave { queue, workers });
+    }
+    if serving.iter().all(|info| info.draining || info.paused.is_some()) {
+        return reasons.push(all_paused(queue, &serving));
     }
     let waits = matches!(facts.standing, Standing::Ready);
     if waits && serving.iter().all(|info| info.busy >= info.slots) {
         let slots = serving.iter().map(|info| u64::from(info.slots)).sum();
         reasons.push(Reason::WorkersBusy { queue, workers, slots });
     }
+}
+
+fn workers_of<'a>(facts: &'a Facts, queue: &str) -> Vec<&'a WorkerInfo> {
+    let infos = facts.workers.iter().map(|(_, info)| info);
+    infos.filter(|info| info.queues.iter().any(|name| name == queue)).collect()
+}
+
+/// Of a sub-queue `<queue>@<label>` it is the label that workers lack.
+fn nobody_serves(facts: &Facts, queue: QueueName) -> Reason {
+    let parts = queue.as_str().split_once('@');
+    match parts.and_then(|(of, label)| Some((of.parse::<QueueName>().ok()?, label))) {
+        Some((of, label)) => {
+            let workers = workers_of(facts, of.as_str()).len() as u64;
+            Reason::NoWorkerWithLabel { queue: of, label: label.to_owned(), workers }
+        }
+        None => Reason::NoWorkerForQueue { queue },
+    }
+}
+
+fn all_paused(queue: QueueName, serving: &[&WorkerInfo]) -> Reason {
+    let staying = serving.iter().filter(|info| !info.draining);
+    let paused: Vec<_> = staying.filter_map(|info| info.paused.as_ref()).collect();
+    let (by, why) = paused.first().map_or((None, None), |first| words_of(&first.who));
+    let (workers, paused) = (serving.len() as u64, paused.len() as u64);
+    Reason::WorkersPaused { queue, workers, paused, by, why }
 }
 
 fn turn(facts: &Facts, reasons: &mut Vec<Reason>) {
@@ -131,6 +200,12 @@ fn turn(facts: &Facts, reasons: &mut Vec<Reason>) {
     }
     if let Some(ahead) = around.suspects_ahead {
         return reasons.push(Reason::Suspect { crashes: facts.crashes.max(2), ahead });
+    }
+    if let (Some(Turn { own, more, turns }), Some(Order { place, tenant: Some(tenant), .. })) =
+        (around.turn, order)
+    {
+        let (queue, tenant) = (place.queue.clone(), tenant.clone());
+        return reasons.push(Reason::Turn { queue, tenant, ahead: own, more, turns });
     }
     let (Some(ahead), Some(Order { place, .. })) = (around.ahead, order) else { return };
     let (queue, priority) = (place.queue.clone(), place.priority);

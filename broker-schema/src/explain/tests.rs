@@ -4,15 +4,18 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::outcome::{ErrorKind, TaskFailure};
-use crate::worker_info::{Progress, RunningTask};
+use crate::worker_info::{Paused, Progress, RunningTask};
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
 const ID: &str = "0193a7c2b5e07d4e8a1f3c5d7e9b1a00";
 
 fn order() -> Order {
-    let queue = "mail".parse().expect("a queue");
-    let place = Place { queue, priority: Priority::default() };
-    Order { task: "send".to_owned(), place, meta: Meta::default() }
+    order_in("mail")
+}
+
+fn order_in(queue: &str) -> Order {
+    let place = Place { queue: queue.parse().expect("a queue"), priority: Priority::default() };
+    Order { task: "send".to_owned(), tenant: None, cost: 1, place, meta: Meta::default() }
 }
 
 fn facts(standing: Standing) -> Facts {
@@ -204,6 +207,18 @@ fn what_the_workers_do() {
         "1 of the 2 workers of its queue do not know send: an attempt there fails"
     );
     let leaving = WorkerInfo { draining: true, ..worker() };
+    let pause = |who| Some(Paused { at: NOW, who });
+    let paused = WorkerInfo { paused: pause(Requester::new("ada").because("a leak")), ..worker() };
+    assert_eq!(
+        with(vec![paused.clone(), paused.clone()]),
+        "all 2 workers of queue mail are paused by ada: a leak"
+    );
+    let silent = WorkerInfo { paused: pause(Requester::default()), ..worker() };
+    assert_eq!(
+        with(vec![leaving.clone(), silent]),
+        "1 of the 2 workers of queue mail are paused, and 1 about to leave"
+    );
+    assert_eq!(with(vec![paused, worker()]), "it is the next in queue mail");
     assert_eq!(with(vec![leaving.clone()]), "all 1 workers of queue mail are about to leave");
     let busy = WorkerInfo { busy: 2, ..worker() };
     assert_eq!(
@@ -211,6 +226,96 @@ fn what_the_workers_do() {
         "all 4 slots of the 2 workers of queue mail are taken"
     );
     assert_eq!(with(vec![busy, leaving]), "it is the next in queue mail");
+}
+
+fn what_no_worker_has() {
+    let labelled = |workers: Vec<(String, WorkerInfo)>| {
+        let facts = ready(|facts| {
+            facts.order = Some(order_in("mail@gpu"));
+            facts.workers = workers;
+        });
+        says(&facts).remove(0)
+    };
+    assert_eq!(
+        labelled(vec![("w1".to_owned(), worker())]),
+        "none of the 1 workers of queue mail has the label gpu, which it needs"
+    );
+    assert_eq!(
+        labelled(vec![]),
+        "no worker serves queue mail, and it needs one with the label gpu"
+    );
+    let queues = vec!["mail".to_owned(), "mail@gpu".to_owned()];
+    let able = WorkerInfo { queues, ..worker() };
+    assert_eq!(labelled(vec![("w1".to_owned(), able)]), "it is the next in queue mail@gpu");
+
+    let costs =
+        |cost| says(&ready(|facts| facts.order = Some(Order { cost, ..order() }))).remove(0);
+    assert_eq!(costs(2), "it is the next in queue mail");
+    assert_eq!(
+        costs(3),
+        "it takes 3 slots, and the workers of its queue have 2 at most: its attempts will fail"
+    );
+}
+
+fn what_people_and_limits_keep_back() {
+    let said = |who| Said { at: Timestamp(NOW.0 - 300_000), who };
+    let ada = said(Requester::new("ada").because("the provider is down"));
+    let mut paused = ready(|facts| facts.around.paused = Some(ada.clone()));
+    assert_eq!(
+        says(&paused),
+        [
+            "queue mail was paused 5 min ago by ada: the provider is down",
+            "it is the next in queue mail"
+        ]
+    );
+    paused.standing = Standing::Delayed(NOW.plus_ms(2_000));
+    paused.around.paused = Some(Said::default());
+    assert_eq!(says(&paused), ["it is not to start for another 2.0 s", "queue mail is paused"]);
+
+    let shut = |shut: Shut| {
+        says(&ready(|facts| {
+            facts.around = Surroundings { shut: vec![shut], ..Surroundings::default() };
+        }))
+    };
+    let full = Shut {
+        subject: "tenant:acme".to_owned(),
+        held: 5,
+        concurrency: Some(5),
+        opens: None,
+        before: Some(7),
+    };
+    assert_eq!(
+        shut(full.clone()),
+        ["5 of tenant:acme are held, and 5 may be at once; 7 that wait for it go first"]
+    );
+    let opens = Some(NOW.plus_ms(1_500));
+    assert_eq!(
+        shut(Shut { opens, held: 0, concurrency: None, before: None, ..full.clone() }),
+        ["the rate of tenant:acme lets the next one go in 1.5 s"]
+    );
+    assert_eq!(
+        shut(Shut { held: 4, before: Some(0), ..full }),
+        ["it waited for the limit of tenant:acme, which lets more go now"]
+    );
+
+    let turn = |own, more, turns| {
+        says(&ready(|facts| {
+            facts.order = Some(Order { tenant: Some("acme".to_owned()), ..order() });
+            let turn = Some(Turn { own, more, turns });
+            facts.around = Surroundings { turn, ..Surroundings::default() };
+        }))
+    };
+    assert_eq!(turn(0, false, Some(0)), ["it is the next of its tenant acme"]);
+    assert_eq!(
+        turn(1_000, true, Some(3)),
+        ["more than 1000 of its tenant acme go first, whose turn comes after 3 others"]
+    );
+
+    let mut follower = facts(Standing::Waiting);
+    follower.around.follows = Some(ID.to_owned());
+    assert_eq!(says(&follower), [format!("it follows {ID}, and begins when that has ended")]);
+    let told = held(|facts| facts.around.cancel = Some(said(Requester::new("ada"))));
+    assert_eq!(says(&told)[2], "it is to be cancelled, and its worker was told 5 min ago by ada");
 }
 
 fn who_runs_it() {
@@ -312,6 +417,8 @@ fn every_reason_follows_from_facts_and_is_documented() {
     what_is_unknown_or_waits();
     whose_turn_it_is();
     what_the_workers_do();
+    what_no_worker_has();
+    what_people_and_limits_keep_back();
     who_runs_it();
     how_it_ended();
     let said = SAID.with_borrow(Clone::clone);

@@ -95,7 +95,7 @@ pub(crate) use {
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
-    explain::explain,
+    explain::{Question, explain},
     fair::fair,
     fire::fire,
     inspect::inspect,

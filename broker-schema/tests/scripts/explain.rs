@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Entry, RangeJob, Start};
-use celeriac_broker_schema::{Explanation, Reason, State, TaskId, Timestamp, WorkerInfo};
+use celeriac_broker_schema::script::{Control, Entry, RangeJob, Start};
+use celeriac_broker_schema::{
+    Explanation, Limit, Rate, Reason, Requester, State, TaskId, Timestamp, Unique, UniqueKey,
+    UniqueMode, WorkerInfo,
+};
 
+use crate::limit::at_once;
 use crate::support::*;
 
 on_both_servers![
@@ -18,6 +22,14 @@ on_both_servers![
     a_task_that_comes_back,
     a_job_from_its_beginning_to_its_end,
     what_has_ended,
+    a_paused_queue,
+    what_a_limit_has_parked,
+    what_the_limit_of_its_queue_keeps_back,
+    a_rate_tells_when,
+    behind_the_turn_of_its_tenant,
+    a_task_that_is_told_to_stop,
+    a_task_that_follows_another,
+    a_task_that_was_moved,
 ];
 
 async fn explain(world: &World, id: TaskId) -> Explanation {
@@ -258,4 +270,137 @@ async fn what_has_ended(world: World) {
     );
     let cancelled = reasons(&world, TaskId::of_chunk(job_id("J"), 8)).await;
     assert_eq!(cancelled, [Reason::Ended { state: State::Cancelled, ago_ms: None, by: Some(by) }]);
+}
+
+/// What keeps tasks back, without what only tells their places.
+async fn limits_of(world: &World, name: &str) -> Vec<Reason> {
+    let reasons = turn(reasons(world, id(name)).await);
+    reasons.into_iter().filter(|reason| matches!(reason, Reason::LimitReached { .. })).collect()
+}
+
+fn full(subject: &str, held: u64, ahead: Option<u64>) -> Reason {
+    Reason::LimitReached {
+        subject: subject.to_owned(),
+        held,
+        concurrency: Some(held),
+        opens: None,
+        in_ms: None,
+        ahead,
+    }
+}
+
+async fn a_paused_queue(world: World) {
+    let later = Start { delay_ms: Some(HOUR_MS), ..Start::default() };
+    world.enqueue_all(&[entry("a"), Entry { start: later, ..entry("b") }]).await;
+    world.control(QUEUE, Control::Pause).await;
+    for name in ["a", "b"] {
+        let reasons = turn(reasons(&world, id(name)).await);
+        let paused = reasons.iter().find_map(|reason| match reason {
+            Reason::QueuePaused { by, why, for_ms, .. } => Some((by, why, *for_ms < 60_000)),
+            _ => None,
+        });
+        assert_eq!(paused, Some((&Some("ada".to_owned()), &Some("t".to_owned()), true)));
+    }
+    world.control(QUEUE, Control::Resume).await;
+    assert_eq!(turn(reasons(&world, id("a")).await), [Reason::Next { queue: queue(QUEUE) }]);
+}
+
+async fn what_a_limit_has_parked(world: World) {
+    world.limit("task:t", Some(at_once(1))).await;
+    world.limit("tenant:*", Some(at_once(2))).await;
+    world.enqueue_all(&["a", "b", "c"].map(|name| entry_of(name, "t", None))).await;
+    assert_eq!(limits_of(&world, "b").await, []);
+    world.open("w1").await;
+    world.claim("w1", 9).await;
+    let parked = turn(reasons(&world, id("c")).await);
+    assert_eq!(parked, [full("task:t", 1, Some(1))]);
+    assert_eq!(limits_of(&world, "b").await, [full("task:t", 1, Some(0))]);
+    // What is not parked yet has the same before it.
+    world.enqueue_all(&[entry_of("d", "t", None), entry_of("e", "u", None)]).await;
+    assert_eq!(limits_of(&world, "d").await, [full("task:t", 1, None)]);
+    assert_eq!(limits_of(&world, "e").await, []);
+}
+
+async fn what_the_limit_of_its_queue_keeps_back(world: World) {
+    world.limit("queue:default", Some(at_once(1))).await;
+    world.enqueue_all(&["a", "b"].map(|name| entry_of(name, "t", Some("x")))).await;
+    world.open("w1").await;
+    world.claim("w1", 9).await;
+    let next = Reason::Next { queue: queue(QUEUE) };
+    assert_eq!(turn(reasons(&world, id("b")).await), [full("queue:default", 1, None), next]);
+}
+
+async fn a_rate_tells_when(world: World) {
+    let rate = Rate { tasks: 1, per_ms: HOUR_MS, burst: 1 };
+    world.limit("task:*", Some(Limit::new(Some(rate), None).expect("a limit"))).await;
+    world.enqueue_all(&["a", "b"].map(|name| entry_of(name, "t", None))).await;
+    world.open("w1").await;
+    world.claim("w1", 9).await;
+    let reasons = limits_of(&world, "b").await;
+    let [Reason::LimitReached { concurrency: None, in_ms: Some(in_ms), ahead: Some(0), .. }] =
+        reasons[..]
+    else {
+        panic!("{reasons:?}")
+    };
+    assert!((HOUR_MS - 60_000..=HOUR_MS).contains(&in_ms), "{in_ms}");
+}
+
+async fn behind_the_turn_of_its_tenant(world: World) {
+    world.broker.fair(&queue(QUEUE), true).await.expect("it is set");
+    let of = |name: &str, tenant| entry_of(name, "t", Some(tenant));
+    world.enqueue_all(&[of("a", "x"), of("b", "y"), of("c", "y")]).await;
+    let turn_of = |ahead, turns| Reason::Turn {
+        queue: queue(QUEUE),
+        tenant: "y".to_owned(),
+        ahead,
+        more: false,
+        turns,
+    };
+    assert_eq!(turn(reasons(&world, id("c")).await), [turn_of(1, Some(1))]);
+
+    // The tenant has no room: its turn is parked.
+    world.limit("tenant:*", Some(at_once(1))).await;
+    world.open("w1").await;
+    world.claim("w1", 9).await;
+    let kept = full("tenant:y", 1, Some(0));
+    assert_eq!(turn(reasons(&world, id("c")).await), [kept, turn_of(0, None)]);
+}
+
+async fn a_task_that_is_told_to_stop(world: World) {
+    world.enqueue(&["a"]).await;
+    world.open("w1").await;
+    world.claim("w1", 1).await;
+    let ada = Requester::new("ada").because("a typo");
+    world.broker.cancel(&[id("a")], &ada).await.expect("an answer");
+    let reasons = reasons(&world, id("a")).await;
+    let [Reason::Runs { .. }, Reason::LeaseUntil { .. }, Reason::ToldToStop { by, why, .. }] =
+        &reasons[..]
+    else {
+        panic!("{reasons:?}")
+    };
+    assert_eq!((by, why), (&ada.by, &ada.why));
+}
+
+async fn a_task_that_follows_another(world: World) {
+    let unique = Unique { key: UniqueKey::new("k").expect("a key"), mode: UniqueMode::KeepLast };
+    let with_key = |name| Entry { unique: Some(unique.clone()), ..entry(name) };
+    world.enqueue_all(&[with_key("a")]).await;
+    world.open("w1").await;
+    world.claim("w1", 1).await;
+    world.enqueue_all(&[with_key("b")]).await;
+    let follows = Reason::Follows { id: id("a").to_string() };
+    assert_eq!(reasons(&world, id("b")).await, [follows]);
+    world.complete("w1", &[succeeded("a")]).await;
+    assert_eq!(turn(reasons(&world, id("b")).await), [Reason::Next { queue: queue(QUEUE) }]);
+}
+
+async fn a_task_that_was_moved(world: World) {
+    world.enqueue(&["a", "b"]).await;
+    let to = queue("later");
+    world.broker.move_queue(&queue(QUEUE), &to, None, false).await.expect("it is moved");
+    let explanation = explain(&world, id("b")).await;
+    assert_eq!(explanation.queue, Some(to.clone()));
+    let priority = celeriac_broker_schema::Priority::default();
+    let behind = Reason::Behind { queue: to, priority, ahead: 1, more: false, higher: 0 };
+    assert_eq!(turn(explanation.reasons), [behind]);
 }
