@@ -223,6 +223,10 @@ pub(crate) struct WorkerArgs {
     /// Times that a task may lose its worker before it is dead [default: 3]
     #[arg(long, value_name = "N", env = "CELERIAC_CRASH_LIMIT")]
     pub(crate) crash_limit: Option<u32>,
+    /// Commands to run as tasks besides the built-in ones, as JSON: {"tasks": {"NAME": {"command":
+    /// ["PROGRAM", "ARGUMENT"]}}}
+    #[arg(long, value_name = "FILE", env = "CELERIAC_TASKS_FILE")]
+    pub(crate) tasks_file: Option<PathBuf>,
     /// Start nothing: succeed if a worker of this machine is alive, for health checks
     #[arg(long)]
     pub(crate) check: bool,

@@ -29,7 +29,7 @@ while read -r what id; do
     esac
 done
 for id in $groups; do
-    kill -KILL -- "-$id" 2>/dev/null
+    kill -s KILL -- "-$id" 2>/dev/null
 done
 "#;
 
