@@ -186,6 +186,8 @@ Built-in tasks and their arguments:
   sleep        ms=N: waits so many milliseconds
   fail         [message=TEXT] [times=N] [fatal=true] [panic=true]: fails; the first N attempts, or
                all; for good at once; with a panic
+  count        to=N [ms=N]: counts, sends each number as a partial result, and goes on where it
+               was when its worker is lost
   noop         anything: does nothing
 
 Give them with `celeriac enqueue TASK --arg NAME=VALUE`.";
@@ -223,6 +225,10 @@ pub(crate) struct WorkerArgs {
     /// Times that a task may lose its worker before it is dead [default: 3]
     #[arg(long, value_name = "N", env = "CELERIAC_CRASH_LIMIT")]
     pub(crate) crash_limit: Option<u32>,
+    /// Commands to run as tasks besides the built-in ones, as JSON: {"tasks": {"NAME": {"command":
+    /// ["PROGRAM", "ARGUMENT"]}}}
+    #[arg(long, value_name = "FILE", env = "CELERIAC_TASKS_FILE")]
+    pub(crate) tasks_file: Option<PathBuf>,
     /// Start nothing: succeed if a worker of this machine is alive, for health checks
     #[arg(long)]
     pub(crate) check: bool,

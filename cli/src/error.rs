@@ -86,6 +86,8 @@ pub(crate) enum CliError {
         #[source]
         source: io::Error,
     },
+    #[error("{} is not valid:{}", path.display(), log_text(.problems))]
+    TasksFile { path: PathBuf, problems: Vec<String> },
     #[error("the system does not permit it: {0}")]
     System(#[source] io::Error),
     #[error("the output cannot be written: {0}")]
@@ -114,6 +116,7 @@ impl CliError {
             | Self::WorkerConfig(_)
             | Self::Arguments(_)
             | Self::Line { .. }
+            | Self::TasksFile { .. }
             | Self::Skipped { .. }
             | Self::NotRevived(_)
             | Self::ChunkResult(_) => Exit::InvalidInput,

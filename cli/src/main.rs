@@ -12,6 +12,7 @@ mod format;
 mod globals;
 mod output;
 mod requester;
+mod tasks_file;
 
 use std::process::ExitCode;
 use std::time::Duration;

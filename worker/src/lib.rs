@@ -6,6 +6,7 @@
 
 pub mod builtin;
 pub mod layers;
+pub mod process;
 pub mod task;
 
 mod attempt;

@@ -1,10 +1,12 @@
-//! `celeriac worker`: the stock worker, with the built-in tasks. `--check` asks Redis whether one
+//! `celeriac worker`: the stock worker, with the built-in tasks and commands from a file. `--check` asks Redis whether one
 //! is alive here, for the health check of a container.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use celeriac_broker_schema::{Broker, InvalidInput, QueueName};
+use celeriac_broker_schema::{Broker, InvalidInput, QueueName, TaskName};
+use celeriac_worker::process::{Guard, ProcessTask};
+use celeriac_worker::task::{Registry, Tasks};
 use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin, listen_to_signals};
 
 use crate::args::WorkerArgs;
@@ -13,6 +15,7 @@ use crate::fleet::parent;
 use crate::fleet_view::{FleetView, this_host};
 use crate::format::{counted, grouped};
 use crate::globals::Globals;
+use crate::tasks_file;
 
 pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliError> {
     if args.check {
@@ -20,7 +23,7 @@ pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliEr
     }
     let config = config(&args)?;
     let broker = Broker::new(globals.redis.clone())?;
-    let worker = Worker::new(broker, builtin::tasks(), config.clone())?;
+    let worker = Worker::new(broker, tasks(&args)?, config.clone())?;
     let shutdown = Shutdown::new();
     if args.exit_with_parent {
         let shutdown = shutdown.clone();
@@ -48,6 +51,17 @@ pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliEr
         ));
     }
     Ok(())
+}
+
+/// The built-in tasks, and those of the file.
+fn tasks(args: &WorkerArgs) -> Result<Tasks, CliError> {
+    let Some(file) = &args.tasks_file else { return Ok(builtin::tasks()) };
+    let commands = tasks_file::read(file, &builtin::tasks().names())?;
+    let guard = Guard::new();
+    let add = |registry: Registry, (name, task): (TaskName, ProcessTask)| {
+        registry.erased(&name, task.into_task(&name, &guard))
+    };
+    Ok(commands.into_iter().fold(builtin::registry(), add).build())
 }
 
 fn config(args: &WorkerArgs) -> Result<WorkerConfig, CliError> {

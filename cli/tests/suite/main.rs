@@ -20,6 +20,7 @@ mod processes;
 mod queues;
 mod result;
 mod schedule;
+mod tasks_file;
 mod up;
 mod views;
 mod worker;

@@ -16,6 +16,11 @@ const DEFAULT_SEED: u64 = 0;
 
 /// All built-in tasks.
 pub fn tasks() -> Tasks {
+    registry().build()
+}
+
+/// The same, to add others.
+pub fn registry() -> Registry {
     Registry::new(())
         .task(echo)
         .task(sleep)
@@ -24,7 +29,6 @@ pub fn tasks() -> Tasks {
         .task(noop)
         .cpu_task(pi_chunk)
         .task(pi_estimate)
-        .build()
 }
 
 /// How a job of a built-in task is reduced.

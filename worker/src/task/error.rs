@@ -133,6 +133,13 @@ impl TaskError {
         Self { kind, message, trace: None, wish, cancelled: false }
     }
 
+    /// The same with where it happened, or what else is known; unless that is nothing.
+    #[must_use]
+    pub(crate) fn with_trace(self, trace: String) -> Self {
+        let trace = Some(trace).filter(|trace| !trace.is_empty());
+        Self { trace, ..self }
+    }
+
     /// What kind of trouble it was.
     pub fn kind(&self) -> ErrorKind {
         self.kind

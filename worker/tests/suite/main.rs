@@ -19,6 +19,7 @@ mod options;
 mod orders;
 mod outage;
 mod parts;
+mod process;
 mod queues;
 mod range;
 mod road;
