@@ -19,6 +19,7 @@ const SPAWNERS: &[&str] = &[
     "monitor/src/server.rs",
     "producer/src/producer.rs",
     "testkit/src/proxy.rs",
+    "worker/src/process/group.rs",
     "worker/src/slots.rs",
     "worker/src/worker.rs",
 ];

@@ -191,14 +191,15 @@ impl Exchange {
         let linger = if shared.outbox.is_awaited() { LINGER } else { LINGER_CHUNKS };
         // A token is of use to those who have not enough to do.
         self.bell.listen(if idle && self.is_low() { self.queues_with_room() } else { None });
-        let leave_by = self.leave_by;
+        let (leave_by, handed_back) = (self.leave_by, self.handed_back);
         tokio::select! {
             () = shared.outbox.arrived() => Wake::Again,
             () = self.bell.rang() => Wake::Bell,
             () = shared.lease_news.notified() => Wake::Again,
             () = shared.changes.news.notified() => Wake::Order,
-            () = shared.shutdown.draining(), if !shared.shutdown.is_draining() => Wake::Again,
-            () = shared.shutdown.told_now(), if !shared.shutdown.is_now() => Wake::Again,
+            // Asked is what this loop has seen of it: the word may come just before the question.
+            () = shared.shutdown.draining(), if leave_by.is_none() => Wake::Again,
+            () = shared.shutdown.told_now(), if !handed_back => Wake::Again,
             () = sleep(linger), if endings_wait => Wake::Tell,
             () = sleep(STALL), if buffered && !endings_wait => Wake::Stall,
             () = sleep_until(self.look_at), if idle => Wake::Look,

@@ -114,7 +114,8 @@ async fn a_queue_lets_a_burst_go_and_keeps_the_rest(world: World) {
 
     assert_eq!(names(&grant.tasks), ["a", "b"]);
     let wait = grant.next_event.expect("an event").since(grant.now);
-    assert_eq!((wait, grant.watching), (HOUR_MS, true));
+    // The time of the claim may be a millisecond before the one that it is counted from.
+    assert!(wait.abs_diff(HOUR_MS) <= 5 && grant.watching, "{wait}");
     assert_changes!(world, before, {
         "ready:default:5": ["c"],
         "inflight:w1": { "#": "1", "a": "1:now:5:default", "b": "1:now:5:default" },

@@ -50,6 +50,8 @@ impl Group {
     ) -> io::Result<(Self, Pipes)> {
         command.process_group(0);
         let mut command = tokio::process::Command::from(command);
+        // It takes longer to start than a process may take to be lost.
+        guard.start();
         let mut child = command.kill_on_drop(true).spawn()?;
         let missing = || io::Error::other("it has no pipes");
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or_else(missing)?;

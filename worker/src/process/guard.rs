@@ -45,6 +45,10 @@ impl Guard {
         Self::default()
     }
 
+    pub(super) fn start(&self) {
+        self.0.get_or_init(Shell::start_or_warn);
+    }
+
     pub(super) fn watch(&self, group: Pid) {
         self.tell("watch", group);
     }

@@ -10,6 +10,7 @@ use celeriac_testkit::eventually;
 
 use crate::common::{
     LONG, Running, assert_finished, broker, config, key, one_slot, producer, raw, short_lease,
+    until,
 };
 use crate::stage::{Stage, hold_task, note_task};
 
@@ -143,6 +144,8 @@ async fn runs_do_not_overlap_if_told_so() {
     stage.open("task");
     until_view(&broker, |view| view.runs >= 2).await;
     remove(&broker).await;
+    // What was fired before that is run.
+    until(&broker, |snapshot| snapshot.tasks == 0).await;
     worker.drain().await;
     assert_finished(&broker).await;
 }
