@@ -196,6 +196,8 @@ impl Exchange {
             () = shared.outbox.arrived() => Wake::Again,
             () = self.bell.rang() => Wake::Bell,
             () = shared.lease_news.notified() => Wake::Again,
+            // The ending of a unit may be told before its slot is free.
+            () = shared.lanes.room_news.notified() => Wake::Again,
             () = shared.changes.news.notified() => Wake::Order,
             // Asked is what this loop has seen of it: the word may come just before the question.
             () = shared.shutdown.draining(), if leave_by.is_none() => Wake::Again,

@@ -21,6 +21,8 @@ pub(crate) struct Lanes {
     may_await: Notify,
     /// A unit that computes may begin.
     may_compute: Condvar,
+    /// Rung when a slot is free that may be kept for some queues: whoever claims looks again which.
+    pub(crate) room_news: Notify,
     buffered: AtomicUsize,
     /// Counts the units that have begun: whoever wants to know whether things move compares.
     begun: AtomicU64,
@@ -211,6 +213,7 @@ impl Lanes {
             state: Mutex::new(state),
             may_await: Notify::new(),
             may_compute: Condvar::new(),
+            room_news: Notify::new(),
             buffered: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
         }
@@ -310,6 +313,9 @@ impl Lanes {
         state.taken -= cost;
         state.running[class] -= cost;
         state.held[class] -= cost;
+        if !state.served.reserve().is_empty() {
+            self.room_news.notify_one();
+        }
         // Its slot looks for the next one by itself.
         if std::mem::take(&mut state.blocked) {
             self.wake(&mut state);
