@@ -60,6 +60,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// The lines of the table, the titles first.
     pub(crate) fn render(&self) -> String {
         let titles: Vec<String> =

@@ -17,9 +17,8 @@ use crate::error::CliError;
 type Use = fn(NewTask, u64) -> Result<NewTask, CliError>;
 
 /// Each with what it does to a task; what it needs beside that is in [`prepare`].
-const FEATURES: [(&str, Use); 11] = [
+const FEATURES: [(&str, Use); 10] = [
     ("none", |task, _| Ok(task)),
-    ("result not kept", |task, _| Ok(task.keep_result(Duration::ZERO))),
     ("expiry", |task, _| Ok(task.expires_after(Duration::from_secs(3_600)))),
     ("delay", |task, _| Ok(task.delay(Duration::from_millis(1)))),
     ("label, tag and header", |task, _| Ok(task.label("a label").tag("a tag").header("a", "b"))),

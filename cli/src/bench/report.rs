@@ -184,7 +184,11 @@ impl Report {
             true => String::new(),
             false => format!("\n\n{}", self.render_features()),
         };
-        format!("{head}\n\n{}{features}{pi}", table.render())
+        let figures = match table.is_empty() {
+            true => String::new(),
+            false => format!("\n\n{}", table.render()),
+        };
+        format!("{head}{figures}{features}{pi}")
     }
 
     fn render_features(&self) -> String {
