@@ -272,6 +272,8 @@ impl Lanes {
 
     /// The next unit that awaits, with the permit to run it; never returns without one.
     pub(crate) async fn next_to_await(&self) -> (Unit, Permit<'_>) {
+        // Tasks that end at once would keep the exchange off this thread as long as there are any.
+        tokio::task::coop::consume_budget().await;
         loop {
             let may_await = self.may_await.notified();
             if let Some(begun) = self.begin(Kind::Awaiting, &mut self.state()) {

@@ -48,6 +48,8 @@ struct Slot {
     parts: VecDeque<Arc<str>>,
     part_bytes: usize,
     parts_at: Option<Instant>,
+    /// How many threads wait: to wake none is a system call, too.
+    threads: usize,
     closed: bool,
 }
 
@@ -169,6 +171,11 @@ impl Post {
 
     /// Asks again whenever something was carried.
     async fn wait_for<T>(&self, mut ask: impl FnMut(&mut Slot) -> Option<T>) -> T {
+        // Most have nothing to wait for.
+        let found = ask(&mut self.slot());
+        if let Some(found) = found {
+            return found;
+        }
         loop {
             let answered = self.answered.notified();
             tokio::pin!(answered);
@@ -195,8 +202,10 @@ impl Post {
             if stop() {
                 return Err(TaskError::cancelled());
             }
+            slot.threads += 1;
             let waited = self.answered_threads.wait_timeout(slot, LOOK);
             slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+            slot.threads -= 1;
         }
     }
 
@@ -278,9 +287,12 @@ impl Post {
     }
 
     fn tell(&self, slot: MutexGuard<'_, Slot>) {
+        let threads = slot.threads;
         drop(slot);
         self.answered.notify_waiters();
-        self.answered_threads.notify_all();
+        if threads > 0 {
+            self.answered_threads.notify_all();
+        }
     }
 
     // A task that panicked while it held the lock has left nothing half done in it.
