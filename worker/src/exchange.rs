@@ -143,7 +143,7 @@ impl Exchange {
                     let waits_for_room = self.shared.lanes.heavy_waits();
                     if now == begun && self.shared.lanes.buffered() > 0 && !waits_for_room {
                         self.hand_back(usize::MAX);
-                        self.pace.took(STALL * 3);
+                        self.pace.took(1, STALL * 3);
                     }
                     begun = now;
                 }
@@ -345,9 +345,11 @@ impl Exchange {
         let freed = ended.iter().map(|ended| ended.frees).sum();
         let mut endings = Vec::with_capacity(ended.len());
         let mut merger = Merger::default();
+        let (mut attempts, mut together) = (0, Duration::ZERO);
         for Ended { epoch, how, took, suspect, .. } in ended {
             if took > Duration::ZERO {
-                self.pace.took(took);
+                attempts += 1;
+                together += took;
             }
             self.suspects -= usize::from(suspect && !matches!(how, How::Silent));
             // What ran under a lost lease is somebody else's now.
@@ -368,6 +370,7 @@ impl Exchange {
                 }
             }
         }
+        self.pace.took(attempts, together);
         self.told = merger.runs();
         endings.extend(merger.finish());
         self.hand_back_surplus();

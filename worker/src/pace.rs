@@ -25,14 +25,19 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Learns how long an attempt took. Long ones count at once, short ones slowly.
-    pub(crate) fn took(&mut self, duration: Duration) {
-        let new = duration.as_secs_f64();
+    /// Learns how long `attempts` that ended together took, in all. Long ones count at once, short
+    /// ones slowly; but one among many short ones is an accident of the machine.
+    pub(crate) fn took(&mut self, attempts: u32, together: Duration) {
+        if attempts == 0 {
+            return;
+        }
+        let new = together.as_secs_f64() / f64::from(attempts);
         let Some(old) = self.seconds else {
             self.seconds = Some(new);
             return;
         };
-        let weight = if new > old { WEIGHT_ABOVE } else { WEIGHT };
+        let attempts = i32::try_from(attempts).unwrap_or(i32::MAX);
+        let weight = if new > old { WEIGHT_ABOVE } else { 1.0 - (1.0 - WEIGHT).powi(attempts) };
         self.seconds = Some(old + (new - old) * weight);
     }
 
@@ -68,7 +73,7 @@ mod tests {
     fn after(duration: Duration) -> Pace {
         let mut pace = Pace::default();
         for _ in 0..200 {
-            pace.took(duration);
+            pace.took(1, duration);
         }
         pace
     }
@@ -84,8 +89,15 @@ mod tests {
     #[test]
     fn one_long_task_counts_at_once() {
         let mut pace = after(Duration::from_micros(5));
-        pace.took(Duration::from_secs(5));
+        pace.took(1, Duration::from_secs(5));
         assert_eq!(pace.ahead(2), 0);
+    }
+
+    #[test]
+    fn one_slow_task_among_many_does_not() {
+        let mut pace = after(Duration::from_micros(5));
+        pace.took(500, Duration::from_micros(5) * 499 + Duration::from_millis(10));
+        assert_eq!(pace.ahead(2), MOST);
     }
 
     #[test]
