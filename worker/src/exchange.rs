@@ -188,6 +188,7 @@ impl Exchange {
         let endings_wait = shared.outbox.len() > 0;
         let buffered = shared.lanes.buffered() > 0;
         let idle = self.want() > 0;
+        shared.tell_asks(idle);
         let linger = if shared.outbox.is_awaited() { LINGER } else { LINGER_CHUNKS };
         // A token is of use to those who have not enough to do.
         self.bell.listen(if idle && self.is_low() { self.queues_with_room() } else { None });

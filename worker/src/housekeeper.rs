@@ -27,8 +27,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
         sleep(PERIOD.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-        let busy = shared.running().len() >= shared.changes.slots();
-        if busy
+        if shared.asks_for_nothing()
             && shared.calls() == calls
             && let Err(error) = round(&shared).await
         {
@@ -61,9 +60,9 @@ async fn round(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerErro
 /// have finished. Goes on, round by round, as long as there are such jobs.
 async fn speculate(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerError> {
     let running = shared.running();
-    let held = running.len() + shared.lanes.buffered();
-    let draining = shared.shutdown.is_draining();
-    let room = if draining { 0 } else { shared.config.concurrency.saturating_sub(held) };
+    let takes_nothing = shared.shutdown.is_draining() || shared.changes.is_paused();
+    let free = shared.changes.slots().saturating_sub(shared.lanes.held());
+    let room = if takes_nothing { 0 } else { free };
     let chunks = running.iter().filter(|running| running.unit.speculates());
     let chunks: Vec<TaskId> = chunks.map(|running| running.unit.id()).take(MOST_CHUNKS).collect();
     let seen = shared.broker.speculate(u32::try_from(room).unwrap_or(u32::MAX), &chunks).await?;

@@ -159,7 +159,7 @@ impl Keeper {
         let shared = &self.shared;
         let served = shared.served();
         let mut running = shared.running();
-        let busy = u32::try_from(running.len()).unwrap_or(u32::MAX);
+        let busy = u32::try_from(shared.lanes.taken()).unwrap_or(u32::MAX);
         running.sort_by_key(|running| running.since);
         running.truncate(WorkerInfo::MAX_RUNNING);
         WorkerInfo {

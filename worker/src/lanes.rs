@@ -232,6 +232,16 @@ impl Lanes {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// How many slots are taken, also by what was settled and goes on.
+    pub(crate) fn taken(&self) -> usize {
+        self.state().taken
+    }
+
+    /// How many slots' worth of units is here, running or not.
+    pub(crate) fn held(&self) -> usize {
+        self.state().held.iter().sum()
+    }
+
     /// Whether a unit waits until there is room for all that it costs.
     pub(crate) fn heavy_waits(&self) -> bool {
         self.state().heavy.is_some()

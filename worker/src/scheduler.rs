@@ -113,8 +113,7 @@ async fn wait(shared: &Shared, known: Option<Wake>) {
             () = sleep(anyway) => {
                 // An idle worker hears by its claims, at the latest when it looks anyway; with
                 // nothing to do but wait for work it has made one, or is waiting for a bell.
-                let busy = shared.running().len() >= shared.config.concurrency;
-                if busy && news.told.load(Ordering::Relaxed) == told {
+                if shared.asks_for_nothing() && news.told.load(Ordering::Relaxed) == told {
                     return;
                 }
             }

@@ -47,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) unwanted: Unwanted,
     /// What it was told to do differently from how it was started.
     pub(crate) changes: Changes,
+    /// Whether the exchange asks for nothing more: the worker is full, paused, leaves, or has something
+    /// that nothing is to be put beside.
+    asks_for_nothing: AtomicBool,
     /// What each slot runs, of those that await and of those that compute.
     slots: RwLock<Vec<Slot>>,
 }
@@ -90,6 +93,7 @@ impl Shared {
             calls: AtomicU64::new(0),
             lost: AtomicU64::new(0),
             unwanted: Unwanted::default(),
+            asks_for_nothing: AtomicBool::new(false),
             slots: RwLock::default(),
         }
     }
@@ -112,6 +116,16 @@ impl Shared {
     /// The queues it serves, and how.
     pub(crate) fn served(&self) -> Arc<Served> {
         self.changes.served()
+    }
+
+    /// Whether it may be long before the exchange calls again: what others left is then looked after
+    /// by calls of their own.
+    pub(crate) fn asks_for_nothing(&self) -> bool {
+        self.asks_for_nothing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn tell_asks(&self, asks: bool) {
+        self.asks_for_nothing.store(!asks, Ordering::Relaxed);
     }
 
     /// How many calls of the exchange were answered.

@@ -65,7 +65,7 @@ impl Exchange {
     /// Puts deliveries into the lanes. Returns how many units they are.
     pub(super) fn deliver(&mut self, tasks: Vec<Delivery>, runs: Vec<Run>) -> usize {
         let epoch = self.epoch;
-        let slots = self.shared.config.concurrency;
+        let slots = self.shared.changes.slots();
         let within = |cost: u32| usize::try_from(cost).unwrap_or(slots).min(slots);
         let mut awaiting = Vec::with_capacity(tasks.len());
         let mut computing = Vec::new();

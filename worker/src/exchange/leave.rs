@@ -35,7 +35,7 @@ impl Exchange {
     /// Gives back what there is no room for, because it costs more than was thought when it was
     /// asked for.
     pub(super) fn hand_back_costly(&mut self) {
-        let slots = self.shared.config.concurrency;
+        let slots = self.shared.changes.slots();
         let over = self.occupied.saturating_sub(slots + self.pace.ahead(slots));
         for unit in self.shared.lanes.take_last_costing(over) {
             self.shared.outbox.push(Ended::before_it_began(&unit, release(&unit, false)), true);

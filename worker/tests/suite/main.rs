@@ -27,4 +27,5 @@ mod schedules;
 mod snooze;
 mod stage;
 mod unique;
+mod upkeep;
 mod waiting;

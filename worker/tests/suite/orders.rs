@@ -109,6 +109,32 @@ async fn slots_come_and_go_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn costs_go_by_the_slots_that_there_are_now() {
+    let (broker, stage) = (broker().await, Stage::new());
+    let producer = producer(&broker);
+    let worker = Running::start(&broker, stage.tasks(), seldom_renewed(2));
+    assert_eq!(order(&broker, Order::Concurrency(8)).await.slots, 8);
+
+    for name in ["a", "b", "c"] {
+        producer.enqueue_task(hold_task(name).cost(4)).await.unwrap();
+    }
+
+    // Each takes what it costs, and not the two that there were: a third one has to wait.
+    stage.heard("a begins").await;
+    stage.heard("b begins").await;
+    assert_eq!(told(&broker, |_, info| info.busy == 8).await.1.running.len(), 2);
+    assert_eq!(stage.count("c begins"), 0);
+    stage.open("a");
+    stage.heard("c begins").await;
+    assert_eq!(told(&broker, |_, info| info.succeeded == 1).await.1.busy, 8);
+    stage.open("b");
+    stage.open("c");
+    until(&broker, |snapshot| snapshot.tasks == 0).await;
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_serves_other_queues() {
     let (broker, stage) = (broker().await, Stage::new());
     let producer = producer(&broker);
