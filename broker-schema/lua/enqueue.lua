@@ -59,23 +59,47 @@ local function admits(queue, delay, due)
   return false
 end
 
-local function add(queue, id, record, expires, expires_after)
-  call('HSET', TASKS, id, record)
-  call('HINCRBY', STATS, 'enqueued', 1)
-  call('SADD', QUEUES, queue)
+-- What tasks with options add, collected so that many cost few commands: `flush` writes it.
+local records, expiries, delays, lists, touched = {}, {}, {}, {}, {}
+
+local function append(to, one, two)
+  to[#to + 1] = one
+  to[#to + 1] = two
+end
+
+local function flush()
+  if #records == 0 then return end
+  each_bite('HSET', TASKS, records)
+  each_bite('ZADD', EXPIRY, expiries)
+  each_bite('ZADD', DELAYED, delays)
+  for list, ids in pairs(lists) do each_bite('RPUSH', list, ids) end
+  call('HINCRBY', STATS, 'enqueued', #records / 2)
+  for queue in pairs(touched) do
+    call('SADD', QUEUES, queue)
+    ring(queue)
+  end
+  records, expiries, delays, lists, touched = {}, {}, {}, {}, {}
+end
+
+local function add(id, record, expires, expires_after)
+  append(records, id, record)
   if expires_after ~= '' then expires = now + tonumber(expires_after) end
-  if expires ~= '' then call('ZADD', EXPIRY, expires, id) end
+  if expires ~= '' then append(expiries, expires, id) end
 end
 
 local function put(queue, priority, id, record, delay, due, expires, expires_after)
-  add(queue, id, record, expires, expires_after)
+  add(id, record, expires, expires_after)
+  touched[queue] = true
   if delay ~= '' then due = now + tonumber(delay) end
   if due ~= '' and tonumber(due) > now then
-    call('ZADD', DELAYED, due, priority .. ':' .. queue .. ':' .. id)
-  else
+    append(delays, due, priority .. ':' .. queue .. ':' .. id)
+  elseif is_fair(queue) then
     push_back(queue, priority, id, record)
+  else
+    local list = ready_key(queue, priority)
+    lists[list] = lists[list] or {}
+    lists[list][#lists[list] + 1] = id
   end
-  ring(queue)
 end
 
 local function single(queue, priority, id, record, delay, due, expires, expires_after, key, unique_ms)
@@ -130,7 +154,7 @@ local function keyed()
       duplicate(id, follower)
     else
       follower = id
-      add(queue, id, record, expires, expires_after)
+      add(id, record, expires, expires_after)
       locks().note(running, mode, id, its_priority, its_queue, key)
     end
     call('SADD', QUEUES, queue)
@@ -162,6 +186,8 @@ local unique
 while ARGV[at] do
   local first = at + 1
   if ARGV[at] == 'P' then
+    -- In the order in which they were given.
+    flush()
     at = at + 4
     plain(ARGV[at - 3], ARGV[at - 2], tonumber(ARGV[at - 1]))
   elseif ARGV[at] == 'X' then
@@ -170,8 +196,12 @@ while ARGV[at] do
   else
     at = at + 12
     unique = unique or keyed()
+    -- It looks at tasks, also at those of this batch.
+    flush()
     unique(unpack(ARGV, first, first + 10))
+    flush()
   end
 end
+flush()
 if #duplicates > 0 or #refused > 0 then note_done(ARGV[1], ARGV[2], duplicates, refused) end
 return { 'ok', now, duplicates, with_notes(refused) }

@@ -96,12 +96,19 @@ end
 local function promote(now, head, limit)
   if not head[2] or tonumber(head[2]) > now then return 0 end
   local due = call('ZRANGEBYSCORE', DELAYED, '-inf', now, 'LIMIT', 0, limit)
-  local queues = {}
+  local queues, lists = {}, {}
   for _, member in ipairs(due) do
     local priority, queue, id = string.match(member, '^(%d):([^:]+):(.+)$')
-    push_back(queue, priority, id)
     queues[queue] = true
+    if is_fair(queue) or extra_chunks(id) > 0 then
+      push_back(queue, priority, id)
+    else
+      local list = ready_key(queue, priority)
+      lists[list] = lists[list] or {}
+      lists[list][#lists[list] + 1] = id
+    end
   end
+  for list, ids in pairs(lists) do each_bite('RPUSH', list, ids) end
   each_bite('ZREM', DELAYED, due)
   for queue in pairs(queues) do ring(queue) end
   return #due
