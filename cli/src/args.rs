@@ -379,6 +379,9 @@ pub(crate) struct BenchArgs {
     /// The append-only file of the private server
     #[arg(long, value_enum, default_value_t = Aof::Off)]
     pub(crate) aof: Aof,
+    /// Another build of this program: both measure in turns, and are compared
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) against: Option<PathBuf>,
 }
 
 /// Whether writes go to an append-only file while it is measured.

@@ -20,10 +20,19 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Notes when it begins.
 #[derive(Serialize, Deserialize)]
-struct Mark {}
+pub(super) struct Mark {}
 
 impl Task for Mark {
     const NAME: &'static str = "bench.mark";
+    type Output = ();
+}
+
+/// Does nothing, beside those that are measured.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Fill {}
+
+impl Task for Fill {
+    const NAME: &'static str = "bench.fill";
     type Output = ();
 }
 
@@ -65,7 +74,8 @@ async fn sample(
     Ok(millis)
 }
 
-fn start_worker(
+/// A worker with a runtime of its own that tells when each [`Mark`] begins.
+pub(super) fn start_worker(
     broker: &Broker,
     begun: mpsc::UnboundedSender<Instant>,
     shutdown: Shutdown,
@@ -75,7 +85,8 @@ fn start_worker(
         let _ = begun.send(Instant::now());
         async { Ok::<_, TaskError>(()) }
     };
-    let tasks = Registry::new(()).task(mark).build();
+    let fill = async |_: Fill| Ok::<_, TaskError>(());
+    let tasks = Registry::new(()).task(mark).task(fill).build();
     let config = WorkerConfig { concurrency: 2, ..WorkerConfig::default() };
     let worker = Worker::new(broker.separate()?, tasks, config)?;
     let runtime =

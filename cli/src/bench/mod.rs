@@ -4,6 +4,7 @@
 //! other (the floor, one worker, two workers) are measured in turns and their medians compared, so
 //! that a noisy machine is as unfair to one as to the other.
 
+mod against;
 mod delay;
 mod features;
 mod floor;
@@ -14,6 +15,7 @@ mod place;
 mod queue;
 mod range;
 mod report;
+mod urgent;
 mod workers;
 
 use crate::args::{Aof, BenchArgs};
@@ -29,8 +31,8 @@ const TASKS: u64 = 200_000;
 const ROUNDS: usize = 5;
 
 /// The parts of a run.
-const PARTS: [&str; 8] =
-    ["enqueue", "drain", "end-to-end", "latency", "delay", "range", "idle", "pi"];
+const PARTS: [&str; 9] =
+    ["enqueue", "drain", "end-to-end", "latency", "urgent", "delay", "range", "idle", "pi"];
 /// Those that are measured only if they are named: they take minutes.
 const MORE: [&str; 2] = ["features", "due"];
 /// Tasks of the part `due` unless told otherwise.
@@ -38,6 +40,14 @@ const DUE: u64 = 1_000_000;
 
 pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliError> {
     let parts = parts(&args.only)?;
+    if let Some(program) = &args.against {
+        if args.aof == Aof::Both {
+            let advice =
+                "--against measures with the append-only file or without: name one of them";
+            return Err(CliError::Arguments(advice.to_owned()));
+        }
+        return against::run(program, &passed_on(&args), globals).await;
+    }
     let tasks = args.tasks.unwrap_or(TASKS).max(1_000);
     let due = args.tasks.unwrap_or(DUE);
     let mut reports = Vec::new();
@@ -54,6 +64,21 @@ pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliErr
         }
     }
     Ok(())
+}
+
+/// The options that another build gets, too.
+fn passed_on(args: &BenchArgs) -> Vec<String> {
+    let mut passed = Vec::new();
+    if !args.only.is_empty() {
+        passed.extend(["--only".to_owned(), args.only.join(",")]);
+    }
+    if let Some(tasks) = args.tasks {
+        passed.extend(["--tasks".to_owned(), tasks.to_string()]);
+    }
+    if args.aof == Aof::On {
+        passed.extend(["--aof".to_owned(), "on".to_owned()]);
+    }
+    passed
 }
 
 fn append_only(aof: Aof) -> Vec<bool> {
@@ -95,6 +120,7 @@ async fn measure(
             "drain" => queue::drain(&place, tasks, &mut report).await?,
             "end-to-end" => queue::end_to_end(&place, tasks, &mut report).await?,
             "latency" => latency::measure(&place, &mut report).await?,
+            "urgent" => urgent::measure(&place, &mut report).await?,
             "delay" => delay::measure(&place, &mut report).await?,
             "features" => features::measure(&place, tasks, &mut report).await?,
             "due" => delay::at_once(&place, due, &mut report).await?,

@@ -51,6 +51,9 @@ pub(super) struct Report {
     /// Script time for enqueue, claim and complete of one task alone, in an idle system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redis_us_per_single_task: Option<f64>,
+    /// The same as `latency_ms` of the most urgent tasks, while a worker is busy with a full queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) overtaking_ms: Option<Latency>,
     /// From the time that a delayed task is due to its first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delay_ms: Option<Latency>,
@@ -205,6 +208,7 @@ impl Report {
 
     fn figures(&self) -> Vec<(&'static str, Option<f64>, &'static str)> {
         let latency = |of: fn(&Latency) -> f64| self.latency_ms.as_ref().map(of);
+        let urgent = |of: fn(&Latency) -> f64| self.overtaking_ms.as_ref().map(of);
         let delay = |of: fn(&Latency) -> f64| self.delay_ms.as_ref().map(of);
         let schedule = |of: fn(&Latency) -> f64| self.schedule_ms.as_ref().map(of);
         let at_once = |of: fn(&AtOnce) -> f64| self.at_once.as_ref().map(of);
@@ -231,6 +235,8 @@ impl Report {
                 self.redis_us_per_single_task,
                 "µs/task",
             ),
+            ("urgent task beside a full queue, p50", urgent(|latency| latency.p50), "ms"),
+            ("urgent task beside a full queue, p99", urgent(|latency| latency.p99), "ms"),
             ("delayed task, start after due, p50", delay(|late| late.p50), "ms"),
             ("delayed task, start after due, p95", delay(|late| late.p95), "ms"),
             ("schedule, start after due, p50", schedule(|late| late.p50), "ms"),
