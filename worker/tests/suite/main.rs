@@ -6,6 +6,7 @@
 mod buffer;
 mod cancel;
 mod checkpoint;
+mod clock;
 mod common;
 mod drain;
 mod endings;

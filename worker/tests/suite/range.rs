@@ -13,7 +13,7 @@ use crate::common::{
     LONG, Running, assert_finished, broker, config, leases, lose, one_slot, producer, short_lease,
     stat, task, told, with_retries,
 };
-use crate::stage::Stage;
+use crate::stage::{Stage, hold_task};
 
 /// Says its index; what else a chunk does depends on it.
 #[derive(Serialize, Deserialize, Default)]
@@ -157,6 +157,31 @@ async fn g2_chunks_that_are_delivered_again_count_once() {
     assert_eq!((view.done, view.failed), (300, 0));
     worker.drain().await;
     assert_eq!(stat(&broker, "succeeded").await, 300);
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn g7_a_reducer_whose_worker_is_lost_runs_again_and_ends_its_job_once() {
+    let (broker, stage) = (broker().await, Stage::new());
+    let worker = Running::start(&broker, tasks(&stage), config());
+    let job = part_job(&Part::default(), 100).reduce(hold_task("reducer"));
+    let job = producer(&broker).enqueue_job(job).await.unwrap();
+    let id = job.id().job();
+    stage.heard("reducer begins").await;
+    assert_eq!(view(&broker, id).await.state.as_str(), "reducing");
+    let first = leases(&broker).await.remove(0);
+
+    lose(&broker, &first).await;
+
+    stage.heard("reducer stops: LeaseLost").await;
+    stage.heard_times(2, "reducer begins").await;
+    stage.open("reducer");
+    let attempt: u32 = job.typed().result_within(LONG).await.unwrap();
+    assert_eq!((attempt, stage.count("reducer ends")), (2, 1));
+    let view = view(&broker, id).await;
+    assert_eq!((view.state.as_str(), view.done), ("succeeded", 100));
+    assert_eq!(stat(&broker, "succeeded").await, 101);
+    worker.drain().await;
     assert_finished(&broker).await;
 }
 

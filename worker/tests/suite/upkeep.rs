@@ -6,7 +6,8 @@ use celeriac_broker_schema::{Broker, LeaseId, Requester};
 use celeriac_worker::WorkerConfig;
 
 use crate::common::{
-    LONG, Running, assert_finished, broker, config, leases, lose, producer, short_lease, told, until,
+    LONG, Running, assert_finished, broker, config, leases, lose, producer, short_lease, told,
+    until,
 };
 use crate::stage::{Stage, hold_task};
 
