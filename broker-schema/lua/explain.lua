@@ -23,12 +23,9 @@
 --        orphan       the lost lease out of which it is being put back
 --        kept_ms      for how many milliseconds its outcome is still kept
 --        dead         1: it is among the dead tasks
--- cost   O(log N), and when it is ready O(1,000 elements) for each list that it may be in, at most six;
---        what is in none of them is sought in the lists of 100 other queues
+-- cost   O(log N), and when it is ready O(1,000 elements) for each list that it may be in, at most six
 local id, queue, priority, ready, lease, name, tenant = unpack(ARGV)
 local LOOK = 1000
--- How many other queues are searched for a task that was moved there.
-local QUEUES = 100
 local facts, seen = {}, {}
 
 local function fact(name, value)
@@ -97,19 +94,19 @@ local function place_among_parked(subject)
   if call('ZSCORE', key, id .. place) then return LOOK end
 end
 
--- Its record names the queue into which it was put; somebody may have moved it since then.
+local parked = false
+-- Its record names the queue into which it was put; somebody may have moved it since then. Of a job
+-- it is known where a part of it went the last time, and that part may be another one.
 local function look_elsewhere()
-  if seen.suspect or seen.turn or (seen.ahead and not seen.beyond) then return end
-  local queues = call('SMEMBERS', prefix .. 'queues')
-  for n = 1, math.min(#queues, QUEUES) do
-    local other = queues[n]
-    if other ~= queue and call('LPOS', ready_key(other, priority), id, 'MAXLEN', LOOK) then
-      return fact('moved', other)
-    end
+  local to = call('HGET', prefix .. 'moved', id)
+  local here = seen.suspect or seen.turn or parked or (seen.ahead and not seen.beyond)
+  if not to and not here then
+    local state, place = unpack(call('HMGET', job_key(job or id), 'state', 'place'))
+    to = state == 'running' and string.match(place or '', '^%d:(.+)$')
   end
+  if to ~= queue then fact('moved', to) end
 end
 
-local parked = false
 local function look_at_limit(subject)
   local g, before = gate().gauge(subject), place_among_parked(subject)
   parked = parked or before ~= nil
@@ -145,8 +142,8 @@ if ready == '1' then
     if tenant ~= '' then look_at_limit('tenant:' .. tenant) end
     look_at_limit('queue:' .. queue)
   end
-  if not parked then look_elsewhere() end
 end
+if queue ~= '' then look_elsewhere() end
 local follower = call('HGET', prefix .. 'locks', id)
 if follower then fact('follows', string.match(follower, '^w:(%x+):')) end
 fact('expiry', call('ZSCORE', EXPIRY, id))

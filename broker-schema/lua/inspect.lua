@@ -3,14 +3,15 @@
 -- args   1 id  2 member of `delayed` if it waited for a time (<priority>:<queue>:<id>), or ''
 --        3 cursor in `leases`, 0 at first, then the leases before it that are still to be looked at
 -- reply  ended <outcome>                                  its outcome is kept
---        | task <where> <record> <history> <detail>       a task that has not ended
---        | chunk <where> <job spec> <history> <detail>    a chunk of a job that is kept
+--        | task <where> <record> <history> <detail> <moved>   a task that has not ended
+--        | chunk <where> <job spec> <history> <detail> <moved>   a chunk of a job that is kept
 --        | unknown                                        never enqueued, or nothing was kept
 --        | searching <where to go on>                     not in the leases looked at: ask again
 --                                                         with these as args from 3 on
 --        where: waiting, delayed (detail: due ms), running (detail: lease and in-flight value),
 --        queued (ready, or delayed under another member), and for chunks also succeeded, failed,
 --        cancelled
+--        moved: the queue to which it was moved (of a job: where chunks of it were moved last), or ''
 -- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000
 local id = ARGV[1]
 local LEASES_PAGE = 100
@@ -72,22 +73,22 @@ end
 
 local record = call('HGET', TASKS, id)
 if record then
-  local history = call('HGET', HISTORY, id) or ''
-  if call('HEXISTS', prefix .. 'waiting', id) == 1 then return { 'task', 'waiting', record, history, '' } end
+  local history, moved = call('HGET', HISTORY, id) or '', call('HGET', prefix .. 'moved', id) or ''
+  if call('HEXISTS', prefix .. 'waiting', id) == 1 then return { 'task', 'waiting', record, history, '', moved } end
   local state, detail = where()
   if state == 'searching' then return { state, detail } end
-  return { 'task', state, record, history, detail }
+  return { 'task', state, record, history, detail, moved }
 end
 
 local job, number = string.match(id, '^(%x+):(%d+)$')
 if not job then return { 'unknown' } end
-local spec, total, state, failed = unpack(call('HMGET', job_key(job), 'spec', 'total', 'state', 'failed_task'))
+local spec, total, state, failed, at = unpack(call('HMGET', job_key(job), 'spec', 'total', 'state', 'failed_task', 'place'))
 local index = tonumber(number)
 if not spec or index >= tonumber(total) then return { 'unknown' } end
-local history = call('HGET', job_history_key(job), number) or ''
-if failed == id then return { 'chunk', 'failed', spec, history, call('HGET', job_key(job), 'failure') } end
-if call('GETBIT', done_key(job), index) == 1 then return { 'chunk', 'succeeded', spec, history, '' } end
-if state ~= 'running' then return { 'chunk', 'cancelled', spec, history, '' } end
+local history, moved = call('HGET', job_history_key(job), number) or '', string.match(at or '', '^%d:(.+)$') or ''
+if failed == id then return { 'chunk', 'failed', spec, history, call('HGET', job_key(job), 'failure'), moved } end
+if call('GETBIT', done_key(job), index) == 1 then return { 'chunk', 'succeeded', spec, history, '', moved } end
+if state ~= 'running' then return { 'chunk', 'cancelled', spec, history, '', moved } end
 local place, detail = where(job, index)
 if place == 'searching' then return { place, detail } end
-return { 'chunk', place, spec, history, detail }
+return { 'chunk', place, spec, history, detail, moved }

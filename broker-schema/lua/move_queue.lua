@@ -19,7 +19,7 @@ local locked = call('EXISTS', prefix .. 'locks') == 1
 local function note_place(element, priority)
   local job = string.match(element, '^(%x+):')
   if job then
-    if call('HEXISTS', job_key(job), 'place') == 1 then call('HSET', job_key(job), 'place', priority .. ':' .. to) end
+    if call('HGET', job_key(job), 'state') == 'running' then call('HSET', job_key(job), 'place', priority .. ':' .. to) end
     return
   end
   -- What has ended meanwhile leaves nothing behind.

@@ -3,7 +3,8 @@
 -- also   waiting, running -> cancelled (of a job that loses a chunk)
 -- keys   1 prefix
 -- args   1 queue  2 ready | delayed | parked:<subject>  3 cursor, from 0, of what is not ready  4 elements at most (at
---        most 1,000; of delayed ones all that are met)  5 retention of the outcomes (ms)  6 error of the outcomes, in JSON
+--        most 1,000; of delayed ones all that are met)  5 retention of the outcomes (ms)  6 error of the outcomes, in JSON,
+--        with who and why behind it as the rest of a JSON object: `{…},"by":"ada"`
 -- reply  ok <now ms> <elements taken> <tasks ended> <jobs ended> <elements left> <cursor, 0: end>
 --        left: of the ready ones at most so many; of the parked ones 1 if this cursor has more
 -- cost   O(elements); a bite of delayed or parked ones looks at about 300, of whatever queue

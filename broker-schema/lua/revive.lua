@@ -1,7 +1,8 @@
 -- revive: dead tasks run again: ready, with no failure counted, their attempts kept side by side.
 -- from   failed                                 to  ready
 -- keys   1 prefix
--- args   for each task: id, queue, priority, record, number of its last attempt, its attempts (a
+-- args   1 who and why: '' or the rest of a JSON object, as `,"by":"ada"`
+--        then for each task: id, queue, priority, record, number of its last attempt, its attempts (a
 --        JSON line each) or '', the lock that it had (see lib/locks) or ''
 -- reply  <a word for each>: revived | unknown (not among the dead letters) | job_over (a chunk, or the
 --        reducer of a job: the job has ended) | locked (another task has its key by now)
@@ -25,7 +26,7 @@ local function lock_again(id, lock, priority, queue)
 end
 
 local function revive(id, queue, priority, record, attempt, attempts, lock)
-  local entry = '{"attempt":' .. attempt .. ',"outcome":"revived","worker":"","ended":' .. now .. '}'
+  local entry = '{"attempt":' .. attempt .. ',"outcome":"revived","worker":"","ended":' .. now .. ARGV[1] .. '}'
   if attempts ~= '' then attempts = attempts .. '\n' end
   call('ZREM', DEAD, id)
   call('HDEL', DEAD_TASKS, id)
@@ -41,7 +42,7 @@ local function revive(id, queue, priority, record, attempt, attempts, lock)
 end
 
 -- nothing above writes; every task is independent of the others
-for at = 1, #ARGV, 7 do
+for at = 2, #ARGV, 7 do
   local word = refusal(ARGV[at], ARGV[at + 6])
   if not word then
     revive(unpack(ARGV, at, at + 6))

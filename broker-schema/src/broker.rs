@@ -1,6 +1,11 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script.
 
+mod bulk;
 mod queues;
+
+pub use bulk::{
+    CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage, QueueCursor, TasksPage,
+};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +27,8 @@ use crate::name::{QueueName, ScheduleName};
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Answered, Cancelled, Changed, Checkpoint, Claim, Claimed, Closed, DeadPage, Due,
-    Emission, Ending, Entry, Fire, Fired, Found, JobView, Kept, Limits, MemoryPage, Opened, Order,
+    self, Answered, Cancelled, Checkpoint, Claim, Claimed, Closed, DeadPage, Due,
+    Emission, Ending, Entry, Fire, Fired, Found, JobView, Kept, LimitChanged, Limits, MemoryPage, Opened, Order,
     OrderSeen, Place, Queued, RangeJob, Reclaimed, Renewed, Revived, ScheduleChange,
     ScheduleChanged, Schedules, Snapshot, Speculated, StreamPage, Watched, Whereabouts, Workers,
 };
@@ -238,7 +243,7 @@ impl Broker {
     pub async fn queued(
         &self,
         queue: &QueueName,
-        place: Place,
+        place: &Place,
         cursor: u64,
         limit: u32,
     ) -> Result<Queued, BrokerError> {
@@ -456,7 +461,8 @@ impl Broker {
         script::snapshot(&self.inner.connections, &self.inner.keys, queues, jobs).await
     }
 
-    /// Sets a limit across the fleet; None removes it. What it had kept back goes on if it may.
+    /// Sets a limit across the fleet; None removes it. What it had kept back goes on if it may. Who set
+    /// it, when and why is kept with it.
     ///
     /// # Errors
     /// Whatever keeps us from the server.
@@ -464,17 +470,23 @@ impl Broker {
         &self,
         subject: &Subject,
         limit: Option<&Limit>,
-    ) -> Result<Changed, BrokerError> {
-        let rule = limit.map(Limit::encode).unwrap_or_default();
-        script::limit(&self.inner.connections, &self.inner.keys, subject, &rule).await
+        who: &Requester,
+    ) -> Result<LimitChanged, BrokerError> {
+        script::limit(&self.inner.connections, &self.inner.keys, subject, limit, who).await
     }
 
-    /// Says whether the tenants of a queue take turns. Tasks that wait already keep their place.
+    /// Says whether the tenants of a queue take turns. Tasks that wait already keep their place. True
+    /// if that changed anything.
     ///
     /// # Errors
     /// Whatever keeps us from the server.
-    pub async fn fair(&self, queue: &QueueName, on: bool) -> Result<Changed, BrokerError> {
-        script::fair(&self.inner.connections, &self.inner.keys, queue, on).await
+    pub async fn fair(
+        &self,
+        queue: &QueueName,
+        on: bool,
+        who: &Requester,
+    ) -> Result<bool, BrokerError> {
+        script::fair(&self.inner.connections, &self.inner.keys, queue, on, who).await
     }
 
     /// The limits, at most `most` of each kind, and as many subjects with what they hold.
@@ -507,19 +519,23 @@ impl Broker {
     }
 
     /// Lets dead tasks run again: ready, with no failure counted. Each is done or refused by
-    /// itself; to repeat the call is safe.
+    /// itself; to repeat the call is safe. Who revived it is kept among its attempts.
     ///
     /// # Errors
     /// Whatever keeps us from the server; some of them may have been revived.
-    pub async fn revive(&self, ids: &[TaskId]) -> Result<Vec<(TaskId, Revived)>, BrokerError> {
-        script::revive(&self.inner.connections, &self.inner.keys, ids).await
+    pub async fn revive(
+        &self,
+        ids: &[TaskId],
+        who: &Requester,
+    ) -> Result<Vec<(TaskId, Revived)>, BrokerError> {
+        script::revive(&self.inner.connections, &self.inner.keys, ids, who).await
     }
 
-    /// Throws dead letters away. Returns how many of these there were.
+    /// Throws dead letters away. Says of each, in the order of the ids, whether it was there.
     ///
     /// # Errors
     /// Whatever keeps us from the server; some of them may be gone.
-    pub async fn discard(&self, ids: &[TaskId]) -> Result<u64, BrokerError> {
+    pub async fn discard(&self, ids: &[TaskId]) -> Result<Vec<bool>, BrokerError> {
         script::discard(&self.inner.connections, &self.inner.keys, ids).await
     }
 

@@ -1,5 +1,8 @@
 //! Dead letters: tasks that failed for good, kept for people to look at, to revive or to throw away.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -135,6 +138,8 @@ pub struct DeadFilter {
     pub fingerprint: Option<String>,
     /// That failed for good at this time or later.
     pub since: Option<Timestamp>,
+    /// That failed for good before this time.
+    pub until: Option<Timestamp>,
 }
 
 impl DeadFilter {
@@ -149,12 +154,88 @@ impl DeadFilter {
             && self.task.as_ref().is_none_or(|task| *task == letter.task)
             && self.error.as_ref().is_none_or(says)
             && self.fingerprint.as_ref().is_none_or(|print| *print == letter.error.fingerprint)
+            && self.until.is_none_or(|until| letter.at < until)
             && !self.is_over(letter)
     }
 
     /// Whether this one, and with it all older ones, died before the time that is asked for.
     pub fn is_over(&self, letter: &DeadLetter) -> bool {
         self.since.is_some_and(|since| letter.at < since)
+    }
+}
+
+/// Dead letters of one task with the same sort of error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeadGroup {
+    /// The name of the task.
+    pub task: String,
+    /// What their errors have in common.
+    pub fingerprint: String,
+    /// What kind of trouble it was.
+    pub kind: ErrorKind,
+    /// How many there are.
+    pub count: u64,
+    /// When the first and the last of them failed for good.
+    pub first: Timestamp,
+    /// See `first`.
+    pub last: Timestamp,
+    /// The newest of them.
+    pub newest: TaskId,
+    /// Its message.
+    pub message: String,
+}
+
+/// Dead letters by task and sort of error. Takes as much memory as there are groups.
+#[derive(Debug, Clone, Default)]
+pub struct DeadGroups {
+    groups: HashMap<(String, String), DeadGroup>,
+}
+
+impl DeadGroups {
+    /// Counts one more.
+    pub fn add(&mut self, letter: DeadLetter) {
+        let DeadLetter { id, at, task, error, .. } = letter;
+        self.add_group(DeadGroup {
+            task,
+            fingerprint: error.fingerprint,
+            kind: error.kind,
+            count: 1,
+            first: at,
+            last: at,
+            newest: id,
+            message: error.message,
+        });
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn merge(&mut self, other: Self) {
+        for group in other.groups.into_values() {
+            self.add_group(group);
+        }
+    }
+
+    fn add_group(&mut self, group: DeadGroup) {
+        match self.groups.entry((group.task.clone(), group.fingerprint.clone())) {
+            Entry::Vacant(entry) => drop(entry.insert(group)),
+            Entry::Occupied(mut entry) => entry.get_mut().add(group),
+        }
+    }
+
+    /// All groups, the largest first; of two that are as large, the one that died last.
+    pub fn sorted(self) -> Vec<DeadGroup> {
+        let mut groups: Vec<DeadGroup> = self.groups.into_values().collect();
+        groups.sort_by(|a, b| b.count.cmp(&a.count).then(b.last.cmp(&a.last)));
+        groups
+    }
+}
+
+impl DeadGroup {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+        if (other.last, other.newest) > (self.last, self.newest) {
+            (self.last, self.newest, self.message) = (other.last, other.newest, other.message);
+        }
     }
 }
 
@@ -185,6 +266,26 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_counted_and_added_up() {
+        let of = |task: &str, at: u64| {
+            let mut letter = letter(&format!(r#"{{"v":1,"task":"{task}","args":1}}"#));
+            letter.at = Timestamp(at);
+            letter.error.message = format!("at {at}");
+            letter
+        };
+        let mut all = DeadGroups::default();
+        for letters in [vec![of("t", 5), of("u", 4)], vec![of("t", 3), of("t", 7)]] {
+            let mut page = DeadGroups::default();
+            letters.into_iter().for_each(|letter| page.add(letter));
+            all.merge(page);
+        }
+        let told = |group: DeadGroup| (group.task, group.count, group.first.0, group.message);
+        let told: Vec<_> = all.sorted().into_iter().map(told).collect();
+        let of = |task: &str, count, first, at: &str| (task.to_owned(), count, first, at.to_owned());
+        assert_eq!(told, [of("t", 3, 3, "at 7"), of("u", 1, 4, "at 4")]);
+    }
+
+    #[test]
     fn all_that_is_set_must_hold() {
         let letter = letter(r#"{"v":1,"task":"t","args":1,"queue":"q"}"#);
         let text = |text: &str| Some(text.to_owned());
@@ -193,6 +294,7 @@ mod tests {
             DeadFilter { queue: "q".parse().ok(), task: text("t"), ..Default::default() },
             DeadFilter { error: text("no ink"), fingerprint: text("f"), ..Default::default() },
             DeadFilter { error: text("Panic"), since: Some(Timestamp(9)), ..Default::default() },
+            DeadFilter { until: Some(Timestamp(10)), ..Default::default() },
         ];
         assert!(hold.iter().all(|filter| filter.matches(&letter)));
         let fail = [
@@ -201,6 +303,7 @@ mod tests {
             DeadFilter { error: text("paper"), ..Default::default() },
             DeadFilter { fingerprint: text("g"), ..Default::default() },
             DeadFilter { since: Some(Timestamp(10)), ..Default::default() },
+            DeadFilter { until: Some(Timestamp(9)), ..Default::default() },
         ];
         assert!(!fail.iter().any(|filter| filter.matches(&letter)));
     }

@@ -63,6 +63,12 @@ impl TaskId {
         Timestamp(ms)
     }
 
+    /// The id that sorts before all others.
+    #[cfg(feature = "client")]
+    pub(crate) fn first() -> Self {
+        Self { root: Uuid::nil(), chunk: None }
+    }
+
     /// The 32 hex digits without the chunk.
     pub fn root_hex(&self) -> [u8; 32] {
         let mut hex = [0; 32];

@@ -42,14 +42,17 @@ pub mod script;
 mod subscription;
 
 #[cfg(feature = "client")]
-pub use broker::{Bell, Broker};
+pub use broker::{
+    Bell, Broker, CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage, QueueCursor,
+    TasksPage,
+};
 #[cfg(feature = "client")]
 pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
 
 pub use bytes::Bytes;
-pub use dead::{DeadFilter, DeadLetter};
+pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
 pub use error::{BrokerError, InvalidInput};
 pub use explain::{Explanation, Reason};
 pub use gate::{Limit, Rate, Subject};
@@ -60,11 +63,11 @@ pub use meta::{Headers, Meta};
 pub use name::{Label, Namespace, Priority, QueueName, TaskName, Tenant, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
 pub use record::{Record, TaskOptions};
-pub use requester::Requester;
+pub use requester::{Note, Requester};
 pub use retry::{Backoff, Decision, RetryPolicy};
 pub use schedule::{Missed, Overlap, ScheduleName, ScheduleSpec, Timing};
 pub use settings::Setting;
 pub use state::State;
 pub use time::Timestamp;
 pub use unique::{Unique, UniqueMode};
-pub use worker_info::{Paused, Progress, RunningTask, WorkerInfo};
+pub use worker_info::{Progress, RunningTask, WorkerInfo};

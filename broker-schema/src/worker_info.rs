@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::requester::Requester;
+use crate::requester::Note;
 use crate::time::Timestamp;
 
 /// A worker's description of itself.
@@ -22,13 +22,21 @@ pub struct WorkerInfo {
     pub slots: u32,
     /// How many it runs now.
     pub busy: u32,
+    /// Of them those that go on although they were told to stop and their time to do so is over: what
+    /// they ran is settled, they only keep their slots.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub wedged: u32,
     /// How many it holds that have not begun.
     pub buffered: u32,
     /// Whether it takes nothing new and will leave.
     pub draining: bool,
+    /// Since when it does so because somebody ordered it, and who that was. A worker that was told to
+    /// leave by a signal says nothing here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving: Option<Note>,
     /// Since when it takes nothing new because somebody said so, and who that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Paused>,
+    pub paused: Option<Note>,
     /// The number of the last order of its lease that it has taken up; 0 if there was none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub order: u64,
@@ -47,14 +55,8 @@ pub struct WorkerInfo {
     pub running: Vec<RunningTask>,
 }
 
-/// Why a worker takes nothing new.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Paused {
-    /// Since when (Redis time).
-    pub at: Timestamp,
-    /// By whom, and why.
-    #[serde(flatten)]
-    pub who: Requester,
+fn is_none_of_them(number: &u32) -> bool {
+    *number == 0
 }
 
 fn is_zero(number: &u64) -> bool {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Broker;
 use crate::error::BrokerError;
 use crate::name::QueueName;
-use crate::script::{self, Control, Moved, Purged, Reason};
+use crate::requester::Requester;
+use crate::script::{self, Control, Moved, Purged};
 use crate::time::millis;
 
 impl Broker {
@@ -17,9 +18,9 @@ impl Broker {
         &self,
         queue: &QueueName,
         control: Control,
-        reason: &Reason,
+        who: &Requester,
     ) -> Result<bool, BrokerError> {
-        script::control(&self.inner.connections, &self.inner.keys, queue, control, reason).await
+        script::control(&self.inner.connections, &self.inner.keys, queue, control, who).await
     }
 
     /// Cancels what waits in a queue, in bites; with `delayed` also what is not due yet. The
@@ -33,10 +34,10 @@ impl Broker {
         queue: &QueueName,
         delayed: bool,
         keep: Duration,
-        reason: &Reason,
+        who: &Requester,
     ) -> Result<Purged, BrokerError> {
         let (connections, keys) = (&self.inner.connections, &self.inner.keys);
-        script::purge(connections, keys, queue, delayed, millis(keep), reason).await
+        script::purge(connections, keys, queue, delayed, millis(keep), who).await
     }
 
     /// Moves what waits in `from` to the back of `to`, in bites, at most `most` elements (a range of

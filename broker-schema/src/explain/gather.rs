@@ -8,6 +8,7 @@ use crate::job::JobSpec;
 use crate::meta::Meta;
 use crate::outcome::{Outcome, attempts_of, counts_of};
 use crate::record::Record;
+use crate::requester::{Note, Requester};
 use crate::script::{Found, JobView, Question, Whereabouts};
 use crate::state::State;
 use crate::time::Timestamp;
@@ -70,7 +71,22 @@ async fn look(broker: &Broker, id: TaskId) -> Result<Facts, BrokerError> {
         None => facts.take_in(broker.inspect(id).await?),
     }
     look_around(broker, &mut facts).await?;
+    if matches!(facts.standing, Standing::Settled(State::Cancelled)) {
+        facts.around.cancel = who_cancelled(broker, id).await?;
+    }
     Ok(facts)
+}
+
+/// Who cancelled the job of a chunk, if somebody did.
+async fn who_cancelled(broker: &Broker, chunk: TaskId) -> Result<Option<Note>, BrokerError> {
+    let Found::Ended(stored) = broker.inspect(chunk.job().task()).await? else {
+        return Ok(None);
+    };
+    let outcome = serde_json::from_str::<Outcome>(&stored).ok();
+    Ok(outcome.filter(|outcome| outcome.state == State::Cancelled).map(|outcome| {
+        let Outcome { ended: at, by, why, .. } = outcome;
+        Note { at, who: Requester { by, why } }
+    }))
 }
 
 async fn look_around(broker: &Broker, facts: &mut Facts) -> Result<(), BrokerError> {
@@ -124,11 +140,12 @@ impl Facts {
                     Err(_) => Standing::Unreadable,
                 };
             }
-            Found::Task { whereabouts, record, history } => {
+            // Where it was moved tells `explain`.
+            Found::Task { whereabouts, record, history, .. } => {
                 self.stand(whereabouts, &history);
                 self.order = Record::decode(&record).ok().map(Order::of);
             }
-            Found::Chunk { whereabouts, spec, history } => {
+            Found::Chunk { whereabouts, spec, history, .. } => {
                 self.stand(whereabouts, &history);
                 self.order = JobSpec::decode(&spec).ok().map(|spec| Order::of(spec.chunk));
             }

@@ -12,13 +12,13 @@ mod sentence;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::id::TaskId;
 use crate::meta::Meta;
 use crate::name::{Priority, QueueName};
 use crate::outcome::{Attempt, Outcome};
-use crate::requester::Requester;
+use crate::requester::Note;
 use crate::state::State;
 use crate::time::Timestamp;
 use crate::worker_info::WorkerInfo;
@@ -137,11 +137,11 @@ pub struct Surroundings {
     /// The queue to which it was moved, in which it is instead.
     pub moved: Option<QueueName>,
     /// Its queue is paused.
-    pub paused: Option<Said>,
+    pub paused: Option<Note>,
     /// The limits that keep it back: of its name, its tenant, its queue.
     pub shut: Vec<Shut>,
     /// Its worker is told to stop it.
-    pub cancel: Option<Said>,
+    pub cancel: Option<Note>,
     /// The task after whose end it begins.
     pub follows: Option<String>,
     /// When it is not started any more.
@@ -165,17 +165,6 @@ pub struct Turn {
     pub more: bool,
     /// Turns of others, and ranges, before that of its tenant; None if that is not among the first ones.
     pub turns: Option<u64>,
-}
-
-/// What somebody said of a queue or a task, when and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-pub struct Said {
-    /// When (Redis time); 0 if that cannot be read.
-    pub at: Timestamp,
-    /// Who, and why.
-    #[serde(flatten)]
-    pub who: Requester,
 }
 
 /// A limit that lets nothing go, or for which a task waits.

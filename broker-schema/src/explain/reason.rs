@@ -295,6 +295,15 @@ pub enum Reason {
         /// The task or chunk whose failure ended its job.
         #[serde(skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+        /// Who cancelled it, or its job.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cancelled_by: Option<String>,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+        /// What its end was a part of, if that is known: its queue was purged.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<TaskFailure>,
     },
     /// It is kept among the dead tasks, with its arguments and attempts.
     Dead,

@@ -1,9 +1,9 @@
 //! The rules: each looks at the facts and adds what it has to say.
 
-use super::{Facts, Order, Reason, Said, Shut, Standing, Turn};
+use super::{Facts, Order, Reason, Shut, Standing, Turn};
 use crate::name::QueueName;
 use crate::outcome::{Outcome, TaskFailure};
-use crate::requester::Requester;
+use crate::requester::{Note, Requester};
 use crate::state::State;
 use crate::worker_info::{RunningTask, WorkerInfo};
 
@@ -99,15 +99,12 @@ fn held(facts: &Facts, reasons: &mut Vec<Reason>) {
 }
 
 fn told(facts: &Facts, reasons: &mut Vec<Reason>) {
-    let Some(Said { at, who }) = &facts.around.cancel else { return };
-    let (by, why) = words_of(who);
+    let (Standing::Held { .. }, Some(Note { at, who })) = (&facts.standing, &facts.around.cancel)
+    else {
+        return;
+    };
+    let Requester { by, why } = who.clone();
     reasons.push(Reason::ToldToStop { at: *at, for_ms: facts.now.since(*at), by, why });
-}
-
-/// Who and why; what was not said may be stored as an empty text.
-fn words_of(who: &Requester) -> (Option<String>, Option<String>) {
-    let word = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    (word(&who.by), word(&who.why))
 }
 
 fn comes_back(facts: &Facts, reasons: &mut Vec<Reason>) {
@@ -123,10 +120,10 @@ fn needs_worker(facts: &Facts) -> Option<&Order> {
 }
 
 fn paused(facts: &Facts, reasons: &mut Vec<Reason>) {
-    let (Some(order), Some(Said { at, who })) = (needs_worker(facts), &facts.around.paused) else {
+    let (Some(order), Some(Note { at, who })) = (needs_worker(facts), &facts.around.paused) else {
         return;
     };
-    let (by, why) = words_of(who);
+    let Requester { by, why } = who.clone();
     let (queue, for_ms) = (order.place.queue.clone(), facts.now.since(*at));
     reasons.push(Reason::QueuePaused { queue, at: *at, for_ms, by, why });
 }
@@ -188,7 +185,7 @@ fn nobody_serves(facts: &Facts, queue: QueueName) -> Reason {
 fn all_paused(queue: QueueName, serving: &[&WorkerInfo]) -> Reason {
     let staying = serving.iter().filter(|info| !info.draining);
     let paused: Vec<_> = staying.filter_map(|info| info.paused.as_ref()).collect();
-    let (by, why) = paused.first().map_or((None, None), |first| words_of(&first.who));
+    let Requester { by, why } = paused.first().map(|first| first.who.clone()).unwrap_or_default();
     let (workers, paused) = (serving.len() as u64, paused.len() as u64);
     Reason::WorkersPaused { queue, workers, paused, by, why }
 }
@@ -240,7 +237,16 @@ fn ended(facts: &Facts, reasons: &mut Vec<Reason>) {
             });
         }
         Standing::Settled(state) => {
-            reasons.push(Reason::Ended { state: *state, ago_ms: None, by: by_job() });
+            // A chunk is cancelled with its job.
+            let Note { at, who } = facts.around.cancel.clone().unwrap_or_default();
+            reasons.push(Reason::Ended {
+                state: *state,
+                ago_ms: (at.0 > 0).then(|| facts.now.since(at)),
+                by: by_job(),
+                cancelled_by: who.by,
+                why: who.why,
+                error: None,
+            });
         }
         _ => return,
     }
@@ -271,6 +277,13 @@ fn outcome_of(facts: &Facts, outcome: &Outcome) -> Reason {
             took_ms: started.map(|started| ended.since(started)),
         },
         State::Failed => Reason::Failed { attempt: *attempt, ago_ms, error, by },
-        state => Reason::Ended { state: *state, ago_ms, by },
+        state => Reason::Ended {
+            state: *state,
+            ago_ms,
+            by,
+            cancelled_by: outcome.by.clone(),
+            why: outcome.why.clone(),
+            error,
+        },
     }
 }

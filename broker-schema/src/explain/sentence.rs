@@ -63,13 +63,13 @@ impl Reason {
                 span(*for_ms)
             ),
             Self::WaitsForChunks { left, total } => {
-                write!(f, "it waits for {left} of the {total} chunks of its job")
+                write!(f, "it waits for {left} of the {} of its job", chunks(*total))
             }
             Self::ChunksUnderWay { done, total, begun: true } => {
-                write!(f, "{done} of its {total} chunks are done")
+                write!(f, "{done} of its {} {} done", chunks(*total), are(*done))
             }
             Self::ChunksUnderWay { total, begun: false, .. } => {
-                write!(f, "no worker has taken any of its {total} chunks yet")
+                write!(f, "no worker has taken any of its {} yet", chunks(*total))
             }
             Self::Follows { id } => write!(f, "it follows {id}, and begins when that has ended"),
             Self::Next { queue } => write!(f, "it is the next in queue {queue}"),
@@ -92,7 +92,7 @@ impl Reason {
         match self {
             Self::Behind { queue, priority, ahead, more, higher } => {
                 let than = if *more { "more than " } else { "" };
-                write!(f, "{than}{ahead} go first in queue {queue} at priority {priority}")?;
+                write!(f, "{than}{} first in queue {queue} at priority {priority}", go(*ahead))?;
                 match higher {
                     0 => Ok(()),
                     higher => write!(f, ", and {higher} of higher priority"),
@@ -102,6 +102,7 @@ impl Reason {
                 write!(f, "its workers were lost {crashes} times, so it has to run alone")?;
                 match ahead {
                     0 => Ok(()),
+                    1 => f.write_str(", after 1 other like it"),
                     ahead => write!(f, ", after {ahead} others like it"),
                 }
             }
@@ -122,12 +123,13 @@ impl Reason {
                         )?;
                     }
                     (Some(most), _) if held >= most => {
-                        write!(f, "{held} of {subject} are held, and {most} may be at once")?;
+                        write!(f, "{held} of {subject} {} held, and {most} may be at once", are(*held))?;
                     }
                     _ => write!(f, "it waited for the limit of {subject}, which lets more go now")?,
                 }
                 match ahead {
                     None | Some(0) => Ok(()),
+                    Some(1) => f.write_str("; 1 that waits for it goes first"),
                     Some(ahead) => write!(f, "; {ahead} that wait for it go first"),
                 }
             }
@@ -135,10 +137,12 @@ impl Reason {
                 let than = if *more { "more than " } else { "" };
                 match ahead {
                     0 => write!(f, "it is the next of its tenant {tenant}")?,
+                    1 if !more => write!(f, "1 of its tenant {tenant} goes first")?,
                     ahead => write!(f, "{than}{ahead} of its tenant {tenant} go first")?,
                 }
                 match turns {
                     None | Some(0) => Ok(()),
+                    Some(1) => f.write_str(", whose turn comes after 1 other"),
                     Some(turns) => write!(f, ", whose turn comes after {turns} others"),
                 }
             }
@@ -148,38 +152,52 @@ impl Reason {
 
     fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotKnownToWorkers { task, unknowing, workers } if unknowing == workers => write!(
-                f,
-                "none of the {workers} workers of its queue knows {task}: its attempts will fail"
-            ),
-            Self::NotKnownToWorkers { task, unknowing, workers } => write!(
-                f,
-                "{unknowing} of the {workers} workers of its queue do not know {task}: an attempt there fails"
-            ),
+            Self::NotKnownToWorkers { task, unknowing, workers } if unknowing == workers => {
+                match workers {
+                    1 => write!(f, "the one worker of its queue does not know {task}")?,
+                    _ => write!(f, "none of the {workers} workers of its queue knows {task}")?,
+                }
+                f.write_str(": its attempts will fail")
+            }
+            Self::NotKnownToWorkers { task, unknowing, workers } => {
+                let verb = if *unknowing == 1 { "does" } else { "do" };
+                write!(f, "{unknowing} of the {workers} workers of its queue {verb} not know {task}")?;
+                f.write_str(": an attempt there fails")
+            }
             Self::WorkersLeave { queue, workers } => {
-                write!(f, "all {workers} workers of queue {queue} are about to leave")
+                write!(f, "{} of queue {queue} {} about to leave", all(*workers), are(*workers))
             }
             Self::WorkersBusy { queue, workers, slots } => {
-                write!(f, "all {slots} slots of the {workers} workers of queue {queue} are taken")
+                match slots {
+                    1 => f.write_str("the one slot")?,
+                    slots => write!(f, "all {slots} slots")?,
+                }
+                match workers {
+                    1 => f.write_str(" of the one worker")?,
+                    workers => write!(f, " of the {workers} workers")?,
+                }
+                write!(f, " of queue {queue} {} taken", are(*slots))
             }
             Self::WorkersPaused { queue, workers, paused, by, why } => {
                 if paused == workers {
-                    write!(f, "all {workers} workers of queue {queue} are paused")?;
+                    write!(f, "{} of queue {queue} {} paused", all(*workers), are(*workers))?;
                 } else {
                     let leave = workers - paused;
-                    write!(
-                        f,
-                        "{paused} of the {workers} workers of queue {queue} are paused, and {leave} about to leave"
-                    )?;
+                    write!(f, "{paused} of the {workers} workers of queue {queue} ")?;
+                    write!(f, "{} paused, and {leave} about to leave", are(*paused))?;
                 }
                 write_who(f, by.as_deref(), why.as_deref())
             }
-            Self::CostsTooMuch { cost, slots } => write!(
-                f,
-                "it takes {cost} slots, and the workers of its queue have {slots} at most: its attempts will fail"
-            ),
+            Self::CostsTooMuch { cost, slots } => {
+                let noun = if *cost == 1 { "slot" } else { "slots" };
+                write!(f, "it takes {cost} {noun}, and the workers of its queue have {slots} at most")?;
+                f.write_str(": its attempts will fail")
+            }
             Self::NoWorkerWithLabel { queue, label, workers: 0 } => {
                 write!(f, "no worker serves queue {queue}, and it needs one with the label {label}")
+            }
+            Self::NoWorkerWithLabel { queue, label, workers: 1 } => {
+                write!(f, "the one worker of queue {queue} lacks the label {label}, which it needs")
             }
             Self::NoWorkerWithLabel { queue, label, workers } => write!(
                 f,
@@ -241,10 +259,17 @@ impl Reason {
                 f.write_str("it expired before a worker started it")?;
                 write_ago(f, *ago_ms)
             }
-            Self::Ended { state, ago_ms, by } => {
-                write!(f, "it is {state}")?;
+            Self::Ended { state, ago_ms, by, cancelled_by, why, error } => {
+                match cancelled_by {
+                    Some(who) => write!(f, "it was {state} by {who}")?,
+                    None => write!(f, "it is {state}")?,
+                }
                 write_ago(f, *ago_ms)?;
-                by.iter().try_for_each(|by| write!(f, ", because {by} failed"))
+                by.iter().try_for_each(|by| write!(f, ", because {by} failed"))?;
+                match (error, why) {
+                    (Some(error), _) => write!(f, ": {error}"),
+                    (None, why) => why.iter().try_for_each(|why| write!(f, ": {why}")),
+                }
             }
             Self::Dead => {
                 f.write_str("it is among the dead tasks, with its arguments and attempts")
@@ -253,6 +278,27 @@ impl Reason {
             _ => Ok(()),
         }
     }
+}
+
+/// `all 3 workers`, `the one worker`
+fn all(workers: u64) -> String {
+    match workers {
+        1 => "the one worker".to_owned(),
+        workers => format!("all {workers} workers"),
+    }
+}
+
+fn are(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
+/// `3 go`, `1 goes`
+fn go(number: u64) -> String {
+    format!("{number} {}", if number == 1 { "goes" } else { "go" })
+}
+
+fn chunks(total: u64) -> String {
+    format!("{total} {}", if total == 1 { "chunk" } else { "chunks" })
 }
 
 fn write_progress(f: &mut fmt::Formatter<'_>, progress: &Progress) -> fmt::Result {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::outcome::{ErrorKind, TaskFailure};
-use crate::worker_info::{Paused, Progress, RunningTask};
+use crate::worker_info::{Progress, RunningTask};
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
 const ID: &str = "0193a7c2b5e07d4e8a1f3c5d7e9b1a00";
@@ -207,7 +207,7 @@ fn what_the_workers_do() {
         "1 of the 2 workers of its queue do not know send: an attempt there fails"
     );
     let leaving = WorkerInfo { draining: true, ..worker() };
-    let pause = |who| Some(Paused { at: NOW, who });
+    let pause = |who| Some(Note { at: NOW, who });
     let paused = WorkerInfo { paused: pause(Requester::new("ada").because("a leak")), ..worker() };
     assert_eq!(
         with(vec![paused.clone(), paused.clone()]),
@@ -258,7 +258,7 @@ fn what_no_worker_has() {
 }
 
 fn what_people_and_limits_keep_back() {
-    let said = |who| Said { at: Timestamp(NOW.0 - 300_000), who };
+    let said = |who| Note { at: Timestamp(NOW.0 - 300_000), who };
     let ada = said(Requester::new("ada").because("the provider is down"));
     let mut paused = ready(|facts| facts.around.paused = Some(ada.clone()));
     assert_eq!(
@@ -269,7 +269,7 @@ fn what_people_and_limits_keep_back() {
         ]
     );
     paused.standing = Standing::Delayed(NOW.plus_ms(2_000));
-    paused.around.paused = Some(Said::default());
+    paused.around.paused = Some(Note::default());
     assert_eq!(says(&paused), ["it is not to start for another 2.0 s", "queue mail is paused"]);
 
     let shut = |shut: Shut| {

@@ -2,21 +2,17 @@
 
 use std::num::NonZeroU64;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::connection::Connections;
 use crate::error::BrokerError;
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::reply::Reply;
+use crate::requester::{Note, Requester};
 use crate::script::script;
-use crate::time::Timestamp;
 
 script!(CONTROL, "control", "", ["base"]);
-
-/// The most characters that are kept of who did something, and of why.
-const MOST_BY: usize = 100;
-const MOST_WHY: usize = 500;
 
 /// What is to be done with a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,50 +29,6 @@ pub enum Control {
     Limit(NonZeroU64),
     /// The end of that.
     Unlimit,
-}
-
-/// Who does something to a queue, and why: for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Reason {
-    by: String,
-    why: String,
-}
-
-impl Reason {
-    /// A reason; 100 characters of `by` and 500 of `why` are kept.
-    pub fn new(by: &str, why: &str) -> Self {
-        let cut = |text: &str, most| text.chars().take(most).collect();
-        Self { by: cut(by, MOST_BY), why: cut(why, MOST_WHY) }
-    }
-
-    /// Who.
-    pub fn by(&self) -> &str {
-        &self.by
-    }
-
-    /// Why; empty if that was not said.
-    pub fn why(&self) -> &str {
-        &self.why
-    }
-}
-
-/// Who did something to a queue, when and why.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Note {
-    /// When (Redis time).
-    pub at: Timestamp,
-    /// Who.
-    pub by: String,
-    /// Why; empty if that was not said.
-    pub why: String,
-}
-
-impl Note {
-    /// A stored note. One that cannot be read is told as one that says nothing: it is for people
-    /// only.
-    pub(crate) fn read(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
-    }
 }
 
 /// What was said of a queue and still holds.
@@ -124,7 +76,7 @@ pub(crate) async fn control(
     keys: &Keys,
     queue: &QueueName,
     control: Control,
-    reason: &Reason,
+    who: &Requester,
 ) -> Result<bool, BrokerError> {
     let (verb, limit) = match control {
         Control::Pause => ("pause", String::new()),
@@ -134,9 +86,8 @@ pub(crate) async fn control(
         Control::Limit(max) => ("limit", max.to_string()),
         Control::Unlimit => ("unlimit", String::new()),
     };
-    let note = serde_json::to_string(reason).expect("our own types are always JSON");
     let mut command = CONTROL.command(keys.prefix());
-    command.arg(queue.as_str()).arg(verb).arg(limit).arg(note);
+    command.arg(queue.as_str()).arg(verb).arg(limit).arg(who.as_object());
     let mut reply = Reply::new(CONTROL.name, connections.run(&CONTROL, &command).await?)?;
     match reply.text("state")?.as_str() {
         "changed" => Ok(true),

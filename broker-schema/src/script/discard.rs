@@ -10,19 +10,22 @@ use crate::script::script;
 
 script!(DISCARD, "discard", " flags=allow-oom", ["base"]);
 
+/// Whether each of them was there.
 pub(crate) async fn discard(
     connections: &Connections,
     keys: &Keys,
     ids: &[TaskId],
-) -> Result<u64, BrokerError> {
-    let mut gone = 0;
+) -> Result<Vec<bool>, BrokerError> {
+    let mut gone = Vec::with_capacity(ids.len());
     for bite in ids.chunks(MAX_BATCH) {
         let mut command = DISCARD.command(keys.prefix());
         for id in bite {
             command.arg(id.to_string());
         }
         let mut reply = Reply::new(DISCARD.name, connections.run(&DISCARD, &command).await?)?;
-        gone += reply.number("gone")?;
+        while !reply.is_empty() {
+            gone.push(reply.number("gone")? > 0);
+        }
     }
     Ok(gone)
 }

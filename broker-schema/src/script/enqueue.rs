@@ -8,7 +8,8 @@ use crate::id::{ClientId, TaskId};
 use crate::keys::Keys;
 use crate::name::{Priority, QueueName};
 use crate::reply::Reply;
-use crate::script::{Note, bounded, script};
+use crate::requester::Note;
+use crate::script::{bounded, script};
 use crate::time::Timestamp;
 use crate::unique::{Unique, UniqueMode};
 

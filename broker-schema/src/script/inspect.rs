@@ -4,6 +4,7 @@ use crate::connection::Connections;
 use crate::error::BrokerError;
 use crate::id::TaskId;
 use crate::keys::Keys;
+use crate::name::QueueName;
 use crate::reply::Reply;
 use crate::script::script;
 
@@ -22,6 +23,8 @@ pub enum Found {
         record: String,
         /// Its counts and earlier attempts.
         history: String,
+        /// The queue to which it was moved; None: it is that of its record.
+        moved: Option<QueueName>,
     },
     /// A chunk of a job that is kept.
     Chunk {
@@ -31,6 +34,8 @@ pub enum Found {
         spec: String,
         /// Its counts and earlier attempts.
         history: String,
+        /// The queue to which chunks of its job were moved last; None: none was.
+        moved: Option<QueueName>,
     },
     /// Never enqueued, or nothing was kept.
     Unknown,
@@ -94,10 +99,11 @@ fn read_found(kind: &str, mut reply: Reply) -> Result<Found, BrokerError> {
             let history = reply.text("history")?;
             let detail = reply.text("detail")?;
             let whereabouts = read_whereabouts(&reply, &word, detail)?;
+            let moved = reply.text("moved")?.parse().ok();
             Ok(if kind == "task" {
-                Found::Task { whereabouts, record: document, history }
+                Found::Task { whereabouts, record: document, history, moved }
             } else {
-                Found::Chunk { whereabouts, spec: document, history }
+                Found::Chunk { whereabouts, spec: document, history, moved }
             })
         }
         other => Err(reply.error(format!("unknown word {other:?}"))),

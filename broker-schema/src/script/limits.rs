@@ -5,6 +5,7 @@ use crate::error::BrokerError;
 use crate::gate::{Limit, Subject};
 use crate::keys::Keys;
 use crate::reply::Reply;
+use crate::requester::Note;
 use crate::script::script;
 use crate::time::Timestamp;
 
@@ -16,11 +17,31 @@ pub struct Limits {
     /// Redis time.
     pub now: Timestamp,
     /// Those that are set, by subject.
-    pub set: Vec<(Subject, Limit)>,
+    pub set: Vec<LimitView>,
     /// The subjects that hold tasks or let some wait.
     pub busy: Vec<SubjectView>,
     /// The queues whose tenants take turns.
-    pub fair: Vec<String>,
+    pub fair: Vec<FairView>,
+}
+
+/// A limit that is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitView {
+    /// What it is on.
+    pub subject: Subject,
+    /// What it lets go.
+    pub limit: Limit,
+    /// Who set it, when and why; None if a version set it that did not note that.
+    pub note: Option<Note>,
+}
+
+/// A queue whose tenants take turns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FairView {
+    /// Its name.
+    pub queue: String,
+    /// Who wanted that, when and why, if it was noted.
+    pub note: Option<Note>,
 }
 
 /// How a subject stands.
@@ -47,15 +68,15 @@ pub(crate) async fn limits(
     let mut reply = Reply::new(LIMITS.name, connections.run(&LIMITS, &command).await?)?;
     let now = Timestamp(reply.number("now")?);
     let mut set = read_set(reply.array("limits")?)?;
-    set.sort_by(|a, b| a.0.cmp(&b.0));
+    set.sort_by(|a, b| a.subject.cmp(&b.subject));
     let mut busy = read_busy(reply.array("subjects")?)?;
     busy.sort_by(|a, b| a.subject.cmp(&b.subject));
-    let mut fair = reply.array("fair")?.texts("queue")?;
-    fair.sort();
+    let mut fair = read_fair(reply.array("fair")?)?;
+    fair.sort_by(|a, b| a.queue.cmp(&b.queue));
     Ok(Limits { now, set, busy, fair })
 }
 
-fn read_set(mut reply: Reply) -> Result<Vec<(Subject, Limit)>, BrokerError> {
+fn read_set(mut reply: Reply) -> Result<Vec<LimitView>, BrokerError> {
     let mut set = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
         let mut one = reply.array("limit")?;
@@ -63,9 +84,19 @@ fn read_set(mut reply: Reply) -> Result<Vec<(Subject, Limit)>, BrokerError> {
         let subject = subject.parse().map_err(|_| one.error(format!("subject {subject:?}")))?;
         let stored = one.text("limit")?;
         let limit = Limit::decode(&stored).ok_or_else(|| one.error(format!("limit {stored:?}")))?;
-        set.push((subject, limit));
+        set.push(LimitView { subject, limit, note: Note::read_any(&one.text("note")?) });
     }
     Ok(set)
+}
+
+fn read_fair(mut reply: Reply) -> Result<Vec<FairView>, BrokerError> {
+    let mut fair = Vec::with_capacity(reply.len());
+    while !reply.is_empty() {
+        let mut one = reply.array("fair queue")?;
+        let queue = one.text("queue")?;
+        fair.push(FairView { queue, note: Note::read_any(&one.text("note")?) });
+    }
+    Ok(fair)
 }
 
 fn read_busy(mut reply: Reply) -> Result<Vec<SubjectView>, BrokerError> {

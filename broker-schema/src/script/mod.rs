@@ -52,7 +52,8 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
-pub use control::{Control, Controls, Limit, Note, Reason};
+pub use crate::requester::Note;
+pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
@@ -61,8 +62,8 @@ pub use enqueue_range::RangeJob;
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
-pub use limit::Changed;
-pub use limits::{Limits, SubjectView};
+pub use limit::LimitChanged;
+pub use limits::{FairView, LimitView, Limits, SubjectView};
 pub use memory::{KeyMemory, MemoryPage};
 pub use move_queue::Moved;
 pub use open::Opened;
@@ -106,7 +107,7 @@ pub(crate) use {
     move_queue::move_queue,
     open::open,
     order::order,
-    purge::purge,
+    purge::{parking, purge},
     queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},

@@ -8,8 +8,9 @@ use crate::gate::Subject;
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::reply::Reply;
+use crate::requester::Requester;
 use crate::script::limits::limits;
-use crate::script::{Reason, bounded, script};
+use crate::script::{bounded, script};
 
 script!(PURGE, "purge", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle", "shift"]);
 
@@ -74,9 +75,9 @@ pub(crate) async fn purge(
     queue: &QueueName,
     delayed: bool,
     keep_ms: u64,
-    reason: &Reason,
+    who: &Requester,
 ) -> Result<Purged, BrokerError> {
-    let error = failure(queue, reason);
+    let error = failure(queue, who) + &who.as_rest();
     let call = async |part: &Part, most: u64| {
         let (word, cursor) = part.words();
         let mut command = PURGE.command(keys.prefix());
@@ -126,9 +127,8 @@ pub(crate) async fn purge(
 }
 
 /// The error of the outcomes, in JSON.
-fn failure(queue: &QueueName, reason: &Reason) -> String {
-    let why = if reason.why().is_empty() { String::new() } else { format!(": {}", reason.why()) };
-    let message = format!("queue {queue} was purged by {}{why}", reason.by());
+fn failure(queue: &QueueName, who: &Requester) -> String {
+    let message = format!("queue {queue} was purged{}{}", who.by_whom(), who.and_why());
     serde_json::json!({ "kind": "cancelled", "message": message, "fingerprint": "purged" })
         .to_string()
 }

@@ -4,9 +4,10 @@ use std::fmt;
 
 use crate::connection::Connections;
 use crate::error::BrokerError;
+use crate::gate::Subject;
 use crate::id::{JobId, TaskId};
 use crate::keys::Keys;
-use crate::name::{Priority, QueueName};
+use crate::name::{Priority, QueueName, Tenant};
 use crate::reply::Reply;
 use crate::script::script;
 use crate::time::Timestamp;
@@ -14,7 +15,7 @@ use crate::time::Timestamp;
 script!(QUEUED, "queued", " flags=no-writes", ["base", "ready"]);
 
 /// A place where tasks of a queue wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// Its ready list of this priority.
     Ready(Priority),
@@ -22,6 +23,11 @@ pub enum Place {
     Suspects,
     /// Those that wait for a time.
     Delayed,
+    /// Those that only a limit on this subject keeps back, beside the lists. A page of them names the
+    /// turns that are kept back, too.
+    Parked(Subject),
+    /// Those that stand behind the turn of a tenant.
+    Turn(Priority, Tenant),
 }
 
 impl fmt::Display for Place {
@@ -30,6 +36,8 @@ impl fmt::Display for Place {
             Self::Ready(priority) => write!(f, "{priority}"),
             Self::Suspects => f.write_str("suspects"),
             Self::Delayed => f.write_str("delayed"),
+            Self::Parked(subject) => write!(f, "parked:{subject}"),
+            Self::Turn(priority, tenant) => write!(f, "turn:{priority}:{tenant}"),
         }
     }
 }
@@ -43,6 +51,9 @@ pub struct Queued {
     pub tasks: Vec<TaskId>,
     /// Jobs of which chunks are here.
     pub jobs: Vec<JobId>,
+    /// Turns that are kept back here: what stands behind them waits here, too, and is read as a place
+    /// of its own.
+    pub turns: Vec<Place>,
     /// Where the next page begins, if there may be one.
     pub next: Option<u64>,
 }
@@ -51,7 +62,7 @@ pub(crate) async fn queued(
     connections: &Connections,
     keys: &Keys,
     queue: &QueueName,
-    place: Place,
+    place: &Place,
     cursor: u64,
     limit: u32,
 ) -> Result<Queued, BrokerError> {
@@ -70,5 +81,13 @@ pub(crate) async fn queued(
     while !of_jobs.is_empty() {
         jobs.push(of_jobs.parsed("job")?);
     }
-    Ok(Queued { now, tasks, jobs, next: (next > 0).then_some(next) })
+    let turns = reply.array("turns")?.texts("turn")?;
+    let turns = turns.iter().filter_map(|turn| read_turn(turn)).collect();
+    Ok(Queued { now, tasks, jobs, turns, next: (next > 0).then_some(next) })
+}
+
+/// `turn:<priority>:<tenant>`
+fn read_turn(text: &str) -> Option<Place> {
+    let (priority, tenant) = text.strip_prefix("turn:")?.split_once(':')?;
+    Some(Place::Turn(Priority::new(priority.parse().ok()?).ok()?, tenant.parse().ok()?))
 }

@@ -6,6 +6,7 @@ use crate::error::BrokerError;
 use crate::id::TaskId;
 use crate::keys::Keys;
 use crate::reply::Reply;
+use crate::requester::Requester;
 use crate::script::dead::dead_letters;
 use crate::script::script;
 
@@ -47,6 +48,7 @@ pub(crate) async fn revive(
     connections: &Connections,
     keys: &Keys,
     ids: &[TaskId],
+    who: &Requester,
 ) -> Result<Vec<(TaskId, Revived)>, BrokerError> {
     let mut revived = Vec::with_capacity(ids.len());
     for mut bite in ids.chunks(BITE) {
@@ -55,7 +57,7 @@ pub(crate) async fn revive(
             // Large letters may not all fit into one reply; those are asked for again.
             let told = letters.last().and_then(|last| bite.iter().rposition(|id| *id == last.id));
             let (now, later) = bite.split_at(told.map_or(bite.len(), |last| last + 1));
-            revived.extend(revive_letters(connections, keys, now, &letters).await?);
+            revived.extend(revive_letters(connections, keys, now, &letters, who).await?);
             bite = later;
         }
     }
@@ -67,8 +69,10 @@ async fn revive_letters(
     keys: &Keys,
     ids: &[TaskId],
     letters: &[DeadLetter],
+    who: &Requester,
 ) -> Result<Vec<(TaskId, Revived)>, BrokerError> {
     let mut command = REVIVE.command(keys.prefix());
+    command.arg(who.as_rest());
     let mut words = Vec::with_capacity(ids.len());
     for id in ids {
         let letter = letters.iter().find(|letter| letter.id == *id);
