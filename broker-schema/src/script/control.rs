@@ -12,7 +12,8 @@ use crate::reply::Reply;
 use crate::script::script;
 use crate::time::Timestamp;
 
-script!(CONTROL, "control", "", ["base"]);
+// Whoever pauses or closes a queue because the server is full must be able to do so then.
+script!(CONTROL, "control", " flags=allow-oom", ["base"]);
 
 /// The most characters that are kept of who did something, and of why.
 const MOST_BY: usize = 100;

@@ -8,7 +8,7 @@ use crate::reply::Reply;
 use crate::script::limit::{Changed, read_changed};
 use crate::script::script;
 
-script!(FAIR, "fair", "", ["base"]);
+script!(FAIR, "fair", " flags=allow-oom", ["base"]);
 
 pub(crate) async fn fair(
     connections: &Connections,

@@ -7,7 +7,8 @@ use crate::keys::Keys;
 use crate::reply::Reply;
 use crate::script::script;
 
-script!(LIMIT, "limit", "", ["base", "ready", "gate"]);
+// It writes little, and may be what keeps a full server from getting fuller.
+script!(LIMIT, "limit", " flags=allow-oom", ["base", "ready", "gate"]);
 
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
