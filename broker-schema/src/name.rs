@@ -108,6 +108,16 @@ impl QueueName {
     pub fn labelled(&self, label: &Label) -> Result<Self, InvalidInput> {
         Self::new(format!("{self}@{label}"))
     }
+
+    /// The opposite of [`QueueName::labelled`]: the queue, and the label of which this is its sub-queue,
+    /// if it is one.
+    pub fn split_label(&self) -> (Self, Option<Label>) {
+        let split = self.as_str().rsplit_once('@');
+        let parsed = split.and_then(|(queue, label)| {
+            Some((Self::new(queue.to_owned()).ok()?, Label::new(label.to_owned()).ok()?))
+        });
+        parsed.map_or_else(|| (self.clone(), None), |(queue, label)| (queue, Some(label)))
+    }
 }
 
 impl Default for QueueName {
@@ -213,6 +223,23 @@ mod tests {
             assert!(text.parse::<Namespace>().is_err());
         }
         assert!("mail/send.v2".parse::<TaskName>().is_ok());
+    }
+
+    #[test]
+    fn a_sub_queue_has_a_queue_and_a_label() {
+        for (text, queue, label) in [
+            ("mail", "mail", None),
+            ("mail@gpu", "mail", Some("gpu")),
+            ("a@b@gpu", "a@b", Some("gpu")),
+            ("@gpu", "@gpu", None),
+            ("mail@", "mail@", None),
+        ] {
+            let name: QueueName = text.parse().expect("a queue");
+            let (parent, needs) = name.split_label();
+            assert_eq!((parent.as_str(), needs.as_ref().map(Label::as_str)), (queue, label));
+            let again = needs.map_or_else(|| Ok(parent.clone()), |label| parent.labelled(&label));
+            assert_eq!(again, Ok(name));
+        }
     }
 
     #[test]

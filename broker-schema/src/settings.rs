@@ -27,11 +27,16 @@ impl Setting {
         }
     }
 
+    /// Its name where people write and read it as a duration (`7d`), if it is one: without `_ms`.
+    pub fn duration_name(self) -> Option<&'static str> {
+        self.as_str().strip_suffix("_ms")
+    }
+
     /// What it means.
     pub fn meaning(self) -> &'static str {
         match self {
             Setting::DeadMax => "most dead letters that are kept",
-            Setting::DeadAgeMs => "how long a dead letter is kept, in milliseconds",
+            Setting::DeadAgeMs => "how long a dead letter is kept",
         }
     }
 

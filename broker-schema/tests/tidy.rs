@@ -34,6 +34,15 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("worker/tests/suite/stage.rs", "a task that takes its time"),
 ];
 
+/// Who may know what time it is on the machine, and what for: never to decide about a task or a schedule.
+const CLOCK_READERS: &[(&str, &str)] = &[
+    ("cli/src/bench/delay.rs", "how late a task starts, on one machine with Redis"),
+    ("cli/src/cmd/doctor.rs", "whether the clock of this machine differs from that of Redis"),
+    ("cli/src/cmd/schedule/view.rs", "the next times of an expression, without Redis"),
+    ("monitor/src/poller.rs", "since when Redis is away"),
+    ("producer/src/clock.rs", "the order of ids"),
+];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace")
 }
@@ -182,6 +191,21 @@ fn few_files_start_tasks_of_the_runtime() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(found, SPAWNERS, "who starts a loop sees to its end; see the list in this file");
+}
+
+#[test]
+fn few_files_read_the_clock_of_their_machine() {
+    let is_product = |name: &str| !name.contains("/tests/") && !name.contains("/examples/");
+    // Not this file, which speaks of it.
+    let other = |name: &str| is_product(name) && name != "broker-schema/tests/tidy.rs";
+    let clocks = ["SystemTime::now", "Timestamp::now", "Zoned::now", "Utc::now", "Local::now"];
+    let found: Vec<String> = rust_files()
+        .into_iter()
+        .filter(|(name, text)| other(name) && clocks.iter().any(|it| code(text).contains(it)))
+        .map(|(name, _)| name)
+        .collect();
+    let allowed: Vec<&str> = CLOCK_READERS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(found, allowed, "time comes from Redis; see the list in this file");
 }
 
 #[test]

@@ -36,6 +36,10 @@ async fn the_examples_run() {
         ("hello", "Hello, Ada!"),
         ("pi", "pi is about 3.14"),
         ("retries", "one task: true\nfilm is converted, at attempt Some(1)"),
+        (
+            "schedules",
+            "the mornings have a time: true\nthe latest report, attempt 1\nthe latest report, attempt 1\n",
+        ),
         ("tenants", "| order | ten tasks"),
     ] {
         let ran = Command::new(example(name)).env("CELERIAC_REDIS_URL", redis.url()).output();

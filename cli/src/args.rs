@@ -9,6 +9,7 @@ mod dead;
 mod enqueue;
 mod queues;
 mod schedule;
+mod task;
 pub(crate) mod values;
 mod workers;
 
@@ -24,11 +25,12 @@ pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
-pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, TaskArgs};
+pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, StartArgs};
 pub(crate) use self::queues::{
     LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs, ReasonArgs,
 };
-pub(crate) use self::schedule::{NextArgs, RunArgs, ScheduleCommand, WhenArgs};
+pub(crate) use self::schedule::{NextArgs, ScheduleCommand, WhenArgs};
+pub(crate) use self::task::TaskArgs;
 use self::values::{count, duration, rate};
 pub(crate) use self::workers::{OrderCommand, WhichArgs, WorkersArgs};
 

@@ -34,6 +34,21 @@ pub trait EnqueueLayer: Send + Sync + 'static {
     ///
     /// [`EnqueueError::Layer`]: crate::EnqueueError::Layer
     fn enqueue(&self, task: &mut NewTask) -> Result<(), BoxError>;
+
+    /// Looks at the task of a schedule that is about to be put ([`Schedules::put`]). Every run of the
+    /// schedule is enqueued as the task is after that, by whichever worker is there, and no layer sees
+    /// it again; so what is only true now (where in a trace, at what time) has no place in it.
+    ///
+    /// The same as [`EnqueueLayer::enqueue`] unless it is implemented.
+    ///
+    /// # Errors
+    /// The schedule is not put; the caller gets [`ScheduleError::Layer`] with this error.
+    ///
+    /// [`Schedules::put`]: crate::Schedules::put
+    /// [`ScheduleError::Layer`]: crate::ScheduleError::Layer
+    fn schedule(&self, task: &mut NewTask) -> Result<(), BoxError> {
+        self.enqueue(task)
+    }
 }
 
 impl<F> EnqueueLayer for F

@@ -149,14 +149,18 @@ impl Producer {
     /// ```
     #[must_use]
     pub fn layer(mut self, layer: impl EnqueueLayer) -> Self {
-        let before = self.layers.iter().flat_map(|layers| layers.iter()).cloned();
+        let before = self.layers().cloned();
         let layer: Arc<dyn EnqueueLayer> = Arc::new(layer);
         self.layers = Some(before.chain([layer]).collect());
         self
     }
 
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &Arc<dyn EnqueueLayer>> {
+        self.layers.iter().flat_map(|layers| layers.iter())
+    }
+
     pub(crate) fn apply_layers(&self, task: &mut NewTask) -> Result<(), EnqueueError> {
-        for layer in self.layers.iter().flat_map(|layers| layers.iter()) {
+        for layer in self.layers() {
             layer.enqueue(task).map_err(|error| EnqueueError::Layer(error.into()))?;
         }
         Ok(())
@@ -286,6 +290,13 @@ impl Producer {
 
     pub(crate) fn new_id(&self) -> TaskId {
         TaskId::new(self.inner.clock.now())
+    }
+
+    /// Lets the clock of this program jump.
+    #[cfg(test)]
+    pub(crate) fn jump_clock(&self, ms: i64) {
+        let clock = &self.inner.clock;
+        clock.set(celeriac_broker_schema::Timestamp(clock.now().0.saturating_add_signed(ms)));
     }
 
     pub(crate) fn submit(

@@ -137,6 +137,7 @@ impl Current {
 /// from there to the tasks that are enqueued meanwhile. It belongs on producers and on workers.
 ///
 /// A producer gives a task the context of the code that enqueues it, unless the task has one already.
+/// The task of a schedule gets none: its runs would all be part of the trace of whoever put the schedule.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TraceContext {
     begins: bool,
@@ -178,6 +179,10 @@ impl EnqueueLayer for TraceContext {
                 headers.set(TRACESTATE, state);
             }
         }
+        Ok(())
+    }
+
+    fn schedule(&self, _: &mut NewTask) -> Result<(), BoxError> {
         Ok(())
     }
 }
@@ -244,6 +249,10 @@ mod tests {
             [pair("traceparent", TEXT), pair("tracestate", "vendor=1")]
         );
         let own = async { enqueued(TraceContext::new(), task().header(TRACEPARENT, "own")) };
-        assert_eq!(around.scope(own).await, [pair("traceparent", "own")]);
+        assert_eq!(around.clone().scope(own).await, [pair("traceparent", "own")]);
+        let mut daily = task();
+        let scheduled = async { TraceContext::begin_traces().schedule(&mut daily) };
+        around.scope(scheduled).await.expect("is let through");
+        assert!(daily.meta.headers.is_empty());
     }
 }

@@ -12,7 +12,8 @@ use crate::reply::Reply;
 use crate::requester::{Note, Requester};
 use crate::script::script;
 
-script!(CONTROL, "control", "", ["base"]);
+// Whoever pauses or closes a queue because the server is full must be able to do so then.
+script!(CONTROL, "control", " flags=allow-oom", ["base"]);
 
 /// What is to be done with a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

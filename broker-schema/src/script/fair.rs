@@ -8,7 +8,7 @@ use crate::reply::Reply;
 use crate::requester::Requester;
 use crate::script::script;
 
-script!(FAIR, "fair", "", ["base"]);
+script!(FAIR, "fair", " flags=allow-oom", ["base"]);
 
 /// True if that changed anything.
 pub(crate) async fn fair(

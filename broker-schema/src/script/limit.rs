@@ -8,7 +8,8 @@ use crate::reply::Reply;
 use crate::requester::Requester;
 use crate::script::script;
 
-script!(LIMIT, "limit", "", ["base", "ready", "gate"]);
+// It writes little, and may be what keeps a full server from getting fuller.
+script!(LIMIT, "limit", " flags=allow-oom", ["base", "ready", "gate"]);
 
 /// What became of the wish to set or remove a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

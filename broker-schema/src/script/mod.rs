@@ -164,8 +164,8 @@ pub(crate) fn digest(source: &str) -> String {
 
 /// Puts a script together from its flags, the parts of `lua/lib` that it uses, and its own file.
 ///
-/// `allow-oom`: what workers call ends tasks and so frees memory; only enqueuing stops when Redis
-/// is full. `no-writes`: reads only.
+/// `allow-oom`: what workers call ends tasks and so frees memory, and what operators need on a full
+/// server writes little; only enqueuing stops when Redis is full. `no-writes`: reads only.
 macro_rules! script {
     ($static:ident, $verb:literal, $flags:literal, [$($lib:literal),*]) => {
         static $static: crate::script::Script = crate::script::Script::new(

@@ -8,7 +8,10 @@ use crate::reply::Reply;
 use crate::script::{bounded, script};
 use crate::time::Timestamp;
 
-script!(SCHEDULE, "schedule", "", ["base", "schedules"]);
+// A full server takes no new description, which may be large, but a schedule can always be paused
+// and removed. It is one script under two flags.
+script!(PUT, "schedule", "", ["base", "schedules"]);
+script!(CHANGE, "schedule", " flags=allow-oom", ["base", "schedules"]);
 
 /// A change of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +92,11 @@ pub(crate) async fn schedule(
 ) -> Result<Changed, BrokerError> {
     let time = |at: &Option<Timestamp>| at.map(|at| bounded(at.0).to_string()).unwrap_or_default();
     let seen = seen.map(|revision| revision.to_string()).unwrap_or_default();
-    let mut command = SCHEDULE.command(keys.prefix());
+    let script = match change {
+        ScheduleChange::Put { .. } => &PUT,
+        _ => &CHANGE,
+    };
+    let mut command = script.command(keys.prefix());
     let mut begin = |word: &str| {
         command.arg(word).arg(name.as_str()).arg(seen.as_str());
     };
@@ -117,7 +124,7 @@ pub(crate) async fn schedule(
             command.arg(due.0).arg(time(next));
         }
     }
-    let mut reply = Reply::new(SCHEDULE.name, connections.run(&SCHEDULE, &command).await?)?;
+    let mut reply = Reply::new(script.name, connections.run(script, &command).await?)?;
     match reply.text("state")?.as_str() {
         "ok" => Ok(Changed::Done {
             now: Timestamp(reply.number("now")?),

@@ -66,7 +66,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct World {
     pub(crate) broker: Broker,
     namespace: String,
-    url: &'static str,
+    url: String,
     connection: MultiplexedConnection,
     start: u64,
     batches: Cell<u64>,
@@ -108,13 +108,14 @@ impl World {
         Self::on(TestRedis::shared_cluster().await).await
     }
 
-    async fn on(server: &'static TestRedis) -> Self {
+    /// On a server that the test may do harm to.
+    pub(crate) async fn on(server: &TestRedis) -> Self {
         let namespace = fresh_namespace();
         let config = RedisConfig::new(server.url()).namespace(namespace.parse().expect("a name"));
         let mut world = Self {
             broker: Broker::new(config).expect("a URL"),
             namespace,
-            url: server.url(),
+            url: server.url().to_owned(),
             connection: server.connection().await,
             start: 0,
             batches: Cell::new(0),
@@ -126,7 +127,7 @@ impl World {
 
     /// Another broker of the same namespace, on a network that has faults.
     pub(crate) async fn behind_a_proxy(&self) -> (Proxy, Broker) {
-        let proxy = Proxy::start(self.url).await;
+        let proxy = Proxy::start(&self.url).await;
         let namespace = self.namespace.parse().expect("a name");
         let config = RedisConfig::new(proxy.url()).namespace(namespace);
         (proxy, Broker::new(config).expect("a URL"))
@@ -177,7 +178,7 @@ impl World {
 
     /// All keys of the namespace as they are.
     pub(crate) async fn dump(&self) -> State {
-        dump(self.url, &format!("{{{}*", self.namespace)).await
+        dump(&self.url, &format!("{{{}*", self.namespace)).await
     }
 
     /// What changed since then.

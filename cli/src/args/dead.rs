@@ -77,7 +77,7 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SettingsAction {
-    /// Change settings: NAME=NUMBER, or NAME= for the default
+    /// Change settings: dead_max=100000, dead_age=7d; NAME= for the default
     Set {
         #[arg(value_name = "NAME=VALUE", required = true)]
         changes: Vec<String>,

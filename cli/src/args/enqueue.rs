@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
 
-use super::values::{Due, backoff, count, due, duration, header, named_value, split, time, unique};
+use super::task::TaskArgs;
+use super::values::{Due, count, due, duration, split, time, unique};
 use super::{Input, WaitArgs};
-use celeriac_broker_schema::{Backoff, Timestamp, UniqueMode};
+use celeriac_broker_schema::{Timestamp, UniqueMode};
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -17,6 +17,8 @@ pub(crate) struct EnqueueArgs {
     pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) options: TaskArgs,
+    #[command(flatten)]
+    pub(crate) start: StartArgs,
     /// Many tasks: a file, or - for standard input, with one JSON object in each line. Options
     /// of the command line hold for the lines that do not say otherwise. Prints one id a line; with
     /// --wait one result a line, in the order of the lines
@@ -34,25 +36,10 @@ pub(crate) struct EnqueueArgs {
     pub(crate) wait: WaitArgs,
 }
 
-/// How a task is run.
+/// When a task may start, and what stands for it: what only one that is enqueued now can have.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Task")]
-pub(crate) struct TaskArgs {
-    /// Arguments of the task, as JSON [default: {}]
-    #[arg(long, value_name = "JSON", conflicts_with = "arg")]
-    pub(crate) args: Option<String>,
-    /// One argument of the task; the value is JSON if it can be read as such, and text if not
-    #[arg(long, value_name = "NAME=VALUE", value_parser = named_value)]
-    pub(crate) arg: Vec<(String, Value)>,
-    /// Queue to wait in [default: default]
-    #[arg(long)]
-    pub(crate) queue: Option<String>,
-    /// Run it only on workers that have this label (celeriac worker --label)
-    #[arg(long, value_name = "LABEL")]
-    pub(crate) needs: Option<String>,
-    /// 0 to 9; 9 runs first [default: 5]
-    #[arg(long)]
-    pub(crate) priority: Option<u8>,
+pub(crate) struct StartArgs {
     /// Start it not before this time has passed
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "chunks")]
     pub(crate) delay: Option<Duration>,
@@ -62,31 +49,6 @@ pub(crate) struct TaskArgs {
     /// Do not start it at all after: a time from now (1h), or a point in time as for --at
     #[arg(long, value_name = "WHEN", value_parser = due, conflicts_with = "chunks")]
     pub(crate) expires: Option<Due>,
-    /// How often a failed attempt is tried again [default: 3]
-    #[arg(long, value_name = "N")]
-    pub(crate) retries: Option<u32>,
-    /// How long to wait before each retry: growing, 1s..10m; always the same, 30s; or listed,
-    /// 1s,10s,5m. With " jitter" or " exact" behind it [default: 1s..10m]
-    #[arg(long, value_name = "TIMES", value_parser = backoff)]
-    pub(crate) backoff: Option<Backoff>,
-    /// How long an attempt may run [default: as long as it takes]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// When an attempt is told to save what it has and end [default: never]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) soft_timeout: Option<Duration>,
-    /// How long its outcome is kept; 0s: not at all [default: 1d]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) keep: Option<Duration>,
-    /// Keep its outcome only if it fails for good, and for so long
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with_all = ["keep", "chunks"])]
-    pub(crate) keep_failed: Option<Duration>,
-    /// For whom it is run: limits of tenants and fair turns go by it
-    #[arg(long, value_name = "NAME")]
-    pub(crate) tenant: Option<String>,
-    /// How many slots of its worker it takes [default: 1]
-    #[arg(long, value_name = "SLOTS")]
-    pub(crate) cost: Option<u32>,
     /// Enqueue it only if nothing with this key was enqueued within the last day
     #[arg(long)]
     pub(crate) key: Option<String>,
@@ -94,15 +56,6 @@ pub(crate) struct TaskArgs {
     /// debounce=5s..1m: at most a minute), keep-last [default: for=1d]
     #[arg(long, value_name = "MODE", value_parser = unique)]
     pub(crate) unique: Option<UniqueMode>,
-    /// What people call the task, or the job of chunks
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) label: Option<String>,
-    /// What people find it by; may be given up to 16 times
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) tag: Vec<String>,
-    /// A header that travels with it, such as traceparent; may be given up to 32 times
-    #[arg(long, value_name = "NAME=VALUE", value_parser = header)]
-    pub(crate) header: Vec<(String, String)>,
 }
 
 /// How a job is cut and put together.
@@ -110,7 +63,7 @@ pub(crate) struct TaskArgs {
 #[command(next_help_heading = "Job of chunks")]
 pub(crate) struct JobArgs {
     /// Run the task as a job of so many chunks
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count, conflicts_with = "keep_failed")]
     pub(crate) chunks: Option<u64>,
     /// Share an amount out among the chunks: each gets its part in this argument
     #[arg(long, value_name = "FIELD=TOTAL", value_parser = split, requires = "chunks")]

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use celeriac_producer::{Missed, Overlap};
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
-use super::values::{duration, named_value};
+use super::task::TaskArgs;
+use super::values::duration;
 
 /// What to do with schedules.
 #[derive(Debug, Subcommand)]
@@ -21,7 +21,7 @@ pub(crate) enum ScheduleCommand {
         #[command(flatten)]
         when: WhenArgs,
         #[command(flatten)]
-        run: RunArgs,
+        options: Box<TaskArgs>,
         /// Replace the schedule of this name if there is one
         #[arg(long)]
         replace: bool,
@@ -33,14 +33,15 @@ pub(crate) enum ScheduleCommand {
         /// Name of the schedule
         name: String,
     },
-    /// Change what is named here and leave the rest as it is
+    /// Change what is named here and leave the rest as it is. The arguments, tags and headers that are
+    /// given take the place of all that were there
     Edit {
         /// Name of the schedule
         name: String,
         #[command(flatten)]
         when: WhenArgs,
         #[command(flatten)]
-        run: RunArgs,
+        options: Box<TaskArgs>,
     },
     /// Let it rest until it is resumed
     Pause {
@@ -108,36 +109,9 @@ pub(crate) struct WhenArgs {
     /// A run that is due while the last one has not ended: allow or skip [default: allow]
     #[arg(long, value_name = "allow|skip", value_parser = overlap)]
     pub(crate) overlap: Option<Overlap>,
-}
-
-/// How its task is run.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Task")]
-pub(crate) struct RunArgs {
-    /// Arguments of the task, as JSON [default: {}]
-    #[arg(long, value_name = "JSON", conflicts_with = "arg")]
-    pub(crate) args: Option<String>,
-    /// One argument of the task; the value is JSON if it can be read as such, and text if not
-    #[arg(long, value_name = "NAME=VALUE", value_parser = named_value)]
-    pub(crate) arg: Vec<(String, Value)>,
-    /// Queue to wait in [default: default]
-    #[arg(long)]
-    pub(crate) queue: Option<String>,
-    /// 0 to 9; 9 runs first [default: 5]
-    #[arg(long)]
-    pub(crate) priority: Option<u8>,
     /// Do not start a run at all so long after its time
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Task")]
     pub(crate) expires: Option<Duration>,
-    /// How often a failed attempt is tried again [default: 3]
-    #[arg(long, value_name = "N")]
-    pub(crate) retries: Option<u32>,
-    /// How long an attempt may run [default: as long as it takes]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// How long its outcome is kept; 0s: not at all [default: 1d]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) keep: Option<Duration>,
 }
 
 fn missed(text: &str) -> Result<Missed, String> {

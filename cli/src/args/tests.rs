@@ -45,6 +45,11 @@ fn contradictions_are_refused() {
         "celeriac enqueue t --split samples=10",
         "celeriac enqueue t --split samples --chunks 2",
         "celeriac enqueue t --chunks 2 --delay 1s",
+        "celeriac enqueue t --chunks 2 --keep-failed 1h",
+        "celeriac enqueue t --keep 1d --keep-failed 1h",
+        "celeriac schedule add s t --every 1h --keep 1d --keep-failed 1h",
+        "celeriac schedule add s t --every 1h --delay 1s",
+        "celeriac schedule add s t --every 1h --key k",
         "celeriac enqueue t --wait-timeout 1s",
         "celeriac demo --workers 0",
         "celeriac queues --quiet --verbose",
@@ -69,6 +74,37 @@ fn all_of_enqueue_is_understood() {
     ] {
         let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(read(&line).is_ok(), "{line}: {:?}", read(&line).err());
+    }
+}
+
+#[test]
+fn a_schedule_takes_the_options_of_a_task() {
+    let command = Cli::command();
+    let options = |path: &[&str]| {
+        let of = path
+            .iter()
+            .fold(&command, |of, name| of.find_subcommand(name).expect("there is such a command"));
+        of.get_arguments().filter_map(|arg| arg.get_long()).collect::<Vec<_>>()
+    };
+    let now = [
+        "delay",
+        "at",
+        "key",
+        "unique",
+        "lines",
+        "skip-bad",
+        "wait-while-full",
+        "wait",
+        "wait-timeout",
+    ];
+    let job = ["chunks", "split", "sum", "min", "max", "reduce", "speculate"];
+    for action in ["add", "edit"] {
+        let taken = options(&["schedule", action]);
+        let missing: Vec<_> = options(&["enqueue"])
+            .into_iter()
+            .filter(|name| !taken.contains(name) && !now.contains(name) && !job.contains(name))
+            .collect();
+        assert_eq!(missing, [""; 0], "{action}");
     }
 }
 

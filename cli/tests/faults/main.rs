@@ -11,4 +11,5 @@ mod pi_job;
 mod poison;
 mod restart;
 mod rolling;
+mod schedule;
 mod site;

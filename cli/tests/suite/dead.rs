@@ -117,6 +117,12 @@ async fn settings_are_kept_in_redis() {
     given_dead(&celeriac, &["a", "b"]).await;
     assert_eq!(celeriac.json("dead")["total"], json!(1));
     assert_eq!(celeriac.json("settings set dead_max="), default);
+    let week = celeriac.json("settings set dead_age=7d");
+    assert_eq!(week["dead_age_ms"], json!(604_800_000));
+    let table = celeriac.ok("settings");
+    assert!(table.contains("dead_age") && table.contains(" 7d "), "{table}");
+    assert_eq!(celeriac.json("settings set dead_age_ms="), default);
+    assert!(celeriac.ok("settings").contains(" 30d "), "30 days");
     for wrong in ["dead_max", "dead_max=0", "dead_max=x", "colour=1"] {
         assert_eq!(celeriac.run(&format!("settings set {wrong}")).code, Some(7), "{wrong}");
     }

@@ -1,7 +1,7 @@
 //! `celeriac schedule`: made, shown, changed, run and removed; the next times of an expression.
 
 use celeriac_testkit::eventually;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{Celeriac, SOON, bare, run};
 
@@ -47,6 +47,51 @@ async fn a_schedule_is_made_shown_changed_and_removed() {
     assert_eq!(celeriac.run("schedule show hourly").code, Some(5));
 }
 
+/// What is not named stays, of whatever kind it is.
+#[tokio::test]
+async fn an_edit_changes_what_it_names_and_nothing_else() {
+    let celeriac = Celeriac::shared().await;
+    celeriac.ok(
+        "schedule add s report --cron @daily --zone Europe/Berlin --arg n=18446744073709551615 \
+         --queue slow --needs gpu --retries 7 --backoff 1s,1m --timeout 30s --soft-timeout 25s \
+         --keep-failed 2h --tenant acme --cost 3 --label Report --tag b --tag a --header Trace=x \
+         --expires 1h --missed skip --overlap skip",
+    );
+    let put = celeriac.json("schedule show s");
+    let mut record = json!({
+        "v": 1, "task": "report", "tenant": "acme", "args": { "n": 18_446_744_073_709_551_615_u64 },
+        "queue": "slow@gpu", "retries": 7, "backoff": { "base_ms": 1_000, "cap_ms": 60_000, "delays_ms": [1_000, 60_000], "exact": true },
+        "timeout_ms": 30_000, "soft_timeout_ms": 25_000, "keep_ms": 0, "keep_failed_ms": 7_200_000,
+        "label": "Report", "tags": ["a", "b"], "headers": { "trace": "x" }, "cost": 3,
+    });
+    assert_eq!(put["record"], record);
+    assert_eq!(put["expires_after_ms"], 3_600_000);
+
+    let mut edit = |options: &str, change: &dyn Fn(&mut Value)| {
+        celeriac.ok(&format!("schedule edit s {options}"));
+        change(&mut record);
+        let mut shown = celeriac.json("schedule show s");
+        assert_eq!(shown["record"], record, "{options}");
+        for same in ["revision", "record", "changed", "queue"] {
+            shown[same] = put[same].clone();
+        }
+        assert_eq!(shown, put, "{options}");
+    };
+    edit("--priority 9", &|record| record["priority"] = json!(9));
+    edit("--args [1]", &|record| record["args"] = json!([1]));
+    // The queue is another one, and what the task needs is the same.
+    edit("--queue fast", &|record| record["queue"] = json!("fast@gpu"));
+    edit("--needs cpu", &|record| record["queue"] = json!("fast@cpu"));
+    edit("--queue mail@arm", &|record| record["queue"] = json!("mail@arm"));
+    // These take the place of all that were there.
+    edit("--tag c", &|record| record["tags"] = json!(["c"]));
+    edit("--header tenant=acme", &|record| record["headers"] = json!({ "tenant": "acme" }));
+    edit("--keep 1h", &|record| {
+        record["keep_ms"] = json!(3_600_000);
+        record.as_object_mut().unwrap().remove("keep_failed_ms");
+    });
+}
+
 #[tokio::test]
 async fn a_worker_runs_what_is_scheduled() {
     let celeriac = Celeriac::shared().await;
@@ -79,6 +124,8 @@ async fn what_cannot_be_done_says_why() {
         ("schedule edit s --missed never", 2, "write skip, once, or a number"),
         ("schedule pause t", 5, "there is no schedule t"),
         ("schedule show a:b", 7, "schedule name"),
+        ("schedule edit s --needs a@b", 7, "label"),
+        ("schedule edit s --header a:b=c", 7, "header name"),
     ] {
         let ran = celeriac.run(args);
         assert_eq!(ran.code, Some(code), "{args}: {ran:?}");

@@ -2,6 +2,7 @@
 //! pauses and second starts. What is counted stays what is there, and nothing leaks.
 
 mod cancelled;
+mod full;
 mod limited;
 mod purged;
 mod scheduled;

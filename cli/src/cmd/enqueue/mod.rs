@@ -21,8 +21,8 @@ use crate::globals::Globals;
 use crate::output;
 
 pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliError> {
-    let EnqueueArgs { task, options, lines, skip_bad, job, wait_while_full, wait } = args;
-    let spec = TaskSpec::from_args(task, options)?;
+    let EnqueueArgs { task, options, start, lines, skip_bad, job, wait_while_full, wait } = args;
+    let spec = TaskSpec::from_args(task, options, start)?;
     if let Some(input) = lines {
         return stream::run(&input, &spec, skip_bad, wait_while_full, &wait, globals).await;
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use celeriac_broker_schema::{
-    Backoff, InvalidInput, Label, Priority, QueueName, TaskName, Tenant, UniqueKey, UniqueMode,
+    Backoff, Headers, InvalidInput, Label, Priority, QueueName, TaskName, Tenant, UniqueKey,
+    UniqueMode,
 };
 use celeriac_producer::NewTask;
 use serde::de::Error as _;
@@ -12,14 +13,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::args::TaskArgs;
 use crate::args::values::{self, Due};
+use crate::args::{StartArgs, TaskArgs};
 use crate::error::CliError;
 
 /// A task as it is described.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct TaskSpec {
+pub(in crate::cmd) struct TaskSpec {
     task: Option<TaskName>,
     args: Option<Box<RawValue>>,
     queue: Option<QueueName>,
@@ -53,29 +54,43 @@ pub(super) struct TaskSpec {
 }
 
 impl TaskSpec {
-    pub(super) fn from_args(task: Option<String>, args: TaskArgs) -> Result<Self, CliError> {
+    /// A task of the command line.
+    pub(super) fn from_args(
+        task: Option<String>,
+        options: TaskArgs,
+        start: StartArgs,
+    ) -> Result<Self, CliError> {
+        let StartArgs { delay, at, expires, key, unique } = start;
         Ok(Self {
             task: task.map(TaskName::new).transpose()?,
+            delay,
+            at: at.map(Due::At),
+            expires,
+            key,
+            unique,
+            ..Self::from_options(options)?
+        })
+    }
+
+    /// What is said of a task that comes from elsewhere.
+    pub(in crate::cmd) fn from_options(args: TaskArgs) -> Result<Self, CliError> {
+        Ok(Self {
             args: arguments(args.args, args.arg)?,
             queue: args.queue.map(QueueName::new).transpose()?,
             needs: args.needs.map(Label::new).transpose()?,
             priority: args.priority.map(Priority::new).transpose()?,
-            delay: args.delay,
-            at: args.at.map(Due::At),
-            expires: args.expires,
             retries: args.retries,
             backoff: args.backoff,
             timeout: args.timeout,
             soft_timeout: args.soft_timeout,
             keep: args.keep,
             keep_failed: args.keep_failed,
-            key: args.key,
-            unique: args.unique,
             label: args.label,
             tags: (!args.tag.is_empty()).then(|| args.tag.into_iter().collect()),
             headers: (!args.header.is_empty()).then(|| args.header.into_iter().collect()),
             tenant: args.tenant.map(Tenant::new).transpose()?,
             cost: args.cost,
+            ..Self::default()
         })
     }
 
@@ -139,19 +154,13 @@ impl TaskSpec {
         self.task.as_ref()
     }
 
-    pub(super) fn into_task(self) -> Result<NewTask, InvalidInput> {
-        let name = self.task.ok_or(InvalidInput::Json {
+    pub(super) fn into_task(mut self) -> Result<NewTask, InvalidInput> {
+        let name = self.task.take().ok_or(InvalidInput::Json {
             what: "task",
             reason: "missing field `task`".to_owned(),
         })?;
-        let none = || RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
-        let mut task = NewTask::from_raw(name, self.args.unwrap_or_else(none), Default::default());
-        if let Some(queue) = self.queue {
-            task = task.queue(queue);
-        }
-        if let Some(priority) = self.priority {
-            task = task.priority(priority);
-        }
+        let none = RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
+        let mut task = NewTask::from_raw(name, none, Default::default());
         task = match (self.delay, self.at) {
             (Some(after), _) | (_, Some(Due::After(after))) => task.delay(after),
             (_, Some(Due::At(at))) => task.at(at),
@@ -162,54 +171,56 @@ impl TaskSpec {
             Some(Due::At(at)) => task.expires_at(at),
             None => task,
         };
-        if let Some(label) = self.needs {
-            task = task.needs(label);
+        task = match (self.key.take(), self.unique) {
+            (Some(key), None) => task.key(UniqueKey::new(key)?),
+            (Some(key), Some(mode)) => task.unique(UniqueKey::new(key)?, mode),
+            (None, None) => task,
+            (None, Some(_)) => {
+                return Err(InvalidInput::Json {
+                    what: "unique",
+                    reason: "it says for how long a key stands for its task, and there is no key"
+                        .to_owned(),
+                });
+            }
+        };
+        task = self.change(task);
+        task.meta.check()?;
+        Ok(task)
+    }
+
+    /// The task with all that is said here about how it is run. What is not said stays as it is.
+    pub(in crate::cmd) fn change(self, mut task: NewTask) -> NewTask {
+        if let Some(args) = self.args {
+            task.set_args(args);
         }
-        if let Some(retries) = self.retries {
-            task = task.retries(retries);
-        }
-        if let Some(backoff) = self.backoff {
-            task = task.backoff(backoff);
-        }
-        if let Some(timeout) = self.timeout {
-            task = task.timeout(timeout);
-        }
-        if let Some(timeout) = self.soft_timeout {
-            task = task.soft_timeout(timeout);
-        }
+        task = self.queue.into_iter().fold(task, NewTask::queue);
+        task = self.needs.into_iter().fold(task, NewTask::needs);
+        task = self.priority.into_iter().fold(task, NewTask::priority);
+        task = self.retries.into_iter().fold(task, NewTask::retries);
+        task = self.backoff.into_iter().fold(task, NewTask::backoff);
+        task = self.timeout.into_iter().fold(task, NewTask::timeout);
+        task = self.soft_timeout.into_iter().fold(task, NewTask::soft_timeout);
         if let Some(keep) = self.keep {
+            task.options.keep_failed_ms = None;
             task = task.keep_result(keep);
         }
-        if let Some(keep) = self.keep_failed {
-            task = task.keep_on_failure(keep);
+        task = self.keep_failed.into_iter().fold(task, NewTask::keep_on_failure);
+        task = self.tenant.into_iter().fold(task, NewTask::tenant);
+        task = self.cost.into_iter().fold(task, NewTask::cost);
+        task = self.label.into_iter().fold(task, NewTask::label);
+        if let Some(tags) = self.tags {
+            task.meta.tags = tags;
         }
-        task.meta.label = self.label;
-        task.meta.tags = self.tags.unwrap_or_default();
-        for (name, value) in self.headers.unwrap_or_default() {
-            task.meta.headers.set(name, value);
+        if let Some(headers) = self.headers {
+            task.meta.headers = Headers::new();
+            task = headers.into_iter().fold(task, |task, (name, value)| task.header(name, value));
         }
-        task.meta.check()?;
-        if let Some(tenant) = self.tenant {
-            task = task.tenant(tenant);
-        }
-        if let Some(cost) = self.cost {
-            task = task.cost(cost);
-        }
-        match (self.key, self.unique) {
-            (Some(key), None) => Ok(task.key(UniqueKey::new(key)?)),
-            (Some(key), Some(mode)) => Ok(task.unique(UniqueKey::new(key)?, mode)),
-            (None, None) => Ok(task),
-            (None, Some(_)) => Err(InvalidInput::Json {
-                what: "unique",
-                reason: "it says for how long a key stands for its task, and there is no key"
-                    .to_owned(),
-            }),
-        }
+        task
     }
 }
 
 /// The arguments from `--args` or from all `--arg`.
-pub(in crate::cmd) fn arguments(
+fn arguments(
     args: Option<String>,
     named: Vec<(String, Value)>,
 ) -> Result<Option<Box<RawValue>>, CliError> {

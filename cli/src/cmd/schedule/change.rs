@@ -1,13 +1,13 @@
 //! Making and changing schedules. Each change tells when the schedule is due after it.
 
-use celeriac_broker_schema::{Priority, QueueName, TaskId, TaskName, Timestamp};
+use celeriac_broker_schema::{TaskId, TaskName, Timestamp};
 use celeriac_producer::{NewTask, Replace, Schedule, ScheduleName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::schedules;
-use crate::args::{RunArgs, WhenArgs};
-use crate::cmd::enqueue::spec::arguments;
+use crate::args::{TaskArgs, WhenArgs};
+use crate::cmd::enqueue::spec::TaskSpec;
 use crate::error::CliError;
 use crate::fleet_view::this_host;
 use crate::format;
@@ -15,7 +15,7 @@ use crate::globals::Globals;
 use crate::output;
 
 /// A schedule as the command line describes it.
-pub(super) fn new(task: &str, when: &WhenArgs, run: RunArgs) -> Result<Schedule, CliError> {
+pub(super) fn new(task: &str, when: &WhenArgs, options: TaskArgs) -> Result<Schedule, CliError> {
     let none = RawValue::from_string("{}".to_owned()).expect("an empty object is JSON");
     let task = NewTask::from_raw(TaskName::new(task.to_owned())?, none, Default::default());
     let schedule = match (&when.cron, when.every) {
@@ -26,13 +26,13 @@ pub(super) fn new(task: &str, when: &WhenArgs, run: RunArgs) -> Result<Schedule,
             return Err(CliError::Arguments(text.to_owned()));
         }
     };
-    with_options(schedule, when, run)
+    with_options(schedule, when, options)
 }
 
 fn with_options(
     mut schedule: Schedule,
     when: &WhenArgs,
-    run: RunArgs,
+    options: TaskArgs,
 ) -> Result<Schedule, CliError> {
     if let Some(zone) = &when.zone {
         schedule = schedule.zone(zone);
@@ -43,21 +43,10 @@ fn with_options(
     if let Some(overlap) = when.overlap {
         schedule = schedule.overlap(overlap);
     }
-    let args = arguments(run.args, run.arg)?;
-    let queue = run.queue.map(QueueName::new).transpose()?;
-    let priority = run.priority.map(Priority::new).transpose()?;
-    let schedule = schedule.with(|mut task| {
-        if let Some(args) = args {
-            let start = task.start;
-            task = NewTask::from_raw(task.name().clone(), args, task.options);
-            task.start = start;
-        }
-        task = queue.into_iter().fold(task, NewTask::queue);
-        task = priority.into_iter().fold(task, NewTask::priority);
-        task = run.expires.into_iter().fold(task, NewTask::expires_after);
-        task = run.retries.into_iter().fold(task, NewTask::retries);
-        task = run.timeout.into_iter().fold(task, NewTask::timeout);
-        run.keep.into_iter().fold(task, NewTask::keep_result)
+    let spec = TaskSpec::from_options(options)?;
+    let schedule = schedule.with(|task| {
+        let task = when.expires.into_iter().fold(task, NewTask::expires_after);
+        spec.change(task)
     });
     schedule.check()?;
     Ok(schedule)
@@ -98,7 +87,7 @@ pub(super) async fn put(
 pub(super) async fn edit(
     name: &ScheduleName,
     when: &WhenArgs,
-    run: RunArgs,
+    options: TaskArgs,
     globals: &Globals,
 ) -> Result<(), CliError> {
     let schedules = schedules(globals).await?;
@@ -112,7 +101,14 @@ pub(super) async fn edit(
     if let Some(interval) = when.every {
         schedule = schedule.by_interval(interval);
     }
-    let schedule = with_options(schedule, when, run)?;
+    if options.queue.as_ref().is_some_and(|queue| queue.contains('@')) {
+        // It says what the task needs from now on.
+        schedule = schedule.with(|mut task| {
+            task.needs = None;
+            task
+        });
+    }
+    let schedule = with_options(schedule, when, options)?;
     let due = schedules.put(name, &schedule, Replace::Revision(view.revision)).await?;
     tell_due(name, due, globals)
 }

@@ -13,12 +13,12 @@ use crate::globals::Globals;
 
 pub(crate) async fn run(command: ScheduleCommand, globals: &Globals) -> Result<(), CliError> {
     match command {
-        ScheduleCommand::Add { name, task, when, run, replace } => {
-            let schedule = change::new(&task, &when, run)?;
+        ScheduleCommand::Add { name, task, when, options, replace } => {
+            let schedule = change::new(&task, &when, *options)?;
             change::put(&named(&name)?, &schedule, replace, globals).await
         }
-        ScheduleCommand::Edit { name, when, run } => {
-            change::edit(&named(&name)?, &when, run, globals).await
+        ScheduleCommand::Edit { name, when, options } => {
+            change::edit(&named(&name)?, &when, *options, globals).await
         }
         ScheduleCommand::Pause { name, why, by } => {
             change::pause(&named(&name)?, by, &why, globals).await

@@ -1,214 +1,15 @@
-//! Schedules: a [`Schedule`] says which task is enqueued when; [`Schedules`] keeps them in Redis.
-//! Any worker fires them; there is no process of its own for it.
+//! The schedules of a namespace, as they are kept in Redis: put, read, changed, run at once, removed.
 
-use std::time::Duration;
-
-use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{
     Fire, Fired, PutDue, ScheduleChange, ScheduleChanged as Changed, ScheduleView,
 };
-use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{
-    BrokerError, InvalidInput, Missed, Overlap, ScheduleName, ScheduleSpec, TaskId, TaskName,
-    Timestamp, Timing,
+    InvalidInput, Overlap, ScheduleName, ScheduleSpec, TaskId, Timestamp, Timing,
 };
-use thiserror::Error;
 
-use crate::call::NewTask;
+use super::error::ScheduleError;
+use super::rule::Schedule;
 use crate::producer::Producer;
-
-/// A task that is enqueued again and again.
-///
-/// ```
-/// use celeriac_producer::{Missed, NewTask, Schedule};
-/// let report = NewTask::new("report", &serde_json::json!({ "kind": "daily" }))?;
-/// let schedule = Schedule::cron("0 9 * * 1-5", report).zone("Europe/Berlin").missed(Missed::Skip);
-/// assert!(schedule.check().is_ok());
-/// # Ok::<(), celeriac_broker_schema::InvalidInput>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Schedule {
-    when: When,
-    task: NewTask,
-    missed: Missed,
-    overlap: Overlap,
-}
-
-#[derive(Debug, Clone)]
-enum When {
-    Cron { expression: String, zone: String },
-    Every(Duration),
-}
-
-impl Schedule {
-    /// Enqueues the task by a cron expression (see [`Timing::cron`]), in UTC unless a zone is set.
-    ///
-    /// Of the task's own options, a delay, a time and an idempotency key have no meaning here.
-    pub fn cron(expression: &str, task: NewTask) -> Self {
-        Self::new(When::Cron { expression: expression.to_owned(), zone: "UTC".to_owned() }, task)
-    }
-
-    /// Enqueues the task in equal intervals, from a second on; the first time one interval after
-    /// the schedule is put.
-    pub fn every(interval: Duration, task: NewTask) -> Self {
-        Self::new(When::Every(interval), task)
-    }
-
-    fn new(when: When, task: NewTask) -> Self {
-        Self { when, task, missed: Missed::default(), overlap: Overlap::default() }
-    }
-
-    /// A schedule as it is stored, to change it and put it again.
-    ///
-    /// # Errors
-    /// [`UnreadableRecord`]: of a newer version, or in a time zone that is not known here.
-    pub fn of(view: &ScheduleView) -> Result<Self, UnreadableRecord> {
-        let spec = ScheduleSpec::decode(&view.spec)?;
-        let record = spec.task()?;
-        let name = TaskName::new(record.task.clone().into_owned());
-        let name = name.map_err(|error| UnreadableRecord::Broken(error.to_string()))?;
-        let mut task = NewTask::from_raw(name, record.args.to_owned(), record.options());
-        task.start.expires_after_ms = spec.expires_after_ms;
-        let when = match &spec.timing {
-            Timing::Cron(timing) => When::Cron {
-                expression: timing.expression().to_owned(),
-                zone: timing.zone().to_owned(),
-            },
-            Timing::Every { every_ms, .. } => When::Every(Duration::from_millis(*every_ms)),
-        };
-        Ok(Self { when, task, missed: spec.missed, overlap: spec.overlap })
-    }
-
-    /// Changes when it runs: by this cron expression, in the zone that it has.
-    #[must_use]
-    pub fn by_cron(mut self, new: &str) -> Self {
-        let expression = new.to_owned();
-        self.when = match self.when {
-            When::Cron { zone, .. } => When::Cron { expression, zone },
-            When::Every(_) => When::Cron { expression, zone: "UTC".to_owned() },
-        };
-        self
-    }
-
-    /// Changes when it runs: in equal intervals.
-    #[must_use]
-    pub fn by_interval(mut self, interval: Duration) -> Self {
-        self.when = When::Every(interval);
-        self
-    }
-
-    /// Changes anything about its task.
-    #[must_use]
-    pub fn with(mut self, change: impl FnOnce(NewTask) -> NewTask) -> Self {
-        self.task = change(self.task);
-        self
-    }
-
-    /// The time zone of the cron expression: a name of the IANA database, such as
-    /// `Europe/Berlin`. An interval has none.
-    #[must_use]
-    pub fn zone(mut self, name: &str) -> Self {
-        if let When::Cron { zone, .. } = &mut self.when {
-            *zone = name.to_owned();
-        }
-        self
-    }
-
-    /// What happens to runs for whose times no worker was there. Default: one run makes up for them.
-    #[must_use]
-    pub fn missed(mut self, missed: Missed) -> Self {
-        self.missed = missed;
-        self
-    }
-
-    /// What happens when a run is due and the last one has not ended. Default: both run.
-    #[must_use]
-    pub fn overlap(mut self, overlap: Overlap) -> Self {
-        self.overlap = overlap;
-        self
-    }
-
-    /// Whether it can be put.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check(&self) -> Result<(), InvalidInput> {
-        self.spec(Timestamp(0)).map(|_| ())
-    }
-
-    /// As it is stored if its intervals begin now.
-    fn spec(&self, now: Timestamp) -> Result<ScheduleSpec, InvalidInput> {
-        let timing = match &self.when {
-            When::Cron { expression, zone } => Timing::cron(expression, zone)?,
-            When::Every(interval) => Timing::every(millis(*interval), now)?,
-        };
-        if let Missed::All { most: 0 } = self.missed {
-            return Err(InvalidInput::OutOfBounds {
-                what: "number of runs to catch up on",
-                value: "0".to_owned(),
-                expected: "use 1 to 1,000, or skip what was missed",
-            });
-        }
-        let start = self.task.start;
-        if start.delay_ms.is_some()
-            || start.at.is_some()
-            || start.expires_at.is_some()
-            || self.task.unique.is_some()
-        {
-            return Err(InvalidInput::OutOfBounds {
-                what: "task of a schedule",
-                value: self.task.name().as_str().to_owned(),
-                expected: "a delay, a time and an idempotency key cannot be set for every run",
-            });
-        }
-        Ok(ScheduleSpec {
-            timing,
-            record: self.task.clone().placed()?.record()?.encode()?,
-            expires_after_ms: start.expires_after_ms,
-            missed: self.missed,
-            overlap: self.overlap,
-        })
-    }
-}
-
-/// Why a schedule could not be changed.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ScheduleError {
-    /// Something about it is not valid. Nothing was sent.
-    #[error(transparent)]
-    Invalid(#[from] InvalidInput),
-    /// There is no schedule of this name.
-    #[error("there is no schedule {0}")]
-    Unknown(ScheduleName),
-    /// There is one already.
-    #[error("there is a schedule {0} already")]
-    Exists(ScheduleName),
-    /// Somebody else changed it since it was read.
-    #[error("schedule {name} was changed meanwhile: it has revision {revision}; read it again")]
-    Conflict {
-        /// Its name.
-        name: ScheduleName,
-        /// The revision that it has now.
-        revision: u64,
-    },
-    /// There are as many schedules as there may be.
-    #[error("there are {max} schedules, which is the limit: remove some", max = celeriac_broker_schema::limits::MAX_SCHEDULES)]
-    Full,
-    /// It cannot be done as it stands.
-    #[error("schedule {name} cannot be {what}: {why}")]
-    NotNow {
-        /// Its name.
-        name: ScheduleName,
-        /// What was to be done.
-        what: &'static str,
-        /// Why it cannot.
-        why: String,
-    },
-    /// Redis is away or refuses. The change may have been made.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-}
 
 /// The schedules of a namespace.
 #[derive(Debug, Clone)]
@@ -245,6 +46,11 @@ impl Schedules {
     /// Makes a schedule, or replaces the one of this name, at whose counts nothing changes. Programs
     /// may do so each time that they start. Returns when it is due; `None` if it is paused.
     ///
+    /// The layers of the producer see its task here, once ([`EnqueueLayer::schedule`]), and not at each
+    /// run. So they see the task of one that was read with [`Schedule::of`] a second time.
+    ///
+    /// [`EnqueueLayer::schedule`]: crate::EnqueueLayer::schedule
+    ///
     /// # Errors
     /// [`ScheduleError`].
     pub async fn put(
@@ -253,7 +59,7 @@ impl Schedules {
         schedule: &Schedule,
         replace: Replace,
     ) -> Result<Option<Timestamp>, ScheduleError> {
-        schedule.check()?;
+        let schedule = &self.layered(schedule)?;
         for _ in 0..ATTEMPTS {
             let (now, there) = self.look(name).await?;
             let revision = there.as_ref().map_or(0, |view| view.revision);
@@ -387,6 +193,17 @@ impl Schedules {
         Ok(self.producer.broker().schedules(None, offset, limit).await?)
     }
 
+    /// The schedule as the layers of the producer leave it.
+    fn layered(&self, schedule: &Schedule) -> Result<Schedule, ScheduleError> {
+        let mut schedule = schedule.clone();
+        for layer in self.producer.layers() {
+            let seen = layer.schedule(schedule.task_mut());
+            seen.map_err(|error| ScheduleError::Layer(error.into()))?;
+        }
+        schedule.check()?;
+        Ok(schedule)
+    }
+
     async fn look(
         &self,
         name: &ScheduleName,
@@ -430,7 +247,7 @@ fn put(
     there: Option<&ScheduleView>,
 ) -> Result<(ScheduleChange, Option<Timestamp>), InvalidInput> {
     let mut spec = schedule.spec(now)?;
-    let queue = schedule.task.clone().placed()?.options.queue;
+    let queue = schedule.queue()?;
     let next = spec.timing.next(now);
     let mut due = next.map_or(PutDue::Never, PutDue::At);
     let mut told = next.filter(|_| there.is_none_or(|view| view.paused.is_none()));
@@ -472,4 +289,54 @@ fn queue_of(
 ) -> Result<celeriac_broker_schema::QueueName, ScheduleError> {
     let task = spec.task().map_err(|error| not_now(name, what, &error.to_string()))?;
     Ok(task.options().queue)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use celeriac_broker_schema::{Broker, RedisConfig};
+    use celeriac_testkit::TestRedis;
+    use celeriac_testkit::redis::fresh_namespace;
+
+    use super::*;
+    use crate::call::NewTask;
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// A program whose clock is off by so many hours does everything with a schedule.
+    async fn by_a_clock_that_is_off(hours: i64) {
+        let namespace = fresh_namespace().parse().expect("a namespace");
+        let config = RedisConfig::new(TestRedis::shared().await.url()).namespace(namespace);
+        let producer = Producer::new(Broker::new(config).expect("a URL"));
+        producer.jump_clock(hours * 3_600_000);
+        let schedules = producer.schedules();
+        let name = "s".parse().expect("a name");
+        let daily = Duration::from_millis(24 * HOUR_MS);
+        let schedule = Schedule::every(daily, NewTask::new("t", &()).expect("a task"));
+
+        let due = schedules.put(&name, &schedule, Replace::Nothing).await.expect("it is put");
+
+        let (now, view) = schedules.get(&name).await.expect("it is there");
+        let due = due.expect("it is due");
+        assert_eq!(view.due, Some(due));
+        // Redis has made it a moment ago, and a machine may be slow, but not by half an hour.
+        let first = view.created.plus_ms(24 * HOUR_MS);
+        assert!(first.0.abs_diff(due.0) < HOUR_MS / 2, "{due} is not a day after {now}");
+        let next = Some(due.plus_ms(24 * HOUR_MS));
+        assert_eq!(schedules.skip(&name).await.expect("it is skipped"), (due, next));
+        schedules.pause(&name, "ada", "").await.expect("it is paused");
+        assert_eq!(schedules.resume(&name).await.expect("it is resumed"), Some(due));
+        schedules.run_now(&name).await.expect("it is run");
+        let view = schedules.get(&name).await.expect("it is there").1;
+        assert_eq!((view.due, view.runs, view.missed), (Some(due), 1, 0));
+        assert!(view.last.expect("a run").at.0.abs_diff(now.0) < HOUR_MS / 2);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_jumps_changes_nothing() {
+        for hours in [-1, 0, 1] {
+            by_a_clock_that_is_off(hours).await;
+        }
+    }
 }
