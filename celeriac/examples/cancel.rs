@@ -9,7 +9,7 @@ use celeriac::{Broker, CancelReason, Context, Producer, RedisConfig, Registry, R
 use celeriac::{Shutdown, TaskError, Worker, WorkerConfig};
 
 /// Would go on for ever. It learns of its end at the next `.await`, and may clean up.
-#[celeriac::task(queue = "cancel")]
+#[celeriac::task(name = "crawl", queue = "cancel")]
 async fn crawl(site: String, ctx: Context) -> Result<u64, TaskError> {
     let reason = ctx.cancelled().await;
     let who = ctx.cancelled_by().and_then(|who| who.by.as_deref()).unwrap_or("somebody");
@@ -18,7 +18,7 @@ async fn crawl(site: String, ctx: Context) -> Result<u64, TaskError> {
 }
 
 /// The longer the better: it is told when to stop, and returns the best that it has.
-#[celeriac::task(queue = "cancel", soft_timeout = "200ms", timeout = "1m", cpu)]
+#[celeriac::task(name = "improve", queue = "cancel", soft_timeout = "200ms", timeout = "1m", cpu)]
 fn improve(start: u64, ctx: Context) -> Result<u64, TaskError> {
     let mut best = start;
     while !ctx.is_cancelled() {

@@ -9,7 +9,7 @@ use celeriac::{Broker, Context, Data, Producer, RedisConfig, Registry, Shutdown,
 use celeriac::{Worker, WorkerConfig};
 
 /// Waits for others most of the time: an async task. `greeting` is filled in by the worker.
-#[celeriac::task(queue = "hello", retries = 5, timeout = "30s")]
+#[celeriac::task(name = "greet", queue = "hello", retries = 5, timeout = "30s")]
 async fn greet(name: String, greeting: Data<String>) -> Result<String, TaskError> {
     if name.is_empty() {
         return Err(TaskError::fatal("there is nobody to greet"));
@@ -18,7 +18,7 @@ async fn greet(name: String, greeting: Data<String>) -> Result<String, TaskError
 }
 
 /// Computes: it gets a thread to itself, and asks from time to time whether it should stop.
-#[celeriac::task(queue = "hello", cpu)]
+#[celeriac::task(name = "count_primes", queue = "hello", cpu)]
 fn count_primes(below: u64, ctx: Context) -> Result<u64, TaskError> {
     let mut primes = 0;
     for n in 2..below {

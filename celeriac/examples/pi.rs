@@ -18,7 +18,7 @@ struct Hits {
 }
 
 /// One chunk: `samples` is its share of the job, `chunk` tells which one it is.
-#[celeriac::task(cpu)]
+#[celeriac::task(name = "count_hits", cpu)]
 fn count_hits(samples: u64, seed: u64, chunk: Chunk, ctx: Context) -> Result<Hits, TaskError> {
     let mut state = seed ^ chunk.index.wrapping_mul(0xd1b5_4a32_d192_ed03);
     let mut hits = 0;
@@ -36,7 +36,7 @@ fn count_hits(samples: u64, seed: u64, chunk: Chunk, ctx: Context) -> Result<Hit
 }
 
 /// The reducer: its arguments are the sums.
-#[celeriac::task]
+#[celeriac::task(name = "estimate")]
 async fn estimate(hits: u64, samples: u64) -> Result<f64, TaskError> {
     Ok(4.0 * hits as f64 / samples as f64)
 }

@@ -19,7 +19,7 @@ struct Outside {
 }
 
 /// Too early is no failure.
-#[celeriac::task(queue = "retries")]
+#[celeriac::task(name = "convert", queue = "retries")]
 async fn convert(name: String, outside: Data<Outside>) -> Result<String, TaskError> {
     if !outside.uploaded.swap(true, Ordering::Relaxed) {
         return Err(TaskError::snooze(Duration::from_millis(200)));
@@ -28,7 +28,7 @@ async fn convert(name: String, outside: Data<Outside>) -> Result<String, TaskErr
 }
 
 /// Tried again twice, after a tenth of a second and after two.
-#[celeriac::task(queue = "retries", retries = 2, backoff = "100ms,200ms")]
+#[celeriac::task(name = "print", queue = "retries", retries = 2, backoff = "100ms,200ms")]
 async fn print(name: String, outside: Data<Outside>) -> Result<String, TaskError> {
     match outside.paper.load(Ordering::Relaxed) {
         true => Ok(format!("{name} is printed")),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use celeriac::{Broker, NewTask, Producer, QueueName, RedisConfig, Registry, Shutdown, Tenant};
 use celeriac::{TaskError, Worker, WorkerConfig};
 
-#[celeriac::task]
+#[celeriac::task(name = "serve")]
 async fn serve(order: u64) -> Result<u64, TaskError> {
     Ok(order)
 }

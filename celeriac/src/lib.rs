@@ -6,12 +6,12 @@
 //! ```
 //! use celeriac::{Context, Data, Registry, TaskError};
 //!
-//! #[celeriac::task(retries = 5, timeout = "30s")]
+//! #[celeriac::task(name = "greet", retries = 5, timeout = "30s")]
 //! async fn greet(name: String, greeting: Data<String>) -> Result<String, TaskError> {
 //!     Ok(format!("{}, {name}!", *greeting))
 //! }
 //!
-//! #[celeriac::task(cpu, queue = "math")]
+//! #[celeriac::task(name = "sum_of_squares", cpu, queue = "math")]
 //! fn sum_of_squares(from: u64, to: u64) -> Result<u64, TaskError> {
 //!     (from..to).try_fold(0_u64, |sum, n| sum.checked_add(n.checked_mul(n)?))
 //!         .ok_or_else(|| TaskError::fatal("the sum is larger than a u64"))
@@ -55,6 +55,10 @@ pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
 // What operators do to queues.
 pub use celeriac_broker_schema::script::{Control, Moved, Note, Purged, Reason};
 
+// What else operators ask a `Broker` for and tell it; the parts of the answers are in `operate`.
+pub use celeriac_broker_schema::script::{Place, Queued, Revived, Snapshot};
+pub use celeriac_broker_schema::{Explanation, LeaseId, Setting, Timestamp, WorkerInfo};
+
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
     BoxError, Enqueue, EnqueueError, EnqueueLayer, Enqueued, Handle, Many, NewJob, NewTask, Parts,
@@ -78,13 +82,75 @@ pub mod layers {
     pub use celeriac_worker::layers::{RunEnd, RunTiming, Timing, TraceSpans};
 }
 
+/// Commands as tasks, in any language: see `docs/processes.md`. The command `celeriac worker
+/// --tasks-file` does the same without a line of Rust.
+///
+/// ```
+/// use celeriac::Registry;
+/// use celeriac::process::{Guard, ProcessTask};
+///
+/// // One for all commands of a worker: it ends them should the worker be killed.
+/// let guard = Guard::new();
+/// let name = "resize".parse()?;
+/// let resize = ProcessTask::new("python3", ["resize.py"]).dir("/srv/images");
+/// let tasks = Registry::new(()).erased(&name, resize.into_task(&name, &guard)).build();
+/// assert_eq!(tasks.names(), ["resize"]);
+/// # Ok::<(), celeriac::InvalidInput>(())
+/// ```
+pub mod process {
+    pub use celeriac_worker::process::{Guard, ProcessTask};
+    pub use celeriac_worker::task::ErasedTask;
+}
+
+/// What [`Broker`]'s answers to operators are made of, for programs that do what the command does.
+///
+/// ```no_run
+/// use celeriac::{Broker, LeaseId, Order, Place, Priority, RedisConfig, Requester, Setting, WorkerInfo};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = Broker::new(RedisConfig::default())?;
+/// let ada = Requester::new("ada").because("new disks");
+///
+/// let snapshot: celeriac::Snapshot = broker.snapshot(100, 10).await?;
+/// for queue in &snapshot.queues {
+///     println!("{}: {} ready, paused: {}", queue.name, queue.ready, queue.controls.paused.is_some());
+/// }
+/// for worker in broker.workers(0, 100).await?.page {
+///     let info: WorkerInfo = serde_json::from_str(&worker.description)?;
+///     println!("{} on {}: {} of {} slots", worker.lease, info.host, info.busy, info.slots);
+///     let lease = LeaseId::from_wire(&worker.lease);
+///     broker.order(&lease, &Order::Pause, &ada).await?;
+/// }
+/// let first = broker.queued(&"mail".parse()?, Place::Ready(Priority::HIGHEST), 0, 1).await?;
+/// if let Some(id) = first.tasks.first() {
+///     let explanation: celeriac::Explanation = broker.explain(*id).await?;
+///     println!("{} is {:?}", explanation.id, explanation.state);
+/// }
+/// broker.settings(&[(Setting::DeadMax, Some(100_000))]).await?;
+/// # Ok(()) }
+/// ```
+pub mod operate {
+    // Its `Limit` is that of a queue's length; `celeriac::Limit` is one of rate and concurrency.
+    pub use celeriac_broker_schema::script::{
+        Changed, Controls, DeadPage, Found, JobView, KeyMemory, Limit, Limits, MemoryPage,
+        QueueView, SubjectView, Whereabouts, WorkerView, Workers,
+    };
+    // One attempt of a task that has ended, and what a worker tells of what it runs.
+    pub use celeriac_broker_schema::{Attempt, Paused, Progress, RunningTask, ServerReport};
+}
+
+/// Why something is where it is: the reasons of an [`Explanation`], each with its fields.
+pub mod explain {
+    pub use celeriac_broker_schema::explain::Reason;
+}
+
 #[cfg(feature = "testing")]
 pub mod testing;
 
 /// What the expansion of [`task`] names. It may change in any release.
 #[doc(hidden)]
 pub mod __private {
-    use celeriac_broker_schema::{Priority, QueueName};
+    use celeriac_broker_schema::{Label, Priority, QueueName, Tenant};
 
     pub use celeriac_worker::task::{FromContext, RegisteredTask, TaskResult};
     pub use serde;
@@ -92,6 +158,16 @@ pub mod __private {
     /// The queue of a task; the attribute has checked the name.
     pub fn queue(name: &'static str) -> QueueName {
         QueueName::new(name).expect("checked by the attribute")
+    }
+
+    /// The label that a task needs; the attribute has checked it.
+    pub fn label(name: &'static str) -> Label {
+        Label::new(name).expect("checked by the attribute")
+    }
+
+    /// The tenant of a task; the attribute has checked it.
+    pub fn tenant(name: &'static str) -> Tenant {
+        Tenant::new(name).expect("checked by the attribute")
     }
 
     /// The priority of a task; the attribute has checked the number.

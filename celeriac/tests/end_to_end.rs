@@ -11,7 +11,7 @@ use celeriac_testkit::redis::fresh_namespace;
 
 const SOON: Duration = Duration::from_secs(30);
 
-#[celeriac::task(backoff = "1ms..1ms")]
+#[celeriac::task(name = "succeeds_at_last", backoff = "1ms..1ms")]
 async fn succeeds_at_last(word: String, attempt: Attempt) -> Result<String, TaskError> {
     match attempt {
         Attempt(3) => Ok(word),

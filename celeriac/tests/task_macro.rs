@@ -1,13 +1,15 @@
 //! What `#[celeriac::task]` makes of a function, seen from a user's crate.
 
+use std::time::Duration;
+
 use celeriac::{
-    Attempt, Backoff, Chunk, Context, ContextParts, Data, FromContext, Registry, RetryPolicy, Task,
-    TaskError, TaskOptions,
+    Attempt, Backoff, Chunk, Context, ContextParts, Data, FromContext, Label, NewJob, NewTask,
+    Registry, RetryPolicy, Task, TaskError, TaskOptions,
 };
 use serde::{Deserialize, Serialize};
 
 /// Adds two numbers.
-#[celeriac::task]
+#[celeriac::task(name = "add")]
 async fn add(a: i64, mut b: i64) -> Result<i64, TaskError> {
     b += a;
     Ok(b)
@@ -16,12 +18,16 @@ async fn add(a: i64, mut b: i64) -> Result<i64, TaskError> {
 #[celeriac::task(
     name = "math/power.v2",
     queue = "math",
+    needs = "big-memory",
+    tenant = "ada@example.org",
     priority = 7,
+    cost = 2,
     retries = 10,
     backoff = "500ms..2h",
     timeout = "30s",
     soft_timeout = "25s",
     keep = "1d",
+    idempotent,
     cpu
 )]
 fn power(base: u32, exponent: u32) -> Result<u32, TaskError> {
@@ -58,10 +64,57 @@ fn options_are_those_of_the_attribute() {
         timeout_ms: Some(30_000),
         soft_timeout_ms: Some(25_000),
         keep_ms: 86_400_000,
-        ..TaskOptions::default()
+        keep_failed_ms: None,
+        tenant: Some("ada@example.org".parse().expect("a tenant")),
+        cost: 2,
     };
     assert_eq!(power::options(), expected);
+    assert_eq!(
+        (power::needs(), power::IDEMPOTENT),
+        (Some("big-memory".parse().expect("a label")), true)
+    );
     assert_eq!(add::options(), TaskOptions::default());
+    assert_eq!((add::needs(), add::IDEMPOTENT), (None, false));
+}
+
+#[celeriac::task(name = "audit", keep_on_failure = "1h")]
+async fn audit() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[test]
+fn an_outcome_may_be_kept_on_failure_only() {
+    let by_hand =
+        NewTask::of(&add(1, 2)).expect("JSON").keep_on_failure(Duration::from_secs(3_600));
+    assert_eq!(audit::options(), by_hand.options);
+    assert_eq!((by_hand.options.keep_ms, by_hand.options.keep_failed_ms), (0, Some(3_600_000)));
+}
+
+#[test]
+fn what_a_task_needs_can_be_said_otherwise() {
+    let task = NewTask::of(&power(2, 10)).expect("JSON");
+    assert_eq!(task.needs.as_ref().map(Label::as_str), Some("big-memory"));
+    let elsewhere: Label = "gpu".parse().expect("a label");
+    assert_eq!(task.needs(elsewhere.clone()).needs, Some(elsewhere));
+}
+
+#[tokio::test]
+async fn only_what_may_run_twice_at_once_is_started_twice() {
+    let (producer, recorder) = celeriac::testing::recording();
+    let job = |task: NewTask| NewJob::new(task, 10).speculate(300);
+    let refused = producer.enqueue_job(job(NewTask::of(&add(1, 2)).expect("JSON"))).await;
+    let said = refused.expect_err("it may not").to_string();
+    assert!(said.contains("second start of chunks of task `add` is not valid"), "{said}");
+    assert!(recorder.jobs().is_empty());
+
+    let by_type = NewTask::of(&power(2, 10)).expect("JSON");
+    let by_name = NewTask::new("add", &serde_json::json!({})).expect("a task");
+    for task in [by_type, by_name] {
+        producer.enqueue_job(job(task)).await.expect("enqueued");
+    }
+    let without = NewJob::of(&add(1, 2), 10).expect("JSON");
+    producer.enqueue_job(without).await.expect("enqueued");
+    assert_eq!(recorder.jobs().len(), 3);
 }
 
 struct Locale(String);
@@ -73,7 +126,7 @@ impl FromContext<String> for Locale {
 }
 
 /// Extractors stand where they like.
-#[celeriac::task]
+#[celeriac::task(name = "everything")]
 async fn everything(
     before: u8,
     state: Data<String>,
@@ -99,7 +152,7 @@ async fn extractors_are_no_arguments() {
     assert_eq!(said, "123 en 4 6 EN");
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "grown")]
 async fn grown(
     old: u8,
     #[serde(default)] new: Vec<u8>,
@@ -123,12 +176,12 @@ fn arguments_may_be_added_while_tasks_are_queued() {
 
 type Alias<T> = Result<T, std::num::ParseIntError>;
 
-#[celeriac::task]
+#[celeriac::task(name = "match")]
 async fn r#match(text: String) -> Alias<i32> {
     text.parse()
 }
 
-#[celeriac::task(cpu)]
+#[celeriac::task(name = "nothing", cpu)]
 fn nothing() -> Result<(), TaskError> {
     Ok(())
 }
@@ -147,7 +200,7 @@ mod images {
 
     pub(crate) const LIMIT: u32 = 10;
 
-    #[celeriac::task]
+    #[celeriac::task(name = "resize")]
     pub(crate) async fn resize(width: u32) -> Result<u32, TaskError> {
         // The body sees its module, and under its own name the task.
         Ok(resize(width.min(LIMIT)).width)

@@ -8,7 +8,7 @@ use celeriac::{
 };
 use serde_json::json;
 
-#[celeriac::task(queue = "mail", retries = 0)]
+#[celeriac::task(name = "send", queue = "mail", retries = 0)]
 async fn send(to: String) -> Result<String, TaskError> {
     match to.as_str() {
         "nobody" => Err(TaskError::new("there is nobody")),
@@ -17,7 +17,7 @@ async fn send(to: String) -> Result<String, TaskError> {
     }
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "count")]
 async fn count(n: u64) -> Result<serde_json::Value, TaskError> {
     Ok(json!({ "n": n }))
 }

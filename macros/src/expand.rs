@@ -77,18 +77,32 @@ fn body_name(function: &ItemFn) -> Ident {
 
 fn task_impl(options: &Options, signature: &Signature) -> TokenStream {
     let ident = &signature.function.sig.ident;
-    let name = options.name.clone().unwrap_or_else(|| ident.unraw().to_string());
+    let name = options.name.as_deref().expect("read with the name of the function");
     let returns = &signature.returns;
     let span = returns.as_ref().map_or_else(Span::call_site, Spanned::span);
     let output = quote_spanned! {span=>
         type Output = <#returns as ::celeriac::__private::TaskResult>::Output;
     };
     let set = set_options(options);
+    let idempotent = options.idempotent.then(|| {
+        quote!(
+            const IDEMPOTENT: bool = true;
+        )
+    });
+    let needs = options.needs.as_ref().map(|label| {
+        quote! {
+            fn needs() -> ::core::option::Option<::celeriac::Label> {
+                ::core::option::Option::Some(::celeriac::__private::label(#label))
+            }
+        }
+    });
     quote! {
         #[allow(deprecated)]
         impl ::celeriac::Task for #ident {
             const NAME: &'static str = #name;
+            #idempotent
             #output
+            #needs
 
             #[allow(clippy::field_reassign_with_default)]
             fn options() -> ::celeriac::TaskOptions {
@@ -104,9 +118,14 @@ fn task_impl(options: &Options, signature: &Signature) -> TokenStream {
 fn set_options(options: &Options) -> impl Iterator<Item = TokenStream> {
     let queue = options.queue.as_ref();
     let queue = queue.map(|name| quote!(options.queue = ::celeriac::__private::queue(#name);));
+    let tenant = options.tenant.as_ref().map(|tenant| {
+        let tenant = quote!(::celeriac::__private::tenant(#tenant));
+        quote!(options.tenant = ::core::option::Option::Some(#tenant);)
+    });
     let priority = options.priority;
     let priority =
         priority.map(|n| quote!(options.priority = ::celeriac::__private::priority(#n);));
+    let cost = options.cost.map(|slots| quote!(options.cost = #slots;));
     let retries = options.retries.map(|n| quote!(options.retry.retries = #n;));
     let backoff = options.backoff.as_ref().map(|backoff| {
         let duration::Backoff { base_ms, cap_ms, delays_ms, exact } = backoff;
@@ -122,7 +141,14 @@ fn set_options(options: &Options) -> impl Iterator<Item = TokenStream> {
     let keep = options.keep_ms.map(|ms| quote!(options.keep_ms = #ms;));
     let ms = options.soft_timeout_ms;
     let soft = ms.map(|ms| quote!(options.soft_timeout_ms = ::core::option::Option::Some(#ms);));
-    [queue, priority, retries, backoff, timeout, soft, keep].into_iter().flatten()
+    let keep_failed = options.keep_on_failure_ms.map(|ms| {
+        quote! {
+            options.keep_ms = 0;
+            options.keep_failed_ms = ::core::option::Option::Some(#ms);
+        }
+    });
+    let set = [queue, tenant, priority, cost, retries, backoff, timeout, soft, keep, keep_failed];
+    set.into_iter().flatten()
 }
 
 fn registered(options: &Options, signature: &Signature) -> TokenStream {

@@ -18,12 +18,12 @@ use signature::Signature;
 /// use celeriac::{Data, TaskError};
 ///
 /// /// Loads a page and tells how long it is.
-/// #[celeriac::task(queue = "web", retries = 5, timeout = "30s")]
+/// #[celeriac::task(name = "web/page-size", queue = "web", retries = 5, timeout = "30s")]
 /// async fn page_size(url: String, http: Data<Client>) -> Result<usize, TaskError> {
 ///     Ok(http.get(&url).await?.len())
 /// }
 ///
-/// #[celeriac::task(cpu)]
+/// #[celeriac::task(name = "math/sum-of-squares", cpu)]
 /// fn sum_of_squares(from: u64, to: u64) -> Result<u64, TaskError> {
 ///     Ok((from..to).map(|n| n * n).sum())
 /// }
@@ -45,24 +45,29 @@ use signature::Signature;
 /// The function returns `Result<T, E>`: `T` is stored as JSON, `E` is `TaskError` or any other
 /// error or text, after which the task is tried again as its options say.
 ///
-/// # Options, none of them required
+/// # Options, only `name` is required
 ///
 /// | option | meaning | default |
 /// | --- | --- | --- |
-/// | `name = "img/thumb"` | name on the wire: `a-z A-Z 0-9 _ . - /` | the name of the function |
+/// | `name = "img/thumb"` | name on the wire: `a-z A-Z 0-9 _ . - /` | required |
 /// | `queue = "img"` | queue: `a-z A-Z 0-9 _ . -` | `default` |
+/// | `needs = "gpu"` | runs only on workers with this label | any worker |
+/// | `tenant = "acme"` | for whom it is run: what limits and fair turns go by | nobody |
 /// | `priority = 7` | 0 to 9, 9 runs first | 5 |
+/// | `cost = 2` | slots of its worker that it takes | 1 |
 /// | `retries = 3` | attempts after the first one | 3 |
 /// | `backoff = "1s..10m"` | longest wait before the first retry, doubled for each further one up to the second value, with jitter; or always the same `"30s"`; or listed `"1s,10s,5m"`; and then ` jitter` or ` exact` | `1s..10m` |
 /// | `timeout = "30s"` | longest time of an attempt | none |
 /// | `soft_timeout = "25s"` | when an attempt is told to save what it has and end | none |
 /// | `keep = "1h"` | how long the outcome is kept | `1d` |
+/// | `keep_on_failure = "1h"` | the same, but the outcome is only kept if the task fails for good | |
+/// | `idempotent` | two runs at once do no harm: then chunks that take too long may be started a second time (`NewJob::speculate`) | it must not |
 /// | `cpu` | the function computes: it is not async and gets a thread to itself | async |
 ///
 /// Durations are a whole number with `ms`, `s`, `m`, `h` or `d`.
 ///
-/// Renaming a function without `name` renames the task, and queued tasks of the old name find
-/// nobody to run them: name tasks that outlive a deployment.
+/// The name is written out, and not taken from the function: then a function can be renamed, or
+/// moved, while tasks are queued. Queued tasks of a name that is gone find nobody to run them.
 ///
 /// # Expansion
 ///
@@ -82,7 +87,7 @@ fn expand(
         syn::Error::new(error.span(), format!("`#[celeriac::task]` goes on a function: {error}"))
     })?;
     let mut bad_options = Errors::default();
-    let options = Options::parse(options, &mut bad_options);
+    let options = Options::parse(options, &item.sig.ident, &mut bad_options);
     let mut bad_function = Errors::default();
     let signature = Signature::parse(item, &options, &mut bad_function);
     let Some(bad_function) = bad_function.into_error() else {

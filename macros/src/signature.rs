@@ -3,14 +3,13 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::ext::IdentExt;
 use syn::{
     Attribute, FnArg, GenericArgument, Ident, ItemFn, Pat, PatType, Path, PathArguments,
     ReturnType, Type,
 };
 
 use crate::errors::Errors;
-use crate::options::{Options, is_name};
+use crate::options::Options;
 
 /// More are not possible in `Handler`.
 const MAX_EXTRACTORS: usize = 6;
@@ -37,7 +36,6 @@ impl Signature {
     pub(crate) fn parse(mut function: ItemFn, options: &Options, errors: &mut Errors) -> Self {
         refuse_kinds(&function, errors);
         refuse_wrong_thread(&function, options, errors);
-        refuse_bad_name(&function, options, errors);
         let mut params = Vec::new();
         for input in &mut function.sig.inputs {
             match input {
@@ -92,19 +90,9 @@ fn refuse_wrong_thread(function: &ItemFn, options: &Options, errors: &mut Errors
         ),
         (None, false) => errors.at(
             sig.fn_token,
-            "a function that is not async needs a thread to itself: write `async fn`, or `#[celeriac::task(cpu)]`",
+            "a function that is not async needs a thread to itself: write `async fn`, or add the option `cpu`",
         ),
         _ => {}
-    }
-}
-
-fn refuse_bad_name(function: &ItemFn, options: &Options, errors: &mut Errors) {
-    let name = function.sig.ident.unraw().to_string();
-    if options.name.is_none() && !is_name(&name, 200, "_") {
-        errors.at(
-            &function.sig.ident,
-            "names of tasks are ASCII: give it one with `#[celeriac::task(name = \"…\")]`",
-        );
     }
 }
 

@@ -43,6 +43,8 @@ pub struct NewTask {
     pub meta: Meta,
     /// A label that its worker must have.
     pub needs: Option<Label>,
+    /// What its type says about two runs at once; None if it has no type.
+    pub(crate) idempotent: Option<bool>,
 }
 
 impl NewTask {
@@ -58,15 +60,16 @@ impl NewTask {
     /// A task with arguments that are JSON already.
     pub fn from_raw(name: TaskName, args: Box<RawValue>, options: TaskOptions) -> Self {
         let (start, meta) = (Start::default(), Meta::default());
-        Self { name, args, options, start, unique: None, meta, needs: None }
+        Self { name, args, options, start, unique: None, meta, needs: None, idempotent: None }
     }
 
-    /// A typed task with its own options.
+    /// A typed task with its own options and the label that it needs.
     ///
     /// # Errors
     /// As [`NewTask::new`].
     pub fn of<T: Task>(task: &T) -> Result<Self, InvalidInput> {
-        Ok(Self::from_raw(TaskName::new(T::NAME)?, to_raw(task)?, T::options()))
+        let task = Self::from_raw(TaskName::new(T::NAME)?, to_raw(task)?, T::options());
+        Ok(Self { needs: T::needs(), idempotent: Some(T::IDEMPOTENT), ..task })
     }
 
     /// Its name.

@@ -107,7 +107,9 @@ impl NewJob {
     /// Allows a chunk to be started a second time, by a worker that has nothing else to do, when it
     /// has run for so many percent of the mean duration of the chunks before it: 300 is three times
     /// as long; the least is 100. The first start that ends counts, and the other is told to stop. Only
-    /// for tasks that may run twice at once. Chunks of such a job are given out one by one.
+    /// for tasks that may run twice at once: a typed task says so with [`Task::IDEMPOTENT`] (the
+    /// option `idempotent` of `#[celeriac::task]`), and is refused at enqueueing otherwise. A task by
+    /// its name is taken at its word. Chunks of such a job are given out one by one.
     #[must_use]
     pub fn speculate(mut self, percent: u32) -> Self {
         self.speculate = Some(percent.max(100));
@@ -133,7 +135,20 @@ impl NewJob {
         std::iter::once(&mut self.chunk).chain(self.reduce.as_mut())
     }
 
+    /// A second start of what must not run twice at once would do harm that nobody asked for.
+    fn refuse_harmful_starts(&self) -> Result<(), InvalidInput> {
+        if self.speculate.is_none() || self.chunk.idempotent != Some(false) {
+            return Ok(());
+        }
+        Err(InvalidInput::OutOfBounds {
+            what: "second start",
+            value: format!("chunks of task `{}`", self.chunk.name),
+            expected: "its type must say that two runs at once do no harm, with the option `idempotent` of its attribute or `const IDEMPOTENT: bool = true`",
+        })
+    }
+
     pub(crate) fn into_range(mut self, id: JobId) -> Result<RangeJob, InvalidInput> {
+        self.refuse_harmful_starts()?;
         self.chunk = self.chunk.placed()?;
         self.reduce = self.reduce.map(NewTask::placed).transpose()?;
         let reducer = self.reduce.as_ref();

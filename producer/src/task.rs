@@ -1,7 +1,7 @@
 //! The contract between those who enqueue a task and those who run it: its name, its arguments,
 //! its output, its usual options. How it is run is the business of the worker.
 
-use celeriac_broker_schema::TaskOptions;
+use celeriac_broker_schema::{Label, TaskOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -38,6 +38,17 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
 
     /// What an attempt that succeeds returns.
     type Output: Serialize + DeserializeOwned + Send + 'static;
+
+    /// Whether two runs of the same task at once do no harm. Only then a job of such chunks may start
+    /// a chunk that takes too long a second time ([`NewJob::speculate`]).
+    ///
+    /// [`NewJob::speculate`]: crate::NewJob::speculate
+    const IDEMPOTENT: bool = false;
+
+    /// A label that its worker must have, unless the producer says otherwise.
+    fn needs() -> Option<Label> {
+        None
+    }
 
     /// How the task is run unless the producer says otherwise.
     fn options() -> TaskOptions {

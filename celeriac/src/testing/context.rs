@@ -18,7 +18,7 @@ pub struct ContextBuilder {
 /// ```
 /// use celeriac::{CancelReason, Context, Registry, TaskError, testing};
 ///
-/// #[celeriac::task(cpu)]
+/// #[celeriac::task(name = "count", cpu)]
 /// fn count(to: u64, ctx: Context) -> Result<u64, TaskError> {
 ///     for n in 0..to {
 ///         if ctx.is_cancelled() {

@@ -29,7 +29,7 @@ const QUEUES: u32 = 1_000;
 /// use celeriac::testing::{Harness, HarnessError};
 /// use celeriac::{Registry, TaskError};
 ///
-/// #[celeriac::task]
+/// #[celeriac::task(name = "greet")]
 /// async fn greet(name: String) -> Result<String, TaskError> {
 ///     Ok(format!("Hello, {name}!"))
 /// }

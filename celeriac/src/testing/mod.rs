@@ -27,7 +27,7 @@ use crate::{Context, Producer, Task, TaskError, Tasks};
 /// ```
 /// use celeriac::{Registry, TaskError, testing};
 ///
-/// #[celeriac::task]
+/// #[celeriac::task(name = "double")]
 /// async fn double(n: u32) -> Result<u32, TaskError> {
 ///     n.checked_mul(2).ok_or_else(|| TaskError::fatal("too large"))
 /// }

@@ -3,12 +3,12 @@
 
 use celeriac::{Attempt, TaskError};
 
-#[celeriac::task(cpu)]
+#[celeriac::task(name = "computes_and_awaits", cpu)]
 async fn computes_and_awaits() -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "neither_async_nor_cpu")]
 fn neither_async_nor_cpu() -> Result<(), TaskError> {
     Ok(())
 }
@@ -16,31 +16,31 @@ fn neither_async_nor_cpu() -> Result<(), TaskError> {
 struct Service;
 
 impl Service {
-    #[celeriac::task]
+    #[celeriac::task(name = "method")]
     async fn method(&self, id: u64) -> Result<(), TaskError> {
         Ok(())
     }
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "generic")]
 async fn generic<T>(value: T, other: impl Copy) -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "parameters")]
 async fn parameters((a, b): (u8, u8), _: u8, text: &str, list: Vec<&'static str>) -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "returns_nothing")]
 async fn returns_nothing(id: u64) {}
 
-#[celeriac::task]
+#[celeriac::task(name = "dangerous")]
 async unsafe fn dangerous() -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task]
+#[celeriac::task(name = "greedy")]
 async fn greedy(
     a: Attempt,
     b: Attempt,
@@ -53,12 +53,7 @@ async fn greedy(
     Ok(())
 }
 
-#[celeriac::task]
-async fn größe() -> Result<(), TaskError> {
-    Ok(())
-}
-
-#[celeriac::task]
+#[celeriac::task(name = "not-a-function")]
 struct NotAFunction;
 
 fn main() {}

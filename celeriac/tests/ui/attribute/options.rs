@@ -3,17 +3,17 @@
 
 use celeriac::TaskError;
 
-#[celeriac::task(retires = 3)]
+#[celeriac::task(name = "unknown", retires = 3)]
 async fn unknown() -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task(timeout = "30 seconds", keep = "1.5h", backoff = "1x")]
+#[celeriac::task(name = "durations", timeout = "30 seconds", keep = "1.5h", backoff = "1x")]
 async fn durations() -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task(timeout = "0s", backoff = "10m..1s", priority = 10, retries = -1)]
+#[celeriac::task(name = "out-of-bounds", timeout = "0s", backoff = "10m..1s", priority = 10, retries = -1)]
 async fn out_of_bounds() -> Result<(), TaskError> {
     Ok(())
 }
@@ -23,8 +23,18 @@ async fn wrong_values() -> Result<(), TaskError> {
     Ok(())
 }
 
-#[celeriac::task(retries = 3, retries = 4)]
+#[celeriac::task(name = "twice", retries = 3, retries = 4)]
 async fn twice() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[celeriac::task(name = "places", needs = "gpu@2", tenant = "a b", cost = 0, idempotent = true)]
+async fn places() -> Result<(), TaskError> {
+    Ok(())
+}
+
+#[celeriac::task(name = "retention", keep = "1d", keep_on_failure = "1h", idempotent, idempotent)]
+async fn retention() -> Result<(), TaskError> {
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use celeriac::{Data, Registry, TaskError};
 #[derive(Clone)]
 struct Db;
 
-#[celeriac::task]
+#[celeriac::task(name = "load")]
 async fn load(id: u64, db: Data<Db>) -> Result<u64, TaskError> {
     Ok(id)
 }

@@ -5,7 +5,7 @@ use celeriac::TaskError;
 
 struct Image;
 
-#[celeriac::task]
+#[celeriac::task(name = "render")]
 async fn render(width: u32) -> Result<Image, TaskError> {
     Ok(Image)
 }

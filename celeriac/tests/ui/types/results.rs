@@ -1,7 +1,7 @@
 //! A task that returns no `Result`.
 #![allow(unused)]
 
-#[celeriac::task(cpu)]
+#[celeriac::task(name = "plain", cpu)]
 fn plain(n: u64) -> u64 {
     n
 }
