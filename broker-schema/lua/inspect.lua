@@ -11,7 +11,9 @@
 --        where: waiting, delayed (detail: due ms), running (detail: lease and in-flight value),
 --        queued (ready, or delayed under another member), and for chunks also succeeded, failed,
 --        cancelled
--- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000
+--        history: of a chunk with the lost runs that it was in
+-- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000, and
+--        O(lost runs of its job), at most 500
 local id = ARGV[1]
 local LEASES_PAGE = 100
 local HELD_BITE = 1000
@@ -84,7 +86,7 @@ if not job then return { 'unknown' } end
 local spec, total, state, failed = unpack(call('HMGET', job_key(job), 'spec', 'total', 'state', 'failed_task'))
 local index = tonumber(number)
 if not spec or index >= tonumber(total) then return { 'unknown' } end
-local history = call('HGET', job_history_key(job), number) or ''
+local history = losses().with(call('HGET', job_history_key(job), number), job, index) or ''
 if failed == id then return { 'chunk', 'failed', spec, history, call('HGET', job_key(job), 'failure') } end
 if call('GETBIT', done_key(job), index) == 1 then return { 'chunk', 'succeeded', spec, history, '' } end
 if state ~= 'running' then return { 'chunk', 'cancelled', spec, history, '' } end

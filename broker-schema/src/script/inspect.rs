@@ -7,7 +7,7 @@ use crate::keys::Keys;
 use crate::reply::Reply;
 use crate::script::script;
 
-script!(INSPECT, "inspect", " flags=no-writes", ["base", "ready", "states"]);
+script!(INSPECT, "inspect", " flags=no-writes", ["base", "ready", "losses", "states"]);
 
 /// What is stored of a task or chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
