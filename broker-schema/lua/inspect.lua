@@ -12,7 +12,9 @@
 --        queued (ready, or delayed under another member), and for chunks also succeeded, failed,
 --        cancelled
 --        moved: the queue to which it was moved (of a job: where chunks of it were moved last), or ''
--- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000
+--        history: of a chunk with the lost runs that it was in
+-- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000, and
+--        O(lost runs of its job), at most 500
 local id = ARGV[1]
 local LEASES_PAGE = 100
 local HELD_BITE = 1000
@@ -85,7 +87,8 @@ if not job then return { 'unknown' } end
 local spec, total, state, failed, at = unpack(call('HMGET', job_key(job), 'spec', 'total', 'state', 'failed_task', 'place'))
 local index = tonumber(number)
 if not spec or index >= tonumber(total) then return { 'unknown' } end
-local history, moved = call('HGET', job_history_key(job), number) or '', string.match(at or '', '^%d:(.+)$') or ''
+local history = losses().with(call('HGET', job_history_key(job), number), job, index) or ''
+local moved = string.match(at or '', '^%d:(.+)$') or ''
 if failed == id then return { 'chunk', 'failed', spec, history, call('HGET', job_key(job), 'failure'), moved } end
 if call('GETBIT', done_key(job), index) == 1 then return { 'chunk', 'succeeded', spec, history, '', moved } end
 if state ~= 'running' then return { 'chunk', 'cancelled', spec, history, '', moved } end

@@ -321,6 +321,15 @@ pub const TABLE: &[KeyRow] = &[
         "as the job",
     ),
     key(
+        "job:<id>:losses",
+        "list",
+        "lost runs of chunks: the stretches that were open, and the attempt; the newest 500",
+        "reclaim",
+        "claim, complete, reclaim, inspect",
+        "reclaim (older ones), its expiry",
+        "as the job",
+    ),
+    key(
         "job:<id>:checkpoints",
         "hash",
         "index → the state in which an attempt left a chunk that has not ended",

@@ -38,6 +38,8 @@ local function job_key(job) return prefix .. 'job:' .. job end
 local function done_key(job) return prefix .. 'job:' .. job .. ':done' end
 local function out_key(job) return prefix .. 'job:' .. job .. ':out' end
 local function job_history_key(job) return prefix .. 'job:' .. job .. ':history' end
+-- Lost runs (see lib/losses).
+local function job_losses_key(job) return prefix .. 'job:' .. job .. ':losses' end
 -- Of jobs with second starts: chunk → since when it runs.
 local function job_running_key(job) return prefix .. 'job:' .. job .. ':running' end
 local function job_checkpoints_key(job) return prefix .. 'job:' .. job .. ':checkpoints' end

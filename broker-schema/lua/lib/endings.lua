@@ -216,15 +216,20 @@ local function apply_endings(at, inflight, now, stale, refused)
     end
   end
 
+  -- The history of a chunk as it leaves its run, if it is in one: it takes the losses of the run along,
+  -- which are counted in the element of the run.
+  local function told_of(run, index, text)
+    return losses().with(text, run.job, index, run.whole and run.crashes or 0)
+  end
+
   local function chunk_retries(field, index, delay, entry)
     local run = run_of(field, index, index + 1)
     if not run then return end
     go_out(run, index)
     local key, number = job_history_key(run.job), string.format('%.0f', index)
     call('ZREM', job_running_key(run.job), number)
-    local text = call('HGET', key, number)
+    local text = told_of(run, index, call('HGET', key, number))
     local failures, crashes = history_counts(text)
-    if not text then crashes = run.crashes end
     call('HSET', key, number, settle().history_add(text, failures + 1, crashes, entry))
     call('HINCRBY', job_key(run.job), 'retried', 1)
     call('HINCRBY', STATS, 'retried', 1)
@@ -236,8 +241,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     if not run then return end
     go_out(run, index)
     local key, number = job_history_key(run.job), string.format('%.0f', index)
-    -- The crashes of a range stand in its element, which the chunk leaves.
-    if run.whole and run.crashes > 0 then call('HSETNX', key, number, '0 ' .. run.crashes) end
+    if run.whole and run.crashes > 0 then call('HSETNX', key, number, told_of(run, index)) end
     call('HINCRBY', STATS, 'snoozed', 1)
     wait_until_due(run.priority, run.queue, run.job .. ':' .. number, delay)
   end
@@ -247,7 +251,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     if not run then return end
     let_go(run)
     local key, number = job_history_key(run.job), string.format('%.0f', index)
-    local text = call('HGET', key, number)
+    local text = told_of(run, index, call('HGET', key, number))
     local failures, crashes = history_counts(text)
     call('HSET', key, number, settle().history_add(text, failures + 1, crashes, entry))
     settle().fail_chunk(run.job, index, run.job .. ':' .. number, outcome, failure, now)

@@ -62,6 +62,7 @@ local function way_back(host)
       call('HSET', key, field, text)
       put_back(queue, priority, id, crashes >= 2)
     else
+      if job then text = losses().with(text, job, tonumber(index)) end
       local failure = crash_failure(crashes, text)
       local outcome = crash_outcome(failure, lease, attempt, text, now)
       if job then
@@ -86,10 +87,11 @@ local function way_back(host)
       if crashes < limit then
         put_back(queue, priority, range_element(job, lo, hi, crashes), suspect)
       else
-        local id = string.format('%s:%.0f', job, lo)
-        local text = S.history_add(nil, 0, crashes, lost_entry(attempt, lease, claimed, now))
-        call('HSET', job_history_key(job), string.format('%.0f', lo), text)
-        local failure = crash_failure(crashes, text)
+        local id, number = string.format('%s:%.0f', job, lo), string.format('%.0f', lo)
+        local text = losses().with(call('HGET', job_history_key(job), number), job, lo, crashes)
+        call('HSET', job_history_key(job), number, text)
+        local _, lost = history_counts(text)
+        local failure = crash_failure(lost, text)
         S.fail_chunk(job, lo, id, crash_outcome(failure, lease, attempt, text, now), failure, now)
       end
     end
@@ -118,8 +120,13 @@ local function way_back(host)
     local attempt, claimed, priority, queue, handed_back =
       string.match(value, '^(%d+):(%d+):(%d):([^:]+):?%d*(.*)$')
     attempt = tonumber(attempt)
-    if range_of(field) then
-      for _, piece in ipairs(pieces_of(field, handed_back)) do
+    local job = range_of(field)
+    if job then
+      local pieces = pieces_of(field, handed_back)
+      if #pieces > 0 and call('HGET', job_key(job), 'state') == 'running' then
+        losses().note(pieces, lost_entry(attempt, lease, claimed, now))
+      end
+      for _, piece in ipairs(pieces) do
         reclaim_run(piece, attempt, claimed, priority, queue, lease, limit, now)
       end
     else

@@ -38,6 +38,7 @@ local function holdings(lease)
           if call('EXISTS', key) == 1 then
             states = chunk_takers().states_of({ bytes = 0 }, key, tonumber(lo), hi or lo + 1)
           end
+          if hi and tonumber(attempt) > 1 then text = losses().with(nil, job, tonumber(lo), attempt - 1) end
           runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '', states }
         end
       end

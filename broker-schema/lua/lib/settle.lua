@@ -119,7 +119,7 @@ local function settle()
     local forgotten = call('ZRANGEBYSCORE', JOBS_ENDED, '-inf', now, 'LIMIT', 0, 10)
     if #forgotten > 0 then call('ZREM', JOBS_ENDED, unpack(forgotten)) end
     call('ZADD', JOBS_ENDED, now + ttl, job)
-    for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job) }) do
+    for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job), job_losses_key(job) }) do
       call('PEXPIRE', each, ttl)
     end
     -- Nobody goes on with its chunks.

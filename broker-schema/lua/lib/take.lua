@@ -120,7 +120,8 @@ local function chunk_takers()
     if speculate then call('ZADD', job_running_key(job), now, first) end
     local runs = catch.runs
     local states = going_on and states_of(catch, checkpoints, first, last) or ''
-    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), '', states }
+    local text = crashes > 0 and losses().with(nil, job, first, crashes) or ''
+    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), text, states }
     return last - first, rest
   end
 

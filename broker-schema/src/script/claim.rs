@@ -18,7 +18,7 @@ script!(
     CLAIM,
     "claim",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "reclaim", "take", "session"]
+    ["base", "ready", "gate", "locks", "settle", "losses", "reclaim", "take", "session"]
 );
 
 /// What a lease asks for.
@@ -154,7 +154,8 @@ pub struct Run {
     pub priority: u8,
     /// The description of the job (see [`crate::JobSpec`]).
     pub spec: Arc<str>,
-    /// For a chunk that goes its own way: its counts and earlier attempts.
+    /// Of a chunk that goes its own way: its counts and earlier attempts. Of a run, that of each of its
+    /// chunks: the workers that were lost with it.
     pub history: String,
     /// The states in which earlier attempts left chunks of it, by index.
     pub checkpoints: Vec<(u64, String)>,

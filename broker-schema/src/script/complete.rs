@@ -15,7 +15,10 @@ script!(
     COMPLETE,
     "complete",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "reclaim", "take", "session", "states", "endings"]
+    [
+        "base", "ready", "gate", "locks", "settle", "losses", "reclaim", "take", "session",
+        "states", "endings"
+    ]
 );
 
 /// How an attempt of a task, or of chunks of a run, ended.

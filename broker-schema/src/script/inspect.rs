@@ -8,7 +8,7 @@ use crate::name::QueueName;
 use crate::reply::Reply;
 use crate::script::script;
 
-script!(INSPECT, "inspect", " flags=no-writes", ["base", "ready", "states"]);
+script!(INSPECT, "inspect", " flags=no-writes", ["base", "ready", "losses", "states"]);
 
 /// What is stored of a task or chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]

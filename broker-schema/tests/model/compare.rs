@@ -165,6 +165,7 @@ fn found(state: &support::State) -> Shape {
     for (key, value) in state {
         let known = match key.as_str() {
             "expires" | "queues" | "jobs:ended" => continue,
+            key if key.ends_with(":losses") => continue,
             key if key.starts_with("bell:") || key.starts_with("producer:") => continue,
             "watch" => continue,
             "tasks" | "dead" | "dead:tasks" | "leases" | "delayed" | "jobs:open" => {

@@ -502,7 +502,8 @@ impl Reference {
                 self.wait(held.place, Element::Chunk(job.to_owned(), lo), true);
             }
             End::ChunkFailed { .. } => {
-                self.history.entry(name).or_default().0 += 1;
+                let crashes = if whole { held.attempt - 1 } else { 0 };
+                self.history.entry(name).or_insert((0, crashes)).0 += 1;
                 self.fail_chunk(job, lo);
             }
             _ if whole => {

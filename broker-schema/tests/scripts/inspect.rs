@@ -1,6 +1,7 @@
 //! inspect: a question about one task or chunk is always answered, and changes nothing.
 
 use celeriac_broker_schema::TaskId;
+use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::script::{Entry, Found, Start, Whereabouts};
 
 use crate::support::*;
@@ -10,6 +11,8 @@ on_both_servers![
     a_delayed_task_of_any_place,
     a_chunk_in_every_place,
     a_chunk_that_left_its_run_is_not_there,
+    a_chunk_tells_of_the_workers_that_were_lost_with_its_run,
+    losses_of_two_starts_are_told_in_order_of_time,
     whoever_holds_it_is_found_among_many,
     what_nobody_holds_is_queued_however_many_there_are,
     chunks_of_an_ended_job,
@@ -122,6 +125,75 @@ async fn a_chunk_that_left_its_run_is_not_there(world: World) {
     let delayed = chunk(&world, "J", 2).await;
     assert!(matches!(delayed, Whereabouts::Delayed(_)), "{delayed:?}");
     assert!(running(&chunk(&world, "J", 3).await, "w1", 1));
+}
+
+/// What is known of the earlier attempts of a chunk of J.
+async fn told(world: &World, index: u64) -> Vec<(u32, String, String)> {
+    let found = inspect(world, TaskId::of_chunk(job_id("J"), index)).await;
+    let Found::Chunk { history, .. } = found else { panic!("{index}: {found:?}") };
+    let attempts = attempts_of(&history);
+    let (failures, crashes) = counts_of(&history);
+    assert_eq!(attempts.len(), (failures + crashes) as usize, "{history}");
+    attempts.into_iter().map(|a| (a.attempt, a.outcome.into_owned(), a.worker)).collect()
+}
+
+fn lost(attempt: u32, worker: &str) -> (u32, String, String) {
+    (attempt, "lost".to_owned(), worker.to_owned())
+}
+
+async fn a_chunk_tells_of_the_workers_that_were_lost_with_its_run(world: World) {
+    world.enqueue_job(&job("J", 12)).await;
+    world.open_doomed("w1").await;
+    let run = world.claim("w1", 6).await.runs.remove(0);
+    let endings = [chunks_succeeded(&run, 0, 1, &[]), chunks_released(&run, 4, 6)];
+    world.complete("w1", &endings).await;
+    world.reclaim_lost(3).await;
+
+    // Done before, handed back before, and never begun.
+    for index in [0, 4, 5, 6, 11] {
+        assert_eq!(told(&world, index).await, [], "{index}");
+    }
+    // Queued, then running once more, then done, and retried.
+    assert_eq!(told(&world, 1).await, [lost(1, "w1")]);
+    world.open("w2").await;
+    let run = world.claim("w2", 3).await.runs.remove(0);
+    assert!(running(&chunk(&world, "J", 1).await, "w2", 2));
+    assert_eq!(told(&world, 1).await, [lost(1, "w1")]);
+    let endings = [chunks_succeeded(&run, 1, 2, &[]), chunk_retry(&run, 2, HOUR_MS)];
+    world.complete("w2", &endings).await;
+    assert_eq!(told(&world, 1).await, [lost(1, "w1")]);
+    let failed = (1, "failed".to_owned(), "w1".to_owned());
+    assert_eq!(told(&world, 2).await, [lost(1, "w1"), failed]);
+    // Twice.
+    for worker in ["w3", "w4"] {
+        world.lose_worker(worker, 100).await;
+    }
+    assert_eq!(told(&world, 4).await, [lost(1, "w3"), lost(2, "w4")]);
+    assert_eq!(told(&world, 11).await, [lost(1, "w4")], "another part of the range");
+}
+
+/// A second start has a history of its own, and its first one is lost with its run.
+async fn losses_of_two_starts_are_told_in_order_of_time(world: World) {
+    world.enqueue_job(&job("J", 1)).await;
+    let mut set = redis::cmd("HSET");
+    let entry = |worker: &str, ended: u64| {
+        format!(
+            r#"{{"attempt":1,"outcome":"lost","worker":"{worker}","claimed":1,"ended":{ended}}}"#
+        )
+    };
+    set.arg(world.key(&format!("job:{}:history", job_id("J")))).arg(0);
+    set.arg(format!("0 2\n{}\n{}", entry("w2", 20), entry("w4", 40)));
+    world.redis::<()>(&set).await;
+    let mut push = redis::cmd("RPUSH");
+    push.arg(world.key(&format!("job:{}:losses", job_id("J"))));
+    // That of w4 was taken along already.
+    for (worker, ended) in [("w1", 10), ("w3", 30), ("w4", 40)] {
+        push.arg(format!("0-1 {}", entry(worker, ended)));
+    }
+    world.redis::<()>(&push).await;
+
+    let in_order = ["w1", "w2", "w3", "w4"].map(|worker| lost(1, worker));
+    assert_eq!(told(&world, 0).await, in_order);
 }
 
 /// So many leases that nobody looks at all of them in one call, and some that hold much.

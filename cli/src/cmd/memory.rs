@@ -120,7 +120,7 @@ fn kind_of(name: &str) -> &'static str {
     if name.starts_with("job:") {
         match name.rsplit(':').next() {
             Some("checkpoints") => return "checkpoints",
-            Some("history") => return "history",
+            Some("history" | "losses") => return "history",
             _ => {}
         }
     }
@@ -202,6 +202,7 @@ mod tests {
             ("job:1", "jobs"),
             ("job:1:done", "jobs"),
             ("job:1:history", "history"),
+            ("job:1:losses", "history"),
             ("job:1:checkpoints", "checkpoints"),
             ("jobs:open", "jobs"),
             ("result:1", "results"),

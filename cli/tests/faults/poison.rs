@@ -1,6 +1,7 @@
 //! A task that takes its worker down each time (G5). The stock tasks do not; the test does it for
 //! them, with whatever process runs the task.
 
+use celeriac_broker_schema::outcome::Attempt;
 use celeriac_broker_schema::script::{Found, Whereabouts};
 use celeriac_broker_schema::{ErrorKind, State, TaskId};
 use celeriac_producer::{NewJob, NewTask, ResultError};
@@ -102,5 +103,18 @@ async fn g5_a_poisonous_chunk_ends_its_job_and_is_named() {
         panic!("{failed:?}")
     };
     assert_eq!((named, failure.kind), (chunk.to_string(), ErrorKind::Crashed));
+    // All of them are named: that of its first run, in which it was one of three, among them.
+    assert!(killed.iter().all(|lease| failure.message.contains(lease)), "{killed:?}: {failure}");
+    let expected: Vec<_> =
+        (1..).zip(&killed).map(|(number, lease)| (number, "lost", &**lease)).collect();
+    let letter = site.broker.dead_letter(chunk).await.unwrap().unwrap();
+    let status = site.status(chunk);
+    assert_eq!((&status["crashes"], &status["failures"]), (&json!(3), &json!(0)));
+    let told: Vec<Attempt> = serde_json::from_value(status["attempts"].clone()).unwrap();
+    for attempts in [letter.attempts, told] {
+        let attempts: Vec<_> =
+            attempts.iter().map(|a| (a.attempt, &*a.outcome, &*a.worker)).collect();
+        assert_eq!(attempts, expected);
+    }
     site.drain(workers).await;
 }

@@ -1,5 +1,6 @@
 //! Where faults happen: a namespace on a Redis, workers as processes, and what is known of both.
 
+use std::fmt::Display;
 use std::ops::Deref;
 
 use celeriac_broker_schema::script::{JobView, Snapshot};
@@ -51,6 +52,11 @@ impl Site {
         let ready = lines.iter().find_map(|line| line.strip_prefix("ready: lease ")).unwrap();
         let lease = ready.split(' ').next().unwrap().to_owned();
         Worker { process, lease }
+    }
+
+    /// What `celeriac status` says of a task, a chunk or a job.
+    pub(crate) fn status(&self, id: impl Display) -> Value {
+        self.celeriac.json(&format!("status {id}"))
     }
 
     /// Waits for a state of the namespace.
