@@ -20,6 +20,7 @@ mod due;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod erase;
 mod explain;
 mod fair;
 mod fire;
@@ -95,6 +96,7 @@ pub(crate) use {
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    erase::erase,
     explain::{Question, explain},
     fair::fair,
     fire::fire,

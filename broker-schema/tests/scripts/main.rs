@@ -20,6 +20,7 @@ mod due;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod erase;
 mod explain;
 mod fair;
 mod fire;

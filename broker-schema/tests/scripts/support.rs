@@ -108,14 +108,23 @@ impl World {
         Self::on(TestRedis::shared_cluster().await).await
     }
 
+    /// Another namespace on the same server.
+    pub(crate) async fn beside(other: &Self) -> Self {
+        Self::on_url(other.url).await
+    }
+
     async fn on(server: &'static TestRedis) -> Self {
+        Self::on_url(server.url()).await
+    }
+
+    async fn on_url(url: &'static str) -> Self {
         let namespace = fresh_namespace();
-        let config = RedisConfig::new(server.url()).namespace(namespace.parse().expect("a name"));
+        let config = RedisConfig::new(url).namespace(namespace.parse().expect("a name"));
         let mut world = Self {
             broker: Broker::new(config).expect("a URL"),
             namespace,
-            url: server.url(),
-            connection: server.connection().await,
+            url,
+            connection: celeriac_testkit::redis::connect(url).await,
             start: 0,
             batches: Cell::new(0),
             calls: RefCell::default(),

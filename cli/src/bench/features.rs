@@ -84,7 +84,7 @@ pub(super) async fn measure(
 
 /// Script time per task, in microseconds.
 async fn round(place: &Place, name: &str, use_it: Use, tasks: u64) -> Result<f64, CliError> {
-    let broker = place.fresh()?;
+    let broker = place.fresh().await?;
     prepare(&broker, name).await?;
     let task = noop()?;
     let before = script_micros(&broker).await?;

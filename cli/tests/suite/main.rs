@@ -2,6 +2,7 @@
 //! what it leaves behind.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod bench;
 mod cancel;
 mod common;
 mod dead;
