@@ -5,6 +5,7 @@
 //! one worker, two workers) are measured in turns and their medians compared, so that a noisy machine
 //! is as unfair to one as to the other.
 
+mod attempts;
 mod delay;
 mod features;
 mod floor;

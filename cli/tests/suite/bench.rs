@@ -68,6 +68,19 @@ async fn every_promised_name_is_there() {
 }
 
 #[tokio::test]
+async fn every_feature_has_its_price() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut command, mark) = bench("--json --tasks 1000 --only features", dir.path());
+    let report = json(&run(&mut command));
+    let rows = report["features"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["feature"]), (19, &"none".into()), "{report}");
+    for row in rows {
+        assert!(row["redis_us_per_task"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    nothing_is_left(&mark, dir.path()).await;
+}
+
+#[tokio::test]
 async fn both_forms_of_the_file_are_one_document() {
     let dir = tempfile::tempdir().unwrap();
     let (mut command, mark) = bench("--json --aof both --tasks 1000 --only end-to-end", dir.path());

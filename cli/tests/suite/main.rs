@@ -13,6 +13,7 @@ mod explain;
 mod faults;
 mod help;
 mod job;
+mod json;
 mod limits;
 mod lines;
 mod monitor;
