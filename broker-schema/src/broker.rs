@@ -587,6 +587,14 @@ impl Broker {
         script::memory(&self.inner.connections, &self.inner.keys, cursor).await
     }
 
+    /// At most so many (up to 1,000) of the tasks that have not ended, picked at random.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn sample(&self, most: u32) -> Result<Vec<TaskId>, BrokerError> {
+        script::sample(&self.inner.connections, &self.inner.keys, most).await
+    }
+
     /// Removes every key of the namespace, in bounded pages, and returns how many there were: for one
     /// that was only measured or tried in. Whoever still uses it loses all its tasks and results, and
     /// what is written meanwhile may stay.

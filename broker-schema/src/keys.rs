@@ -92,7 +92,7 @@ pub const TABLE: &[KeyRow] = &[
         "hash",
         "id → record of every task that has not ended",
         "enqueue, enqueue_range, revive",
-        "claim, watch, inspect, snapshot, records, cancel",
+        "claim, watch, inspect, snapshot, records, sample, cancel",
         "complete, reclaim (expired or dead), claim, watch (expired), cancel",
         "never",
     ),

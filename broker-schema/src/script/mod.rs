@@ -39,6 +39,7 @@ mod records;
 mod renew;
 mod revive;
 mod ring;
+mod sample;
 mod schedule;
 mod schedules;
 mod settings;
@@ -115,6 +116,7 @@ pub(crate) use {
     renew::renew,
     revive::revive,
     ring::ring,
+    sample::sample,
     schedule::schedule,
     schedules::schedules,
     settings::settings,

@@ -39,6 +39,7 @@ mod records;
 mod renew;
 mod revive;
 mod ring;
+mod sample;
 mod schedule;
 mod schedules;
 mod settings;
