@@ -11,6 +11,9 @@ celeriac := @cargo run --release -p celeriac-cli --
 demo_options = $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(CHUNKS),--chunks $(CHUNKS)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
+# Both forms of the append-only file, unless it is said otherwise or measured on a server of yours.
+bench_options = $(if $(findstring --aof,$(ARGS))$(findstring --redis,$(ARGS)),,--aof both) $(ARGS)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up bench build test verify fmt setup-demo setup-test
 
@@ -23,8 +26,8 @@ demo: setup-demo ## estimate Pi on two workers and a private Redis (SAMPLES= CHU
 up: setup-demo ## Redis, workers and monitor for development, data in ./.celeriac (ARGS=)
 	$(celeriac) up $(ARGS)
 
-bench: setup-demo ## measure throughput, latency and memory (ARGS=)
-	$(celeriac) bench $(ARGS)
+bench: setup-demo ## measure throughput, latency and memory, without and with append-only file (ARGS=)
+	$(celeriac) bench $(bench_options)
 
 build: setup-demo ## build the command: target/release/celeriac
 	@cargo build --release -p celeriac-cli

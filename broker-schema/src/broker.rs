@@ -603,6 +603,26 @@ impl Broker {
         script::memory(&self.inner.connections, &self.inner.keys, cursor).await
     }
 
+    /// At most so many (up to 1,000) of the tasks that have not ended, picked at random.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn sample(&self, most: u32) -> Result<Vec<TaskId>, BrokerError> {
+        script::sample(&self.inner.connections, &self.inner.keys, most).await
+    }
+
+    /// Removes every key of the namespace, in bounded pages, and returns how many there were: for one
+    /// that was only measured or tried in. Whoever still uses it loses all its tasks and results, and
+    /// what is written meanwhile may stay.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; some of the keys may be gone.
+    pub async fn erase(&self) -> Result<u64, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        let of_shard = script::erase(connections, keys.prefix()).await?;
+        Ok(of_shard + script::erase(connections, keys.fleet()).await?)
+    }
+
     /// Tells who a worker is; None when it leaves.
     ///
     /// # Errors

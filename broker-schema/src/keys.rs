@@ -84,14 +84,15 @@ const fn key(
 /// All keys. A test compares what a busy system holds with it.
 ///
 /// Every `complete` claims, and every claim does some of the upkeep that `reclaim` does (promote,
-/// expire, put back): that is told of `claim` and of `reclaim`, and not repeated.
+/// expire, put back): that is told of `claim` and of `reclaim`, and not repeated. `erase`, which removes
+/// whole namespaces that were only measured in, is told of nowhere else.
 pub const TABLE: &[KeyRow] = &[
     key(
         "tasks",
         "hash",
         "id → record of every task that has not ended",
         "enqueue, enqueue_range, revive",
-        "claim, watch, inspect, snapshot, records, cancel",
+        "claim, watch, inspect, snapshot, records, sample, cancel",
         "complete, reclaim (expired or dead), claim, watch (expired), cancel",
         "never",
     ),

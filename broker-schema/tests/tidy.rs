@@ -11,7 +11,6 @@ use celeriac_broker_schema::state;
 /// the ends of what it starts.
 const SPAWNERS: &[&str] = &[
     "celeriac/src/testing/harness.rs",
-    "cli/src/bench/latency.rs",
     "cli/src/bench/workers.rs",
     "cli/src/cmd/enqueue/wait.rs",
     "cli/src/cmd/worker.rs",

@@ -378,9 +378,9 @@ pub(crate) struct BenchArgs {
     /// Tasks to measure with
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) tasks: Option<u64>,
-    /// The append-only file of the private server
-    #[arg(long, value_enum, default_value_t = Aof::Off)]
-    pub(crate) aof: Aof,
+    /// The append-only file of the private server [default: off]
+    #[arg(long, value_enum)]
+    pub(crate) aof: Option<Aof>,
     /// Another build of this program: both measure in turns, and are compared
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) against: Option<PathBuf>,

@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 
 use celeriac_broker_schema::{Broker, RedisConfig};
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -61,6 +62,16 @@ impl Globals {
     pub(crate) fn talk(&self, text: impl std::fmt::Display) {
         if !self.quiet {
             output::talk(text);
+        }
+    }
+
+    /// Prints a line of JSON, if that is wanted, of a command that runs on: it does not end when its
+    /// reader does.
+    pub(crate) fn event(&self, event: &impl Serialize) {
+        if self.json
+            && let Err(error) = output::json(event)
+        {
+            tracing::warn!(%error, "nobody reads what is printed");
         }
     }
 

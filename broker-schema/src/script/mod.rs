@@ -20,6 +20,7 @@ mod due;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod erase;
 mod explain;
 mod fair;
 mod fire;
@@ -38,6 +39,7 @@ mod records;
 mod renew;
 mod revive;
 mod ring;
+mod sample;
 mod schedule;
 mod schedules;
 mod settings;
@@ -96,6 +98,7 @@ pub(crate) use {
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    erase::erase,
     explain::{Question, explain},
     fair::fair,
     fire::fire,
@@ -114,6 +117,7 @@ pub(crate) use {
     renew::renew,
     revive::revive,
     ring::ring,
+    sample::sample,
     schedule::schedule,
     schedules::schedules,
     settings::settings,

@@ -108,15 +108,24 @@ impl World {
         Self::on(TestRedis::shared_cluster().await).await
     }
 
+    /// Another namespace on the same server.
+    pub(crate) async fn beside(other: &Self) -> Self {
+        Self::on_url(&other.url).await
+    }
+
     /// On a server that the test may do harm to.
     pub(crate) async fn on(server: &TestRedis) -> Self {
+        Self::on_url(server.url()).await
+    }
+
+    async fn on_url(url: &str) -> Self {
         let namespace = fresh_namespace();
-        let config = RedisConfig::new(server.url()).namespace(namespace.parse().expect("a name"));
+        let config = RedisConfig::new(url).namespace(namespace.parse().expect("a name"));
         let mut world = Self {
             broker: Broker::new(config).expect("a URL"),
             namespace,
-            url: server.url().to_owned(),
-            connection: server.connection().await,
+            url: url.to_owned(),
+            connection: celeriac_testkit::redis::connect(url).await,
             start: 0,
             batches: Cell::new(0),
             calls: RefCell::default(),

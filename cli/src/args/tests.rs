@@ -117,6 +117,6 @@ fn bench_takes_several_parts() {
     };
     assert_eq!(
         (args.only, args.tasks, args.aof),
-        (vec!["pi".to_owned(), "latency".to_owned()], Some(1_000), Aof::Both)
+        (vec!["pi".to_owned(), "latency".to_owned()], Some(1_000), Some(Aof::Both))
     );
 }

@@ -4,17 +4,14 @@
 //! Server, worker and measurement are on one machine, so that due times (by the clock of Redis) and
 //! beginnings are told by one clock.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use celeriac_broker_schema::{Broker, QueueName, Timestamp};
-use celeriac_producer::{NewTask, Producer, Replace, Schedule, Task};
-use celeriac_worker::task::{Registry, TaskError};
-use celeriac_worker::{Shutdown, Worker, WorkerConfig};
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use celeriac_broker_schema::{QueueName, Timestamp};
+use celeriac_producer::{NewTask, Producer, Replace, Schedule};
 
+use crate::bench::marking::{Mark, Marking, clock_ms};
 use crate::bench::place::Place;
-use crate::bench::report::{AtOnce, Latency, Report, percentile};
+use crate::bench::report::{AtOnce, Latency, Report, SOON_MS, percentile};
 use crate::error::CliError;
 
 /// Delayed tasks, one after the other.
@@ -27,70 +24,15 @@ const RUNS: usize = 100;
 /// When all of many tasks are due at the earliest: none may be before all are enqueued.
 const AHEAD_MS: u64 = 60_000;
 
-/// Notes when it begins.
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    number: u64,
-}
-
-impl Task for Mark {
-    const NAME: &'static str = "bench.mark";
-    type Output = ();
-}
-
-/// A beginning: the number of the task and milliseconds since the epoch.
-type Begun = (u64, f64);
-
-/// A worker of this process, on a thread of its own.
-struct Marking {
-    shutdown: Shutdown,
-    thread: std::thread::JoinHandle<()>,
-    begins: mpsc::UnboundedReceiver<Begun>,
-}
-
-impl Marking {
-    fn start(broker: &Broker, queue: QueueName) -> Result<Self, CliError> {
-        let (begun, begins) = mpsc::unbounded_channel();
-        let mark = move |mark: Mark| {
-            // Nobody listens any more when the measurement is over.
-            let _ = begun.send((mark.number, clock_ms()));
-            async { Ok::<_, TaskError>(()) }
-        };
-        let tasks = Registry::new(()).task(mark).build();
-        let config =
-            WorkerConfig { concurrency: 2, queues: vec![queue], ..WorkerConfig::default() };
-        let worker = Worker::new(broker.separate()?, tasks, config)?;
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(CliError::System)?;
-        let shutdown = Shutdown::new();
-        let told = shutdown.clone();
-        let thread = std::thread::spawn(move || {
-            if let Err(error) = runtime.block_on(worker.run(told)) {
-                tracing::error!(%error, "the measured worker ended");
-            }
-        });
-        Ok(Self { shutdown, thread, begins })
-    }
-
-    async fn begun(&mut self) -> Result<Begun, CliError> {
-        self.begins.recv().await.ok_or(CliError::NoWorkerLeft)
-    }
-
-    fn stop(self) {
-        self.shutdown.drain();
-        let _ = self.thread.join();
-    }
-}
-
 /// The part `delay`.
 pub(super) async fn measure(place: &Place, report: &mut Report) -> Result<(), CliError> {
-    let broker = place.fresh()?;
+    let broker = place.fresh().await?;
     let mut marking = Marking::start(&broker, QueueName::default())?;
     let producer = Producer::new(broker.clone());
-    report.delay_ms = Some(Latency::of(&delayed(&producer, &mut marking).await?));
+    let late = Latency::of(&delayed(&producer, &mut marking).await?);
+    report.delay_in_time = Some(late.p50 < SOON_MS);
+    report.delay_ms = Some(late);
     report.schedule_ms = Some(Latency::of(&scheduled(&producer, &mut marking).await?));
-    marking.stop();
     Ok(())
 }
 
@@ -99,7 +41,7 @@ async fn delayed(producer: &Producer, marking: &mut Marking) -> Result<Vec<f64>,
     for number in 0..SAMPLES {
         let due = Timestamp(clock_ms() as u64 + DELAY_MS);
         producer.enqueue_task(NewTask::of(&Mark { number })?.at(due)).await?;
-        late.push(marking.begun().await?.1 - due.0 as f64);
+        late.push(marking.begun().await?.clock_ms - due.0 as f64);
     }
     Ok(late)
 }
@@ -117,8 +59,8 @@ async fn scheduled(producer: &Producer, marking: &mut Marking) -> Result<Vec<f64
     }
     let mut late = Vec::new();
     while late.len() < RUNS {
-        let (number, at) = marking.begun().await?;
-        late.push((at - due[number as usize]).rem_euclid(1_000.0));
+        let begun = marking.begun().await?;
+        late.push((begun.clock_ms - due[begun.number as usize]).rem_euclid(1_000.0));
     }
     Ok(late)
 }
@@ -129,7 +71,7 @@ pub(super) async fn at_once(
     tasks: u64,
     report: &mut Report,
 ) -> Result<(), CliError> {
-    let broker = place.fresh()?;
+    let broker = place.fresh().await?;
     let other: QueueName = "other".parse()?;
     let mut marking = Marking::start(&broker, other.clone())?;
     let producer = Producer::new(broker.clone());
@@ -148,7 +90,7 @@ pub(super) async fn at_once(
     loop {
         let enqueued = clock_ms();
         producer.enqueue_task(NewTask::of(&Mark { number: 0 })?.queue(other.clone())).await?;
-        late.push(marking.begun().await?.1 - enqueued);
+        late.push(marking.begun().await?.clock_ms - enqueued);
         if late.len() % 100 == 0 && broker.snapshot(10, 0).await?.delayed == 0 {
             break;
         }
@@ -157,18 +99,5 @@ pub(super) async fn at_once(
     let latency = Latency::of(&late);
     let longest_ms = percentile(&late, 1.0);
     report.at_once = Some(AtOnce { tasks, seconds, latency, longest_ms });
-    marking.stop();
     Ok(())
-}
-
-impl Latency {
-    fn of(millis: &[f64]) -> Self {
-        let at = |share| percentile(millis, share);
-        Self { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
-    }
-}
-
-/// Milliseconds since the epoch.
-fn clock_ms() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1e3)
 }

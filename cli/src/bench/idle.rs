@@ -25,7 +25,7 @@ pub(super) async fn measure(
     globals: &Globals,
 ) -> Result<(), CliError> {
     globals.talk("  the memory of an idle worker, for 5 s");
-    report.worker_rss_mib = memory_of_one(&*place.fresh()?).await?;
+    report.worker_rss_mib = memory_of_one(&*place.fresh().await?).await?;
     globals.talk(format_args!(
         "  the processor time of Redis with {} idle workers, for {} s",
         grouped(WORKERS as u64),
@@ -57,7 +57,7 @@ async fn memory_of_one(broker: &Broker) -> Result<Option<f64>, CliError> {
 
 async fn load_of_many(place: &Place) -> Result<f64, CliError> {
     allow_many_files();
-    let broker = place.fresh()?;
+    let broker = place.fresh().await?;
     let shutdown = Shutdown::new();
     let mut workers: JoinSet<Result<_, WorkerError>> = JoinSet::new();
     for _ in 0..WORKERS {

@@ -36,7 +36,7 @@ async fn run(
     workers: usize,
     (samples, chunks): (u64, u64),
 ) -> Result<(Duration, pi::Estimate), CliError> {
-    let broker = place.fresh()?;
+    let broker = place.fresh().await?;
     let producer = Producer::new(broker.clone());
     let workers = Workers::start(&broker, workers, 1).await?;
     // A small job first: connections are made and scripts loaded.

@@ -1,8 +1,13 @@
 //! Where it is measured: a private server of its own for every measurement, or the one that was
-//! asked for, with a fresh namespace.
+//! asked for on the command line, with a fresh namespace that is erased afterwards.
+//!
+//! The environment is not asked: what it names may well be a server in use.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use celeriac_broker_schema::{Broker, RedisConfig};
 use celeriac_private_server::{Options, PrivateServer};
+use tokio::task::spawn_blocking;
 
 use crate::error::CliError;
 use crate::globals::Globals;
@@ -12,14 +17,19 @@ pub(super) struct Place {
     /// The server that was asked for, if one was.
     given: Option<String>,
     append_only: bool,
+    left: Left,
 }
+
+/// Namespaces on the given server whose measurements are over, and whose keys are still there.
+type Left = Arc<Mutex<Vec<Broker>>>;
 
 /// A namespace that nobody has used: on a server of its own, so that no measurement suffers from
 /// what others left behind; or on the server that was asked for.
 pub(super) struct Spot {
     broker: Broker,
     /// Kept for its lifetime only; it stops when it is dropped.
-    _server: Option<PrivateServer>,
+    server: Option<PrivateServer>,
+    left: Left,
 }
 
 impl std::ops::Deref for Spot {
@@ -30,10 +40,20 @@ impl std::ops::Deref for Spot {
     }
 }
 
+/// Also if the measurement was interrupted.
+impl Drop for Spot {
+    fn drop(&mut self) {
+        if self.server.is_none() {
+            locked(&self.left).push(self.broker.clone());
+        }
+    }
+}
+
 impl Place {
     pub(super) fn new(globals: &Globals, append_only: bool) -> Self {
-        let given = globals.redis_given.then(|| globals.redis.url_with_secret().to_owned());
-        Self { given, append_only }
+        let given = globals.redis_on_command_line;
+        let given = given.then(|| globals.redis.url_with_secret().to_owned());
+        Self { given, append_only, left: Left::default() }
     }
 
     /// Whether writes go to an append-only file, as far as known.
@@ -41,23 +61,43 @@ impl Place {
         self.given.is_none().then_some(self.append_only)
     }
 
-    pub(super) fn fresh(&self) -> Result<Spot, CliError> {
-        let server = match self.given {
-            Some(_) => None,
+    pub(super) async fn fresh(&self) -> Result<Spot, CliError> {
+        // One at a time is there, or the last would be measured among the keys of all others.
+        self.clean().await?;
+        let (server, url) = match &self.given {
+            Some(url) => (None, url.clone()),
             None => {
                 let options = Options { append_only: self.append_only, ..Options::default() };
-                Some(PrivateServer::start(options)?)
+                let started = spawn_blocking(|| PrivateServer::start(options)).await;
+                let server = started.map_err(|error| CliError::Bug(error.to_string()))??;
+                let url = server.url();
+                (Some(server), url)
             }
         };
-        let url = server
-            .as_ref()
-            .map(PrivateServer::url)
-            .or_else(|| self.given.clone())
-            .unwrap_or_default();
         let namespace = format!("bench-{}", celeriac_broker_schema::ClientId::new()).parse()?;
         let broker = Broker::new(RedisConfig::new(url).namespace(namespace))?;
-        Ok(Spot { broker, _server: server })
+        Ok(Spot { broker, server, left: Arc::clone(&self.left) })
     }
+
+    /// Removes what finished measurements left on the given server.
+    pub(super) async fn clean(&self) -> Result<(), CliError> {
+        while let Some(broker) = self.next_left() {
+            // What was under way when a measurement was interrupted may arrive late.
+            while broker.erase().await? > 0 {}
+            // Not before: this, too, may be interrupted.
+            let is_other = |other: &Broker| other.keys().prefix() != broker.keys().prefix();
+            locked(&self.left).retain(is_other);
+        }
+        Ok(())
+    }
+
+    fn next_left(&self) -> Option<Broker> {
+        locked(&self.left).last().cloned()
+    }
+}
+
+fn locked(left: &Left) -> MutexGuard<'_, Vec<Broker>> {
+    left.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A number in the answer to `INFO <section>`.

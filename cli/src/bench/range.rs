@@ -24,7 +24,7 @@ pub(super) async fn measure(
 ) -> Result<(), CliError> {
     let (mut millis, mut micros, mut rates) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let broker = place.fresh()?;
+        let broker = place.fresh().await?;
         let producer = Producer::new(broker.clone());
         // Loads the script and opens the connection.
         producer.enqueue_job(job(1)?).await?;
@@ -35,7 +35,7 @@ pub(super) async fn measure(
         report.bytes_per_queued_chunk =
             Some((used_memory(&broker).await? - memory) / MILLION as f64);
 
-        let broker = place.fresh()?;
+        let broker = place.fresh().await?;
         let producer = Producer::new(broker.clone());
         let workers = Workers::start(&broker, 1, 2).await?;
         let before = script_micros(&broker).await?;

@@ -6,6 +6,9 @@ use crate::bench::place::Place;
 use crate::error::CliError;
 use crate::output::{Align, Table};
 
+/// How late half of the due tasks may start at most in an idle worker.
+pub(super) const SOON_MS: f64 = 20.0;
+
 /// The figures of a run. What was not measured is absent.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
@@ -57,6 +60,9 @@ pub(super) struct Report {
     /// From the time that a delayed task is due to its first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) delay_ms: Option<Latency>,
+    /// Whether the median of that is below [`SOON_MS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delay_in_time: Option<bool>,
     /// The same of tasks that a schedule enqueues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) schedule_ms: Option<Latency>,
@@ -87,6 +93,14 @@ pub(super) struct Latency {
     pub(super) p50: f64,
     pub(super) p95: f64,
     pub(super) p99: f64,
+}
+
+impl Latency {
+    /// Of so many milliseconds each.
+    pub(super) fn of(millis: &[f64]) -> Self {
+        let at = |share| percentile(millis, share);
+        Self { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+    }
 }
 
 /// Very many tasks that become due in one millisecond.
@@ -153,7 +167,7 @@ impl PiRow {
 
 impl Report {
     pub(super) async fn new(place: &Place, tasks: u64) -> Result<Self, CliError> {
-        let server = place.fresh()?.check_server().await?;
+        let server = place.fresh().await?.check_server().await?;
         Ok(Self {
             server: format!("{} {}", server.product, server.version),
             append_only: place.append_only(),
@@ -191,7 +205,11 @@ impl Report {
             true => String::new(),
             false => format!("\n\n{}", table.render()),
         };
-        format!("{head}{figures}{features}{pi}")
+        let in_time = self.delay_in_time.map(|in_time| {
+            let word = if in_time { "yes" } else { "NO" };
+            format!("\n\nhalf of the due tasks start within {SOON_MS} ms: {word}")
+        });
+        format!("{head}{figures}{}{features}{pi}", in_time.unwrap_or_default())
     }
 
     fn render_features(&self) -> String {
@@ -312,3 +330,6 @@ pub(super) fn percentile(values: &[f64], share: f64) -> f64 {
 pub(super) fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

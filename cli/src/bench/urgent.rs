@@ -3,14 +3,12 @@
 
 use std::time::Instant;
 
-use celeriac_broker_schema::{Broker, Priority};
+use celeriac_broker_schema::{Broker, Priority, QueueName};
 use celeriac_producer::{NewTask, Producer};
-use celeriac_worker::Shutdown;
-use tokio::sync::mpsc;
 
-use crate::bench::latency::{Fill, Mark, start_worker};
+use crate::bench::marking::{Fill, Mark, Marking};
 use crate::bench::place::Place;
-use crate::bench::report::{Latency, Report, percentile};
+use crate::bench::report::{Latency, Report};
 use crate::error::CliError;
 
 /// Urgent tasks, one after the other.
@@ -19,27 +17,23 @@ const SAMPLES: usize = 200;
 const BATCH: usize = 20_000;
 
 pub(super) async fn measure(place: &Place, report: &mut Report) -> Result<(), CliError> {
-    let broker = place.fresh()?;
+    let broker = place.fresh().await?;
     fill(&broker).await?;
-    let (begun, mut begins) = mpsc::unbounded_channel();
-    let shutdown = Shutdown::new();
-    let worker = start_worker(&broker, begun, shutdown.clone())?;
+    let mut marking = Marking::start(&broker, QueueName::default())?;
     let producer = Producer::new(broker.clone());
     let mut millis = Vec::with_capacity(SAMPLES);
     while millis.len() < SAMPLES {
         if waiting(&broker).await? < BATCH as u64 {
             fill(&broker).await?;
         }
-        let task = NewTask::of(&Mark {})?.priority(Priority::HIGHEST);
+        let mark = Mark { number: millis.len() as u64 };
+        let task = NewTask::of(&mark)?.priority(Priority::HIGHEST);
         let enqueued = Instant::now();
         producer.enqueue_task(task).await?;
-        let begun = begins.recv().await.ok_or(CliError::NoWorkerLeft)?;
+        let begun = marking.begun().await?.at;
         millis.push(begun.saturating_duration_since(enqueued).as_secs_f64() * 1e3);
     }
-    shutdown.drain();
-    let _ = worker.join();
-    let at = |share| percentile(&millis, share);
-    report.overtaking_ms = Some(Latency { p50: at(0.5), p95: at(0.95), p99: at(0.99) });
+    report.overtaking_ms = Some(Latency::of(&millis));
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use celeriac_broker_schema::Broker;
 use celeriac_monitor::{Monitor, MonitorConfig, MonitorError, serve};
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -16,6 +17,7 @@ use crate::args::MonitorArgs;
 use crate::error::CliError;
 use crate::fleet::{Interrupt, parent};
 use crate::globals::Globals;
+use crate::output;
 
 /// How long `--check` waits for an answer: less than health checks usually do.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -36,15 +38,26 @@ pub(crate) async fn run(args: MonitorArgs, globals: &Globals) -> Result<(), CliE
     }
     // `demo` and scripts wait for this line. Connections are taken from now on.
     globals.talk(format_args!("ready: http://{address}/"));
+    globals.event(&Event::Ready { url: format!("http://{address}/") });
     let mut serving =
         std::pin::pin!(serve(listener, Monitor::new(broker, config), shutdown.clone()));
-    tokio::select! {
-        ended = &mut serving => Ok(ended?),
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
         () = interrupt.wait() => {
             shutdown.cancel();
-            Ok(serving.await?)
+            serving.await
         }
-    }
+    };
+    globals.event(&Event::Stopped {});
+    Ok(ended?)
+}
+
+/// What is printed with `--json`, one line each.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event {
+    Ready { url: String },
+    Stopped {},
 }
 
 async fn bind(config: &MonitorConfig, or_any_port: bool) -> Result<TcpListener, MonitorError> {
@@ -59,24 +72,38 @@ async fn bind(config: &MonitorConfig, or_any_port: bool) -> Result<TcpListener, 
     }
 }
 
+/// What `--check` prints with `--json`.
+#[derive(Serialize)]
+struct Checked {
+    healthy: bool,
+    address: SocketAddr,
+    /// Why it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
 async fn check(listen: SocketAddr, globals: &Globals) -> Result<(), CliError> {
     let address = reachable(listen);
-    let failed = |reason: String| {
-        CliError::Check(format!("the monitor at {address} is not healthy: {reason}"))
-    };
-    let answer = timeout(CHECK_TIMEOUT, get_healthz(address)).await;
-    let status_line = match answer {
-        Ok(Ok(line)) => line,
-        Ok(Err(error)) => return Err(failed(error.to_string())),
-        Err(_) => return Err(failed(format!("no answer within {CHECK_TIMEOUT:?}"))),
-    };
-    match status_line.split(' ').nth(1) {
-        Some("200") => {
-            globals.talk(format_args!("the monitor at {address} is healthy"));
-            Ok(())
-        }
-        _ => Err(failed(format!("it answers {status_line:?}"))),
+    let reason = trouble(address).await;
+    if globals.json {
+        output::json(&Checked { healthy: reason.is_none(), address, reason: reason.clone() })?;
     }
+    if let Some(reason) = reason {
+        let what = format!("the monitor at {address} is not healthy: {reason}");
+        return Err(CliError::Check(what));
+    }
+    globals.talk(format_args!("the monitor at {address} is healthy"));
+    Ok(())
+}
+
+/// What keeps the monitor there from being healthy.
+async fn trouble(address: SocketAddr) -> Option<String> {
+    let line = match timeout(CHECK_TIMEOUT, get_healthz(address)).await {
+        Ok(Ok(line)) => line,
+        Ok(Err(error)) => return Some(error.to_string()),
+        Err(_) => return Some(format!("no answer within {CHECK_TIMEOUT:?}")),
+    };
+    (line.split(' ').nth(1) != Some("200")).then(|| format!("it answers {line:?}"))
 }
 
 /// One that listens on all addresses is asked over loopback.

@@ -1,13 +1,14 @@
-//! `celeriac worker`: the stock worker, with the built-in tasks and commands from a file. `--check` asks Redis whether one
-//! is alive here, for the health check of a container.
+//! `celeriac worker`: the stock worker, with the built-in tasks and commands from a file. `--check`
+//! asks Redis whether one is alive here, for the health check of a container.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use celeriac_broker_schema::{Broker, InvalidInput, QueueName, TaskName};
+use celeriac_broker_schema::{Broker, InvalidInput, LeaseId, QueueName, TaskName};
 use celeriac_worker::process::{Guard, ProcessTask};
 use celeriac_worker::task::{Registry, Tasks};
 use celeriac_worker::{Shutdown, Worker, WorkerConfig, builtin, listen_to_signals};
+use serde::Serialize;
 
 use crate::args::WorkerArgs;
 use crate::error::CliError;
@@ -15,6 +16,7 @@ use crate::fleet::parent;
 use crate::fleet_view::{FleetView, this_host};
 use crate::format::{counted, grouped};
 use crate::globals::Globals;
+use crate::output;
 use crate::tasks_file;
 
 pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliError> {
@@ -38,9 +40,15 @@ pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliEr
             queues.join(","),
             config.concurrency
         ));
+        globals.event(&Event::Ready { lease, queues: &queues, slots: config.concurrency });
     });
     let summary = running.await?;
     signals.abort();
+    globals.event(&Event::Stopped {
+        succeeded: summary.succeeded,
+        failed: summary.failed,
+        left_behind: summary.left_behind,
+    });
     let succeeded = counted(summary.succeeded, "attempt");
     globals
         .talk(format_args!("stopped: {succeeded} succeeded, {} failed", grouped(summary.failed)));
@@ -51,6 +59,14 @@ pub(crate) async fn run(args: WorkerArgs, globals: &Globals) -> Result<(), CliEr
         ));
     }
     Ok(())
+}
+
+/// What is printed with `--json`, one line each.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Event<'a> {
+    Ready { lease: &'a LeaseId, queues: &'a [&'a str], slots: usize },
+    Stopped { succeeded: u64, failed: u64, left_behind: usize },
 }
 
 /// The built-in tasks, and those of the file.
@@ -101,11 +117,30 @@ fn numbered<T: FromStr>(texts: &[String]) -> Result<Vec<(QueueName, Option<T>)>,
     texts.iter().filter(|text| !text.is_empty()).map(read).collect()
 }
 
+/// What `--check` prints with `--json`.
+#[derive(Serialize)]
+struct Checked<'a> {
+    alive: bool,
+    host: &'a str,
+    /// One of those that are, if any is.
+    lease: Option<&'a str>,
+    pid: Option<u32>,
+}
+
 async fn check(globals: &Globals) -> Result<(), CliError> {
     let fleet = FleetView::read(&globals.connect().await?).await?;
     let host = this_host();
     let namespace = &globals.redis.namespace;
-    let Some(worker) = fleet.workers.iter().find(|worker| worker.info.host == host) else {
+    let found = fleet.workers.iter().find(|worker| worker.info.host == host);
+    if globals.json {
+        output::json(&Checked {
+            alive: found.is_some(),
+            host: &host,
+            lease: found.map(|worker| worker.lease.as_str()),
+            pid: found.map(|worker| worker.info.pid),
+        })?;
+    }
+    let Some(worker) = found else {
         return Err(CliError::Check(format!(
             "no worker of {host} is alive in namespace {namespace}"
         )));

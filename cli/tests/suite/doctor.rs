@@ -80,7 +80,9 @@ async fn the_memory_is_told_by_what_it_is_for() {
     let long = "x".repeat(50_000);
     let mut enqueue = celeriac.command("enqueue echo --queue q --arg");
     assert_eq!(crate::common::run(enqueue.arg(format!("a={long}"))).code, Some(0));
-    celeriac.ok("enqueue pi --chunks 80000 --split samples=80000 --arg seed=1");
+    celeriac.ok("enqueue echo --arg a=1");
+    let small = celeriac.ok("enqueue pi --chunks 80 --split samples=80");
+    let large = celeriac.ok("enqueue pi --chunks 80000 --split samples=80000 --arg seed=1");
 
     let told = celeriac.json("doctor --memory");
 
@@ -90,10 +92,26 @@ async fn the_memory_is_told_by_what_it_is_for() {
     assert_eq!((bytes("results"), bytes("dead"), bytes("checkpoints")), (0, 0, 0), "{told}");
     let queues: Vec<&String> = told["queues"].as_object().unwrap().keys().collect();
     assert_eq!(queues, ["default", "q"]);
+    // The reducers of the jobs are tasks of the queue, too.
+    let records = |queue: &str| {
+        let of = &told["records"][queue];
+        (of["tasks"].as_u64().unwrap(), of["bytes"].as_u64().unwrap())
+    };
+    let (of_q, of_default) = (records("q"), records("default"));
+    assert_eq!((of_q.0, of_default.0, of_q.1 + of_default.1 <= bytes("tasks")), (1, 3, true));
+    assert!(of_q.1 > 49_000 && of_default.1 < 5_000, "{told}");
+    let jobs = told["largest_jobs"].as_array().unwrap();
+    let ids: Vec<&Value> = jobs.iter().map(|job| &job["id"]).collect();
+    assert_eq!(ids, [&Value::from(large.as_str()), &Value::from(small.as_str())]);
+    assert!(jobs[0]["bytes"].as_u64().unwrap() > 10_000, "{told}");
     let all: u64 = told["kinds"].as_object().unwrap().keys().map(|kind| bytes(kind)).sum();
     assert_eq!(told["total"]["bytes"], all);
     let text = celeriac.ok("doctor --memory");
-    assert!(text.contains("\n  q ") && text.contains("Redis as a whole: "), "{text}");
+    for part in ["\n  1 task of q ", "\n  3 tasks of default ", "\n  q ", "\nLARGEST JOBS", &large]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("Redis as a whole: "), "{text}");
 }
 
 #[tokio::test]

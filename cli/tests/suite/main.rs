@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod against;
+mod bench;
 mod cancel;
 mod common;
 mod dead;
@@ -13,6 +14,7 @@ mod explain;
 mod faults;
 mod help;
 mod job;
+mod json;
 mod limits;
 mod lines;
 mod monitor;
