@@ -38,7 +38,7 @@ pub(super) fn kind_of(name: &str) -> &'static str {
     if name.starts_with("job:") {
         match name.rsplit(':').next() {
             Some("checkpoints") => return "checkpoints",
-            Some("history") => return "history",
+            Some("history" | "losses") => return "history",
             _ => {}
         }
     }
