@@ -53,7 +53,11 @@ pub use celeriac_broker_schema::{
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
 
 // What operators do to queues.
-pub use celeriac_broker_schema::script::{Control, Moved, Note, Purged, Reason};
+pub use celeriac_broker_schema::Note;
+pub use celeriac_broker_schema::script::{Control, Moved, Purged};
+
+// What they do to all that a filter means, page by page; and why a task is where it is.
+pub use celeriac_broker_schema::{CancelFilter, DeadGroup, DeadGroups, Explanation, Reason};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
