@@ -27,8 +27,8 @@ use crate::name::{QueueName, ScheduleName};
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Answered, Cancelled, Checkpoint, Claim, Claimed, Closed, DeadPage, Due,
-    Emission, Ending, Entry, Fire, Fired, Found, JobView, Kept, LimitChanged, Limits, MemoryPage, Opened, Order,
+    self, Answered, Cancelled, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Emission, Ending,
+    Entry, Fire, Fired, Found, JobView, Kept, LimitChanged, Limits, MemoryPage, Opened, Order,
     OrderSeen, Place, Queued, RangeJob, Reclaimed, Renewed, Revived, ScheduleChange,
     ScheduleChanged, Schedules, Snapshot, Speculated, StreamPage, Watched, Whereabouts, Workers,
 };

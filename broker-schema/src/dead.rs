@@ -281,7 +281,8 @@ mod tests {
         }
         let told = |group: DeadGroup| (group.task, group.count, group.first.0, group.message);
         let told: Vec<_> = all.sorted().into_iter().map(told).collect();
-        let of = |task: &str, count, first, at: &str| (task.to_owned(), count, first, at.to_owned());
+        let of =
+            |task: &str, count, first, at: &str| (task.to_owned(), count, first, at.to_owned());
         assert_eq!(told, [of("t", 3, 3, "at 7"), of("u", 1, 4, "at 4")]);
     }
 

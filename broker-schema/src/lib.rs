@@ -43,8 +43,8 @@ mod subscription;
 
 #[cfg(feature = "client")]
 pub use broker::{
-    Bell, Broker, CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage, QueueCursor,
-    TasksPage,
+    Bell, Broker, CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage,
+    QueueCursor, TasksPage,
 };
 #[cfg(feature = "client")]
 pub use config::{RedisConfig, ServerReport};

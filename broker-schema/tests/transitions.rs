@@ -332,7 +332,9 @@ async fn visit_reclaim(visit: &Visit) {
 async fn visit_revive(visit: &Visit) {
     visit.given_running().await;
     visit.end(failed("a")).await;
-    let revive = async || drop(visit.world.broker.revive(&[id("a")]).await.expect("revived"));
+    let revive = async || {
+        drop(visit.world.broker.revive(&[id("a")], &Requester::default()).await.expect("revived"))
+    };
     visit.check(id("a"), revive()).await;
 }
 
@@ -422,12 +424,12 @@ async fn given_limits(world: &World) {
     let rate = Some(Rate { tasks: 1, per_ms: HOUR_MS, burst: 1 });
     let limit = Limit::new(rate, Some(1)).expect("a limit");
     let subject = "task:limited".parse().expect("a subject");
-    world.broker.limit(&subject, Some(&limit)).await.expect("it is set");
+    world.broker.limit(&subject, Some(&limit), &Requester::default()).await.expect("it is set");
     let tasks = ["l1", "l2"].map(|name| entry_of(name, "limited", None));
     let tasks = tasks.map(|entry| Entry { queue: queue("limited"), ..entry });
     world.enqueue_all(&tasks).await;
     world.claim_as("w3", Ask::want(2).from(&["limited"])).await;
-    world.broker.fair(&queue("limited"), true).await.expect("it is set");
+    world.broker.fair(&queue("limited"), true, &Requester::default()).await.expect("it is set");
     let turn = Entry { queue: queue("limited"), ..entry_of("l3", "t", Some("x")) };
     world.enqueue_all(&[turn]).await;
 }

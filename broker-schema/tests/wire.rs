@@ -245,6 +245,8 @@ fn failed_attempt() -> Attempt {
         ended: Timestamp(1_732_190_001_623),
         error: Some(failure()),
         retry_in_ms: Some(750),
+        by: None,
+        why: None,
     }
 }
 
@@ -260,6 +262,20 @@ fn lost_attempt() -> Attempt {
         ended: Timestamp(1_732_190_032_373),
         error: None,
         retry_in_ms: None,
+        by: None,
+        why: None,
+    }
+}
+
+/// As `revive` writes it.
+fn revived_mark() -> Attempt {
+    Attempt {
+        outcome: Cow::Borrowed("revived"),
+        worker: String::new(),
+        claimed: None,
+        by: Some("ada@ma-1".to_owned()),
+        why: Some("the disk was full".to_owned()),
+        ..lost_attempt()
     }
 }
 
@@ -272,6 +288,7 @@ fn attempts() {
             golden!("attempt_lost_host"),
             Attempt { host: Some("ma-1.lab".to_owned()), ..lost_attempt() },
         ),
+        (golden!("attempt_revived"), revived_mark()),
     ] {
         assert_eq!(encode(&built), stored);
         assert_eq!(assert_kept::<Attempt>(stored), built);

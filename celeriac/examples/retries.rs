@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use celeriac::{Broker, Data, Producer, RedisConfig, Registry, Shutdown, TaskError};
+use celeriac::{Broker, Data, Producer, RedisConfig, Registry, Requester, Shutdown, TaskError};
 use celeriac::{UniqueMode, Worker, WorkerConfig};
 
 /// What the tasks need and is not there at first.
@@ -63,7 +63,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("dead after {} attempts: {}", dead.attempts.len(), dead.error);
 
     outside.paper.store(true, Ordering::Relaxed);
-    broker.revive(&[letter.id()]).await?;
+    broker.revive(&[letter.id()], &Requester::new("ada").because("there is paper")).await?;
     println!("{}", letter.result().await?);
 
     shutdown.drain();

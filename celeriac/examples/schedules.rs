@@ -13,7 +13,7 @@ use celeriac::{
 use tokio::sync::mpsc;
 
 /// Tells of each run.
-#[celeriac::task(queue = "schedules")]
+#[celeriac::task(name = "report", queue = "schedules")]
 async fn report(
     kind: String,
     attempt: Attempt,

@@ -6,8 +6,8 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use celeriac::{Broker, NewTask, Producer, QueueName, RedisConfig, Registry, Shutdown, Tenant};
-use celeriac::{TaskError, Worker, WorkerConfig};
+use celeriac::{Broker, NewTask, Producer, QueueName, RedisConfig, Registry, Requester, Shutdown};
+use celeriac::{TaskError, Tenant, Worker, WorkerConfig};
 
 #[celeriac::task(name = "serve")]
 async fn serve(order: u64) -> Result<u64, TaskError> {
@@ -28,7 +28,7 @@ async fn measure(
 ) -> Result<(Duration, Duration), Box<dyn Error>> {
     let queue: QueueName = if fair { "tenants.fair" } else { "tenants.first-come" }.parse()?;
     let broker = Broker::new(config.clone())?;
-    broker.fair(&queue, fair).await?;
+    broker.fair(&queue, fair, &Requester::new("example")).await?;
 
     let producer = Producer::connect(config.clone()).await?;
     let (big, small): (Tenant, Tenant) = ("big".parse()?, "small".parse()?);

@@ -53,11 +53,15 @@ pub use celeriac_broker_schema::{
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
 
 // What operators do to queues.
-pub use celeriac_broker_schema::script::{Control, Moved, Note, Purged, Reason};
+pub use celeriac_broker_schema::Note;
+pub use celeriac_broker_schema::script::{Control, Moved, Purged};
+
+// What they do to all that a filter means, page by page; and why a task is where it is.
+pub use celeriac_broker_schema::{CancelFilter, DeadGroup, DeadGroups, Explanation, Reason};
 
 // What else operators ask a `Broker` for and tell it; the parts of the answers are in `operate`.
 pub use celeriac_broker_schema::script::{Place, Queued, Revived, Snapshot};
-pub use celeriac_broker_schema::{Explanation, LeaseId, Setting, Timestamp, WorkerInfo};
+pub use celeriac_broker_schema::{LeaseId, Setting, Timestamp, WorkerInfo};
 
 // Enqueueing, and waiting for results.
 pub use celeriac_producer::{
@@ -132,16 +136,11 @@ pub mod process {
 pub mod operate {
     // Its `Limit` is that of a queue's length; `celeriac::Limit` is one of rate and concurrency.
     pub use celeriac_broker_schema::script::{
-        Changed, Controls, DeadPage, Found, JobView, KeyMemory, Limit, Limits, MemoryPage,
+        Controls, DeadPage, Found, JobView, KeyMemory, Limit, LimitChanged, Limits, MemoryPage,
         QueueView, SubjectView, Whereabouts, WorkerView, Workers,
     };
     // One attempt of a task that has ended, and what a worker tells of what it runs.
-    pub use celeriac_broker_schema::{Attempt, Paused, Progress, RunningTask, ServerReport};
-}
-
-/// Why something is where it is: the reasons of an [`Explanation`], each with its fields.
-pub mod explain {
-    pub use celeriac_broker_schema::explain::Reason;
+    pub use celeriac_broker_schema::{Attempt, Progress, RunningTask, ServerReport};
 }
 
 #[cfg(feature = "testing")]

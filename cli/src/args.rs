@@ -11,6 +11,7 @@ mod queues;
 mod schedule;
 mod task;
 pub(crate) mod values;
+mod who;
 mod workers;
 
 use std::net::SocketAddr;
@@ -23,15 +24,14 @@ use clap_complete::Shell;
 
 pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::dead::{
-    DeadActArgs, DeadAction, DeadArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
+    DeadActArgs, DeadAction, DeadArgs, DeadDeleteArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, StartArgs};
-pub(crate) use self::queues::{
-    LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs, ReasonArgs,
-};
+pub(crate) use self::queues::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs};
 pub(crate) use self::schedule::{NextArgs, ScheduleCommand, WhenArgs};
 pub(crate) use self::task::TaskArgs;
 use self::values::{count, duration, rate};
+pub(crate) use self::who::WhoArgs;
 pub(crate) use self::workers::{OrderCommand, WhichArgs, WorkersArgs};
 
 /// A persistent, distributed task queue on Redis: run workers, enqueue tasks, watch them.
@@ -331,6 +331,8 @@ pub(crate) struct LimitsArgs {
     /// How many tasks workers may hold at once
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) concurrency: Option<u64>,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

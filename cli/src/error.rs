@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use celeriac_broker_schema::{BrokerError, InvalidInput, TaskId};
+use celeriac_broker_schema::{BrokerError, InvalidInput, Subject, TaskId};
 use celeriac_monitor::MonitorError;
 use celeriac_private_server::StartError;
 use celeriac_producer::{EnqueueError, ResultError, ScheduleError};
@@ -54,6 +54,8 @@ pub(crate) enum CliError {
     Skipped { input: String, skipped: u64 },
     #[error("{0} was never enqueued here, or nothing of it is kept any more")]
     Unknown(TaskId),
+    #[error("there is no limit on {0}")]
+    NoLimit(Subject),
     #[error("{0} is not among the dead letters")]
     NotDead(TaskId),
     #[error("{} not revived: the job has ended, another task has the key, or what is stored cannot be read", counted(*.0, "dead letter"))]
@@ -120,7 +122,7 @@ impl CliError {
             | Self::Skipped { .. }
             | Self::NotRevived(_)
             | Self::ChunkResult(_) => Exit::InvalidInput,
-            Self::Unknown(_) | Self::NotDead(_) => Exit::Unknown,
+            Self::Unknown(_) | Self::NotDead(_) | Self::NoLimit(_) => Exit::Unknown,
             Self::NotEnded { .. } => Exit::NotEnded,
             Self::Check(_) | Self::Doctor(_) => Exit::ProblemsFound,
             Self::Worker(WorkerError::Thread(_))
@@ -175,6 +177,7 @@ impl CliError {
             Self::NoResult(ResultError::Unknown(_)) | Self::Unknown(_) => {
                 "check the id, --redis and --namespace; results are kept for a day unless --keep says otherwise"
             }
+            Self::NoLimit(_) => "see `celeriac limits`; check --redis and --namespace",
             Self::ChunkResult(id) => {
                 return Some(format!("ask for the job: celeriac result {}", id.job()));
             }

@@ -56,7 +56,7 @@ impl Exit {
             Exit::Refused => {
                 "refused: user or password, out of memory, unsuitable server, closed or full queue"
             }
-            Exit::Unknown => "no such task, job or schedule, or nothing of it is kept",
+            Exit::Unknown => "no such task, job, schedule or limit, or nothing of it is kept",
             Exit::NotEnded => "the task or job has not ended (yet, or within --wait-timeout)",
             Exit::InvalidInput => "a name, an id, arguments or a line of input are not valid",
             Exit::ProblemsFound => "doctor or --check found a problem",

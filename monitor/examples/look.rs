@@ -213,6 +213,8 @@ fn ending(
         ended: now.plus_ms(40),
         error: Some(failure.clone()),
         retry_in_ms: Some(1_500),
+        by: None,
+        why: None,
     };
     let outcome = |state, error| Outcome {
         v: 1,
@@ -320,6 +322,8 @@ fn describe(
         busy: held.len() as u32,
         buffered: 0,
         draining: host == "etl-7",
+        leaving: None,
+        wedged: 0,
         paused: None,
         order: 0,
         started: Timestamp(0),

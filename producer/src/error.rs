@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Note, Refusal};
+use celeriac_broker_schema::Note;
+use celeriac_broker_schema::script::Refusal;
 use celeriac_broker_schema::{BrokerError, InvalidInput, TaskFailure, TaskId};
 use thiserror::Error;
 
@@ -66,10 +67,9 @@ impl From<Refusal> for EnqueueError {
 
 /// `closed by ada: moving house`
 fn told(what: &str, note: &Note) -> String {
-    match (note.by.as_str(), note.why.as_str()) {
-        ("", "") => format!("{what} a moment ago"),
-        (by, "") => format!("{what} by {by}"),
-        (by, why) => format!("{what} by {by}: {why}"),
+    match note.who.by {
+        None => format!("{what} a moment ago"),
+        Some(_) => format!("{what} {}", note.who),
     }
 }
 

@@ -385,6 +385,8 @@ impl Failed {
             ended: shared.clock.now(),
             error: Some(self.failure.clone()),
             retry_in_ms,
+            by: None,
+            why: None,
         };
         match retry_in_ms {
             Some(delay_ms) => retry(unit, delay_ms, encode(&attempt)),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use celeriac_broker_schema::script::{Orders, Wanted};
-use celeriac_broker_schema::{Paused, QueueName};
+use celeriac_broker_schema::{Note, QueueName};
 use tokio::sync::Notify;
 
 use crate::config::{MAX_CONCURRENCY, WorkerConfig};
@@ -19,7 +19,9 @@ pub(crate) struct Changes {
     /// As `slots` has ever been: so many loops and threads there are.
     most_slots: AtomicUsize,
     served: Mutex<Arc<Served>>,
-    paused: Mutex<Option<Paused>>,
+    paused: Mutex<Option<Note>>,
+    /// Who ordered it to leave.
+    leaving: Mutex<Option<Note>>,
     /// The last order that was taken up, and the lease that it was for.
     taken_up: Mutex<(Epoch, u64)>,
     /// Counts the orders taken up.
@@ -42,6 +44,7 @@ impl Changes {
             most_slots: AtomicUsize::new(config.concurrency),
             served: Mutex::new(served),
             paused: Mutex::default(),
+            leaving: Mutex::default(),
             taken_up: Mutex::default(),
             count: AtomicU64::new(0),
             news: Notify::new(),
@@ -65,8 +68,13 @@ impl Changes {
     }
 
     /// Why it takes nothing new, if it does not.
-    pub(crate) fn paused(&self) -> Option<Paused> {
+    pub(crate) fn paused(&self) -> Option<Note> {
         lock(&self.paused).clone()
+    }
+
+    /// Who ordered it to leave, if somebody did.
+    pub(crate) fn leaving(&self) -> Option<Note> {
+        lock(&self.leaving).clone()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -93,7 +101,7 @@ pub(crate) fn take_up(shared: &Shared, epoch: Epoch, orders: Orders) {
         return;
     }
     if let Some(Wanted { value, at, who }) = orders.pause {
-        *lock(&changes.paused) = value.then_some(Paused { at, who });
+        *lock(&changes.paused) = value.then_some(Note { at, who });
     }
     if let Some(wanted) = orders.concurrency {
         resize(shared, usize::try_from(wanted.value).unwrap_or(usize::MAX));
@@ -101,7 +109,8 @@ pub(crate) fn take_up(shared: &Shared, epoch: Epoch, orders: Orders) {
     if let Some(wanted) = orders.queues.filter(|wanted| !wanted.value.is_empty()) {
         serve(shared, wanted.value);
     }
-    if orders.drain.is_some_and(|wanted| wanted.value) {
+    if let Some(Wanted { at, who, .. }) = orders.drain.filter(|wanted| wanted.value) {
+        *lock(&changes.leaving) = Some(Note { at, who });
         shared.shutdown.drain();
     }
     *lock(&changes.taken_up) = (epoch, orders.number);

@@ -160,6 +160,8 @@ impl Keeper {
         let served = shared.served();
         let mut running = shared.running();
         let busy = u32::try_from(shared.lanes.taken()).unwrap_or(u32::MAX);
+        // Before those that are not listed are left out.
+        let wedged = running.iter().filter(|running| running.wedged().is_some()).count();
         running.sort_by_key(|running| running.since);
         running.truncate(WorkerInfo::MAX_RUNNING);
         WorkerInfo {
@@ -170,8 +172,10 @@ impl Keeper {
             tasks: shared.tasks.names().into_iter().map(str::to_owned).collect(),
             slots: u32::try_from(shared.changes.slots()).unwrap_or(u32::MAX),
             busy,
+            wedged: u32::try_from(wedged).unwrap_or(u32::MAX),
             buffered: u32::try_from(shared.lanes.buffered()).unwrap_or(u32::MAX),
             draining: shared.shutdown.is_draining(),
+            leaving: shared.changes.leaving(),
             paused: shared.changes.paused(),
             order: shared.changes.taken_up(shared.lease().1),
             started: self.started,

@@ -208,9 +208,8 @@ impl Broker {
         ids: Vec<TaskId>,
     ) -> Result<Vec<TaskId>, BrokerError> {
         let records = self.records(&ids).await?;
-        let meant = |record: &Option<String>| {
-            record.as_ref().is_some_and(|record| filter.matches(record))
-        };
+        let meant =
+            |record: &Option<String>| record.as_ref().is_some_and(|record| filter.matches(record));
         let found = ids.into_iter().zip(&records).filter(|(_, record)| meant(record));
         Ok(found.map(|(id, _)| id).collect())
     }

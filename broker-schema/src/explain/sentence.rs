@@ -123,7 +123,11 @@ impl Reason {
                         )?;
                     }
                     (Some(most), _) if held >= most => {
-                        write!(f, "{held} of {subject} {} held, and {most} may be at once", are(*held))?;
+                        write!(
+                            f,
+                            "{held} of {subject} {} held, and {most} may be at once",
+                            are(*held)
+                        )?;
                     }
                     _ => write!(f, "it waited for the limit of {subject}, which lets more go now")?,
                 }
@@ -161,7 +165,10 @@ impl Reason {
             }
             Self::NotKnownToWorkers { task, unknowing, workers } => {
                 let verb = if *unknowing == 1 { "does" } else { "do" };
-                write!(f, "{unknowing} of the {workers} workers of its queue {verb} not know {task}")?;
+                write!(
+                    f,
+                    "{unknowing} of the {workers} workers of its queue {verb} not know {task}"
+                )?;
                 f.write_str(": an attempt there fails")
             }
             Self::WorkersLeave { queue, workers } => {
@@ -190,7 +197,10 @@ impl Reason {
             }
             Self::CostsTooMuch { cost, slots } => {
                 let noun = if *cost == 1 { "slot" } else { "slots" };
-                write!(f, "it takes {cost} {noun}, and the workers of its queue have {slots} at most")?;
+                write!(
+                    f,
+                    "it takes {cost} {noun}, and the workers of its queue have {slots} at most"
+                )?;
                 f.write_str(": its attempts will fail")
             }
             Self::NoWorkerWithLabel { queue, label, workers: 0 } => {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::outcome::{ErrorKind, TaskFailure};
+use crate::requester::Requester;
 use crate::worker_info::{Progress, RunningTask};
 
 const NOW: Timestamp = Timestamp(1_000_000_000);
@@ -44,10 +45,12 @@ fn worker() -> WorkerInfo {
         tasks: vec!["send".to_owned()],
         slots: 2,
         busy: 1,
+        wedged: 0,
         buffered: 0,
         paused: None,
         order: 0,
         draining: false,
+        leaving: None,
         started: NOW,
         succeeded: 0,
         failed: 0,
@@ -169,7 +172,7 @@ fn whose_turn_it_is() {
     });
     assert_eq!(
         says(&suspect),
-        ["its workers were lost 2 times, so it has to run alone, after 1 others like it"]
+        ["its workers were lost 2 times, so it has to run alone, after 1 other like it"]
     );
     let back = ready(|facts| {
         facts.around = Surroundings { orphan: Some("w0".to_owned()), ..Surroundings::default() };
@@ -204,7 +207,7 @@ fn what_the_workers_do() {
     );
     assert_eq!(
         with(vec![unknowing, worker()]),
-        "1 of the 2 workers of its queue do not know send: an attempt there fails"
+        "1 of the 2 workers of its queue does not know send: an attempt there fails"
     );
     let leaving = WorkerInfo { draining: true, ..worker() };
     let pause = |who| Some(Note { at: NOW, who });
@@ -216,10 +219,10 @@ fn what_the_workers_do() {
     let silent = WorkerInfo { paused: pause(Requester::default()), ..worker() };
     assert_eq!(
         with(vec![leaving.clone(), silent]),
-        "1 of the 2 workers of queue mail are paused, and 1 about to leave"
+        "1 of the 2 workers of queue mail is paused, and 1 about to leave"
     );
     assert_eq!(with(vec![paused, worker()]), "it is the next in queue mail");
-    assert_eq!(with(vec![leaving.clone()]), "all 1 workers of queue mail are about to leave");
+    assert_eq!(with(vec![leaving.clone()]), "the one worker of queue mail is about to leave");
     let busy = WorkerInfo { busy: 2, ..worker() };
     assert_eq!(
         with(vec![busy.clone(), busy.clone()]),
@@ -238,7 +241,7 @@ fn what_no_worker_has() {
     };
     assert_eq!(
         labelled(vec![("w1".to_owned(), worker())]),
-        "none of the 1 workers of queue mail has the label gpu, which it needs"
+        "the one worker of queue mail lacks the label gpu, which it needs"
     );
     assert_eq!(
         labelled(vec![]),
@@ -384,6 +387,17 @@ fn how_it_ended() {
         ["it expired before a worker started it, 1.5 s ago"]
     );
     assert_eq!(end(ended(State::Cancelled), &|_| {}), ["it is cancelled, 1.5 s ago"]);
+    let by_ada = Outcome {
+        by: Some("ada".to_owned()),
+        why: Some("a typo".to_owned()),
+        ..ended(State::Cancelled)
+    };
+    assert_eq!(end(by_ada.clone(), &|_| {}), ["it was cancelled by ada, 1.5 s ago: a typo"]);
+    let error = TaskFailure::new(ErrorKind::Cancelled, "queue mail was purged by ada: a typo");
+    assert_eq!(
+        end(Outcome { error: Some(error), ..by_ada }, &|_| {}),
+        ["it was cancelled by ada, 1.5 s ago: queue mail was purged by ada: a typo"]
+    );
 
     let settled = |state| {
         let mut facts = facts(Standing::Settled(state));
@@ -400,6 +414,8 @@ fn how_it_ended() {
             ended: Timestamp(NOW.0 - 10),
             error: Some(TaskFailure::new(ErrorKind::Error, "no such user")),
             retry_in_ms: None,
+            by: None,
+            why: None,
         }];
         assert_eq!(Explanation::of(&facts).kind, "chunk");
         says(&facts)
@@ -410,6 +426,12 @@ fn how_it_ended() {
         ["it failed for good in attempt 4, 10 ms ago: no such user"]
     );
     assert_eq!(settled(State::Cancelled), [format!("it is cancelled, because {ID}:17 failed")]);
+
+    let mut with_its_job = facts(Standing::Settled(State::Cancelled));
+    with_its_job.id = format!("{ID}:3").parse().expect("an id");
+    let who = Requester::new("ada").because("a typo");
+    with_its_job.around.cancel = Some(Note { at: Timestamp(NOW.0 - 1_500), who });
+    assert_eq!(says(&with_its_job), ["it was cancelled by ada, 1.5 s ago: a typo"]);
 }
 
 #[test]

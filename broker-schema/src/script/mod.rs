@@ -49,12 +49,12 @@ mod stream;
 mod watch;
 mod workers;
 
+pub use crate::requester::Note;
 pub use cancel::Cancelled;
 pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
-pub use crate::requester::Note;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use due::{Due, DueSchedule};

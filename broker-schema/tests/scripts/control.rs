@@ -1,7 +1,7 @@
 //! control: what people say of queues, and how workers and producers feel it.
 
-use celeriac_broker_schema::script::{Answered, Control, Controls, Note, Refusal, Refused};
-use celeriac_broker_schema::{BrokerError, UniqueKey};
+use celeriac_broker_schema::script::{Answered, Control, Controls, Refusal, Refused};
+use celeriac_broker_schema::{BrokerError, Note, Requester, UniqueKey};
 use serde_json::json;
 
 use crate::support::*;
@@ -38,12 +38,12 @@ async fn each_verb_and_its_opposite(world: World) {
         "queues": ["mail"],
     });
     let view = world.broker.snapshot(9, 0).await.expect("a snapshot").queues.remove(0);
-    let Controls { paused: Some(Note { by, why, at }), closed: Some(_), limit: Some(limit) } =
+    let Controls { paused: Some(Note { who, at }), closed: Some(_), limit: Some(limit) } =
         view.controls
     else {
         panic!("all three hold")
     };
-    assert_eq!((&*by, &*why, limit.max), ("ada", "t", 10));
+    assert_eq!((who, limit.max), (Requester::new("ada").because("t"), 10));
     assert!(at <= world.now().await && at.0 > 0);
 
     for control in [Control::Open, Control::Unlimit, Control::Resume] {
@@ -69,14 +69,14 @@ async fn what_was_said_before_stays(world: World) {
 
 async fn hostile_reasons_stay_text(world: World) {
     let why = format!("\"}},{{\n'{}", "ä".repeat(10_000));
-    let reason = celeriac_broker_schema::script::Reason::new("a\"b\n", &why);
+    let who = Requester::new("a\"b\n").because(&why);
 
-    world.broker.control_queue(&queue("q"), Control::Close, &reason).await.expect("closed");
+    world.broker.control_queue(&queue("q"), Control::Close, &who).await.expect("closed");
 
     let view = world.broker.snapshot(9, 0).await.expect("a snapshot").queues.remove(0);
     let note = view.controls.closed.expect("closed");
-    assert_eq!((&*note.by, &*note.why), ("a\"b\n", reason.why()));
-    assert_eq!(note.why.chars().count(), 500);
+    assert_eq!(note.who.by, who.by);
+    assert_eq!(note.who.why, Some(why.chars().take(500).collect()));
     // Also in what a producer hears, the first time and again.
     for _ in 0..2 {
         let answer = world.broker.enqueue(&client("c1"), 1, &[entry_in("a", "q", 5)]).await;

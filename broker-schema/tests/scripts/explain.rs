@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Control, Entry, RangeJob, Start};
+use celeriac_broker_schema::script::{Control, Entry, Found, RangeJob, Start};
 use celeriac_broker_schema::{
     Explanation, Limit, Rate, Reason, Requester, State, TaskId, Timestamp, Unique, UniqueKey,
     UniqueMode, WorkerInfo,
@@ -30,6 +30,8 @@ on_both_servers![
     a_task_that_is_told_to_stop,
     a_task_that_follows_another,
     a_task_that_was_moved,
+    a_job_that_was_moved,
+    who_cancelled_it_when_and_why,
 ];
 
 async fn explain(world: &World, id: TaskId) -> Explanation {
@@ -57,6 +59,8 @@ async fn tells(world: &World, name: &str, change: impl FnOnce(&mut WorkerInfo)) 
         paused: None,
         order: 0,
         draining: false,
+        leaving: None,
+        wedged: 0,
         started: Timestamp(1),
         succeeded: 0,
         failed: 0,
@@ -269,7 +273,15 @@ async fn what_has_ended(world: World) {
         "{failed:?}"
     );
     let cancelled = reasons(&world, TaskId::of_chunk(job_id("J"), 8)).await;
-    assert_eq!(cancelled, [Reason::Ended { state: State::Cancelled, ago_ms: None, by: Some(by) }]);
+    let ended = Reason::Ended {
+        state: State::Cancelled,
+        ago_ms: None,
+        by: Some(by),
+        cancelled_by: None,
+        why: None,
+        error: None,
+    };
+    assert_eq!(cancelled, [ended]);
 }
 
 /// What keeps tasks back, without what only tells their places.
@@ -346,7 +358,7 @@ async fn a_rate_tells_when(world: World) {
 }
 
 async fn behind_the_turn_of_its_tenant(world: World) {
-    world.broker.fair(&queue(QUEUE), true).await.expect("it is set");
+    world.broker.fair(&queue(QUEUE), true, &ada()).await.expect("it is set");
     let of = |name: &str, tenant| entry_of(name, "t", Some(tenant));
     world.enqueue_all(&[of("a", "x"), of("b", "y"), of("c", "y")]).await;
     let turn_of = |ahead, turns| Reason::Turn {
@@ -403,4 +415,41 @@ async fn a_task_that_was_moved(world: World) {
     let priority = celeriac_broker_schema::Priority::default();
     let behind = Reason::Behind { queue: to, priority, ahead: 1, more: false, higher: 0 };
     assert_eq!(turn(explanation.reasons), [behind]);
+    // `status` tells the same.
+    let Found::Task { moved, .. } = world.broker.inspect(id("b")).await.expect("an answer") else {
+        panic!("it is there")
+    };
+    assert_eq!(moved, Some(queue("later")));
+}
+
+async fn a_job_that_was_moved(world: World) {
+    world.enqueue_job(&job("J", 9)).await;
+    let to = queue("later");
+    world.broker.move_queue(&queue(QUEUE), &to, None, false).await.expect("it is moved");
+    let whole = explain(&world, job_id("J").task()).await;
+    assert_eq!(whole.queue, Some(to.clone()));
+    let chunk = explain(&world, TaskId::of_chunk(job_id("J"), 3)).await;
+    assert_eq!(chunk.queue, Some(to));
+    assert!(
+        chunk.reasons.iter().any(|reason| matches!(reason, Reason::Behind { ahead: 3, .. })),
+        "{:?}",
+        chunk.reasons
+    );
+}
+
+async fn who_cancelled_it_when_and_why(world: World) {
+    world.enqueue(&["a"]).await;
+    world.enqueue_job(&job("J", 9)).await;
+    let ada = Requester::new("ada").because("a typo");
+    let ids = [id("a"), job_id("J").task()];
+    world.broker.cancel(&ids, &ada).await.expect("an answer");
+    for id in [ids[0], ids[1], TaskId::of_chunk(job_id("J"), 3)] {
+        let reasons = reasons(&world, id).await;
+        let Reason::Ended { state: State::Cancelled, ago_ms, cancelled_by, why, .. } = &reasons[0]
+        else {
+            panic!("{reasons:?}")
+        };
+        assert_eq!((cancelled_by, why), (&ada.by, &ada.why));
+        assert!(ago_ms.is_some_and(|ago| ago < 60_000), "{reasons:?}");
+    }
 }

@@ -28,8 +28,8 @@ async fn inspect(world: &World, id: TaskId) -> Found {
 
 async fn task(world: &World, name: &str) -> (Whereabouts, String) {
     match inspect(world, id(name)).await {
-        Found::Task { whereabouts, record: found, history } => {
-            assert_eq!(found, record(name));
+        Found::Task { whereabouts, record: found, history, moved } => {
+            assert_eq!((found, moved), (record(name), None));
             (whereabouts, history)
         }
         other => panic!("{name}: {other:?}"),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use celeriac_broker_schema::script::{Changed, Ending, Entry, Grant, RangeJob, Run, Start};
+use celeriac_broker_schema::script::{Ending, Entry, Grant, LimitChanged, RangeJob, Run, Start};
 use celeriac_broker_schema::{Limit, Rate};
 use serde_json::{Value, json};
 
@@ -47,9 +47,9 @@ pub(crate) fn at_once(most: u64) -> Limit {
 }
 
 impl World {
-    pub(crate) async fn limit(&self, subject: &str, limit: Option<Limit>) -> Changed {
+    pub(crate) async fn limit(&self, subject: &str, limit: Option<Limit>) -> LimitChanged {
         let subject = subject.parse().expect("a subject");
-        self.broker.limit(&subject, limit.as_ref()).await.expect("the limit is set")
+        self.broker.limit(&subject, limit.as_ref(), &ada()).await.expect("the limit is set")
     }
 
     /// What is counted is what is held, and what is held is in flight.
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// The names that a claim of ten gives.
-    async fn given(&self, lease: &str) -> Vec<String> {
+    pub(crate) async fn given(&self, lease: &str) -> Vec<String> {
         let given = names(&self.claim(lease, 10).await.tasks);
         self.assert_places().await;
         given
@@ -91,15 +91,22 @@ impl World {
 
 async fn a_limit_is_set_changed_and_removed(world: World) {
     let before = world.state().await;
-    assert_eq!(world.limit("task:t", Some(rate(100, 1000, 10))).await, Changed::Changed);
-    assert_eq!(world.limit("task:t", Some(rate(100, 1000, 10))).await, Changed::Unchanged);
-    assert_eq!(world.limit("tenant:*", Some(at_once(5))).await, Changed::Changed);
+    let changed = |before| LimitChanged::Changed { before };
+    let first = rate(100, 1000, 10);
+    assert_eq!(world.limit("task:t", Some(first)).await, changed(None));
+    let noted = world.state().await;
+    assert_eq!(world.limit("task:t", Some(first)).await, LimitChanged::Unchanged);
+    assert_changes!(world, noted, {});
+    assert_eq!(world.limit("tenant:*", Some(at_once(5))).await, changed(None));
+    let note = r#"{"at":now,"by":"ada","why":"t"}"#;
     assert_changes!(world, before, {
         "limits:task": { "t": "100 1000 10 0" },
         "limits:tenant": { "*": "0 0 0 5" },
+        "limits:why": { "task:t": note, "tenant:*": note },
     });
-    world.limit("task:t", None).await;
-    assert_eq!(world.limit("task:t", None).await, Changed::Unchanged);
+    assert_eq!(world.limit("tenant:*", Some(at_once(6))).await, changed(Some(at_once(5))));
+    assert_eq!(world.limit("task:t", None).await, changed(Some(first)));
+    assert_eq!(world.limit("task:t", None).await, LimitChanged::Unchanged);
     world.limit("tenant:*", None).await;
     assert_changes!(world, before, {});
 }
@@ -661,7 +668,7 @@ async fn whatever_happens_the_counts_are_right_and_nothing_is_left(world: World)
             6 if step % 5 == 0 => story.lose_a_worker().await,
             7 if step % 9 == 0 => {
                 let on = step % 2 == 0;
-                story.world.broker.fair(&queue(QUEUE), on).await.expect("it is set");
+                story.world.broker.fair(&queue(QUEUE), on, &ada()).await.expect("it is set");
             }
             _ => story.end_one().await,
         }

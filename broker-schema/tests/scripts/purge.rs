@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Purged, Reason};
+use celeriac_broker_schema::Requester;
+use celeriac_broker_schema::script::Purged;
 use celeriac_broker_schema::{ErrorKind, Outcome, State, UniqueKey};
 use serde_json::json;
 
@@ -39,7 +40,7 @@ async fn tasks_of_all_priorities_are_cancelled(world: World) {
 
     assert_eq!(world.purge(QUEUE, false).await, purged(3, 0, 3));
 
-    let outcome = r#"{"v":1,"state":"cancelled","ended":now,"error":{"fingerprint":"purged","kind":"cancelled","message":"queue default was purged by ada: t"}}"#;
+    let outcome = r#"{"v":1,"state":"cancelled","ended":now,"error":{"fingerprint":"purged","kind":"cancelled","message":"queue default was purged by ada: t"},"by":"ada","why":"t"}"#;
     let outcome: serde_json::Value = outcome.into();
     assert_changes!(world, before, {
         "tasks": null,
@@ -112,7 +113,7 @@ async fn outcomes_are_kept_as_long_as_asked_for(world: World) {
     };
     let entry = celeriac_broker_schema::script::Entry { unique: key, start: expires, ..entry("a") };
     world.enqueue_all(&[entry]).await;
-    let reason = Reason::new("ada", "");
+    let reason = Requester::new("ada");
 
     let purged = world.broker.purge_queue(&queue(QUEUE), false, Duration::ZERO, &reason).await;
 

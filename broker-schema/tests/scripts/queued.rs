@@ -20,7 +20,7 @@ fn five() -> Place {
 
 async fn queued(world: &World, name: &str, place: Place, cursor: u64, limit: u32) -> Queued {
     let before = world.state().await;
-    let page = world.broker.queued(&queue(name), place, cursor, limit).await.expect("an answer");
+    let page = world.broker.queued(&queue(name), &place, cursor, limit).await.expect("an answer");
     assert_changes!(world, before, {});
     assert!(page.now <= world.now().await);
     page

@@ -39,7 +39,7 @@ fn failed_twice(name: &str) -> celeriac_broker_schema::script::Ending {
 }
 
 async fn revive(world: &World, ids: &[TaskId]) -> Vec<&'static str> {
-    let revived = world.broker.revive(ids).await.expect("an answer");
+    let revived = world.broker.revive(ids, &ada()).await.expect("an answer");
     assert!(revived.iter().map(|(id, _)| id).eq(ids));
     revived.iter().map(|(_, word)| word.as_str()).collect()
 }
@@ -51,7 +51,8 @@ async fn a_revived_task_is_ready_and_has_its_attempts(world: World) {
 
     assert_eq!(revive(&world, &[id("a")]).await, ["revived"]);
 
-    let marker = r#"{"attempt":1,"outcome":"revived","worker":"","ended":now}"#;
+    let marker =
+        r#"{"attempt":1,"outcome":"revived","worker":"","ended":now,"by":"ada","why":"t"}"#;
     assert_changes!(world, before, {
         "bell:default": ["1"],
         "dead": { "a": null },
@@ -133,7 +134,7 @@ async fn what_cannot_be_read_is_refused(world: World) {
     world.complete("w1", &[failed("a")]).await;
 
     assert_eq!(
-        world.broker.revive(&[id("a")]).await.expect("an answer"),
+        world.broker.revive(&[id("a")], &ada()).await.expect("an answer"),
         [(id("a"), Revived::Unreadable)]
     );
     let letter = world.broker.dead_letter(id("a")).await.expect("an answer").expect("it is dead");

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
     Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant, Opened,
-    Purged, PutDue, RangeJob, Reason, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
+    Purged, PutDue, RangeJob, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
     ScheduleChanged, Start,
 };
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
-    TaskId, TaskOptions, Timestamp,
+    Requester, TaskId, TaskOptions, Timestamp,
 };
 use celeriac_testkit::dump::dump;
 use celeriac_testkit::redis::fresh_namespace;
@@ -50,6 +50,11 @@ macro_rules! assert_changes {
         let expected = serde_json::json!($($expected)+);
         assert!(changes == expected, "what changed: {changes:#}\nexpected: {expected:#}");
     }};
+}
+
+/// Who does what operators do, and why.
+pub(crate) fn ada() -> Requester {
+    Requester::new("ada").because("t")
 }
 
 /// Every key of a namespace, in readable form.
@@ -298,8 +303,7 @@ impl World {
 
     /// As ada, because of `t`.
     pub(crate) async fn control(&self, name: &str, control: Control) -> bool {
-        let reason = Reason::new("ada", "t");
-        self.broker.control_queue(&queue(name), control, &reason).await.expect("an answer")
+        self.broker.control_queue(&queue(name), control, &ada()).await.expect("an answer")
     }
 
     pub(crate) async fn limit_queue(&self, name: &str, max: u64) -> bool {
@@ -307,8 +311,8 @@ impl World {
     }
 
     pub(crate) async fn purge(&self, name: &str, delayed: bool) -> Purged {
-        let (reason, keep) = (Reason::new("ada", "t"), Duration::from_secs(60));
-        self.broker.purge_queue(&queue(name), delayed, keep, &reason).await.expect("purged")
+        let keep = Duration::from_secs(60);
+        self.broker.purge_queue(&queue(name), delayed, keep, &ada()).await.expect("purged")
     }
 
     fn next_batch(&self) -> u64 {

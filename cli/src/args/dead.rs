@@ -1,8 +1,11 @@
 //! The arguments of `celeriac dead` and `celeriac settings`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
-use super::values::{Due, due};
+use super::values::{Due, due, duration};
+use super::who::WhoArgs;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = EXAMPLES)]
@@ -38,6 +41,12 @@ pub(crate) struct DeadFilterArgs {
     /// That failed for good within this time (2h), or since a point in time
     #[arg(long, value_name = "WHEN", value_parser = due)]
     pub(crate) since: Option<Due>,
+    /// That failed for good before this time (2h ago), or before a point in time
+    #[arg(long, value_name = "WHEN", value_parser = due, conflicts_with = "older_than")]
+    pub(crate) until: Option<Due>,
+    /// That failed for good longer ago than this
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) older_than: Option<Duration>,
 }
 
 /// What to do with them.
@@ -51,7 +60,7 @@ pub(crate) enum DeadAction {
     /// Let them run again, with no failure counted
     Revive(DeadActArgs),
     /// Throw them away
-    Delete(DeadActArgs),
+    Delete(DeadDeleteArgs),
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +75,18 @@ pub(crate) struct DeadActArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
+    pub(crate) who: WhoArgs,
+    #[command(flatten)]
     pub(crate) filter: DeadFilterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadDeleteArgs {
+    #[command(flatten)]
+    pub(crate) act: DeadActArgs,
+    /// Really do it, with --all: what is thrown away does not come back
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -89,4 +109,4 @@ Examples:
   celeriac dead --since 2h --group
   celeriac dead show 0193a7c2b5e07d4e8a1f3c5d7e9b1a00
   celeriac dead revive --all --task mail.send --error \"connection refused\" --dry-run
-  celeriac dead delete --all --fingerprint 0650f561240d821a";
+  celeriac dead delete --all --fingerprint 0650f561240d821a --older-than 7d --yes";

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::values::{count, duration};
+use super::who::WhoArgs;
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, disable_help_subcommand = true)]
@@ -38,18 +39,7 @@ pub(crate) struct ControlArgs {
     /// Name of the queue
     pub(crate) queue: String,
     #[command(flatten)]
-    pub(crate) reason: ReasonArgs,
-}
-
-/// Who does it, and why.
-#[derive(Debug, Args)]
-pub(crate) struct ReasonArgs {
-    /// Why, for those who will ask
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) why: String,
-    /// Who does it [default: this user on this machine]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) by: Option<String>,
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]
@@ -60,7 +50,7 @@ pub(crate) struct LimitArgs {
     #[arg(value_name = "N", value_parser = limit)]
     pub(crate) limit: Max,
     #[command(flatten)]
-    pub(crate) reason: ReasonArgs,
+    pub(crate) who: WhoArgs,
 }
 
 /// A limit, or none.
@@ -82,9 +72,12 @@ fn limit(text: &str) -> Result<Max, String> {
 pub(crate) struct PurgeArgs {
     /// Name of the queue
     pub(crate) queue: String,
-    /// Really do it
+    /// Really do it: what is cancelled does not come back
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Do nothing: say how much it would be
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
     /// Also what is delayed
     #[arg(long)]
     pub(crate) delayed: bool,
@@ -92,7 +85,7 @@ pub(crate) struct PurgeArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1d")]
     pub(crate) keep: Duration,
     #[command(flatten)]
-    pub(crate) reason: ReasonArgs,
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +100,11 @@ pub(crate) struct MoveArgs {
     /// Also what is delayed
     #[arg(long)]
     pub(crate) delayed: bool,
+    /// Do nothing: say how much waits there
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 const EXAMPLES: &str = "\

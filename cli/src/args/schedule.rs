@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::task::TaskArgs;
 use super::values::duration;
+use super::who::WhoArgs;
 
 /// What to do with schedules.
 #[derive(Debug, Subcommand)]
@@ -47,12 +48,8 @@ pub(crate) enum ScheduleCommand {
     Pause {
         /// Name of the schedule
         name: String,
-        /// Why, for those who come to see it
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        why: String,
-        /// Who pauses it [default: user@host]
-        #[arg(long, value_name = "TEXT")]
-        by: Option<String>,
+        #[command(flatten)]
+        who: WhoArgs,
     },
     /// Let it go on from now; what it would have run meanwhile is not made up for
     Resume {

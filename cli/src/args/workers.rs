@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::values::duration;
+use super::who::WhoArgs;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -36,12 +37,11 @@ pub(crate) struct WhichArgs {
     /// All workers of the namespace
     #[arg(long)]
     pub(crate) all: bool,
-    /// Why: shown with a worker that is paused
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) why: Option<String>,
     /// How long to wait until they say that they have taken it up
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5s")]
     pub(crate) wait: Duration,
+    #[command(flatten)]
+    pub(crate) who: WhoArgs,
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use celeriac_broker_schema::gate::{Limit, Rate, Subject};
-use celeriac_broker_schema::{Broker, QueueName, UniqueKey, UniqueMode};
+use celeriac_broker_schema::{Broker, QueueName, Requester, UniqueKey, UniqueMode};
 use celeriac_producer::{NewTask, Producer};
 
 use crate::bench::attempts::Run;
@@ -71,25 +71,25 @@ fn tenant(task: NewTask, n: u64) -> Result<NewTask, CliError> {
 
 /// Sets what holds for all tasks. No limit is so low that it holds anything up.
 async fn prepare(broker: &Broker, feature: &str) -> Result<(), CliError> {
-    let queue = QueueName::default();
+    let (queue, who) = (QueueName::default(), Requester::new("bench"));
     match feature {
         "rate of its name" => {
             let rate = Rate { tasks: 1_000_000, per_ms: 1, burst: 1_000_000 };
             let limit = Limit::new(Some(rate), None)?;
-            broker.limit(&"task:noop".parse::<Subject>()?, Some(&limit)).await?;
+            broker.limit(&"task:noop".parse::<Subject>()?, Some(&limit), &who).await?;
         }
         "concurrency of its tenant" => {
             let limit = Limit::new(None, Some(1_000_000))?;
-            broker.limit(&"tenant:*".parse::<Subject>()?, Some(&limit)).await?;
+            broker.limit(&"tenant:*".parse::<Subject>()?, Some(&limit), &who).await?;
         }
         "turns of 10 tenants" => {
-            broker.fair(&queue, true).await?;
+            broker.fair(&queue, true, &who).await?;
         }
         "queue with a length limit" => {
-            use celeriac_broker_schema::script::{Control, Reason};
+            use celeriac_broker_schema::script::Control;
             let most =
                 std::num::NonZeroU64::MAX.min(std::num::NonZeroU64::MIN.saturating_add(1 << 40));
-            broker.control_queue(&queue, Control::Limit(most), &Reason::new("bench", "")).await?;
+            broker.control_queue(&queue, Control::Limit(most), &who).await?;
         }
         _ => {}
     }

@@ -2,12 +2,9 @@
 //! waits in a queue.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use celeriac_broker_schema::script::{Cancelled, Place};
-use celeriac_broker_schema::{
-    Broker, JobId, Priority, QueueName, Record, Requester, TaskId, TaskName,
-};
+use celeriac_broker_schema::script::{Cancelled, Found};
+use celeriac_broker_schema::{Broker, CancelFilter, JobId, QueueName, Requester, State, TaskId};
 use serde::Serialize;
 
 use crate::args::{CancelArgs, Waiting};
@@ -17,14 +14,11 @@ use crate::globals::Globals;
 use crate::output;
 use crate::requester::requester;
 
-/// Elements looked at in one call.
-const PAGE: u32 = 500;
-
 pub(crate) async fn run(args: &CancelArgs, globals: &Globals) -> Result<(), CliError> {
-    let who = requester(args.why.as_ref());
+    let who = requester(&args.who);
     match &args.queue {
-        Some(queue) => by_filter(Filter::new(queue, args)?, &who, globals).await,
-        None => by_id(&args.ids, &who, globals).await,
+        Some(queue) => by_filter(filter(queue, args)?, args.dry_run, who, globals).await,
+        None => by_id(&args.ids, args.dry_run, &who, globals).await,
     }
 }
 
@@ -32,7 +26,7 @@ pub(crate) async fn run(args: &CancelArgs, globals: &Globals) -> Result<(), CliE
 #[derive(Debug, Serialize)]
 struct Answer {
     id: TaskId,
-    /// `cancelled`, `told`, `ended` or `unknown`.
+    /// `cancelled`, `told`, `ended` or `unknown`; with --dry-run `meant`.
     answer: &'static str,
     /// The lease under which it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,13 +49,19 @@ impl Answer {
             ("told", Some(worker)) => format!("runs, and is told to stop (worker {worker})"),
             ("ended", _) => "had ended before".to_owned(),
             ("unknown", _) => "is not known here".to_owned(),
+            ("meant", _) => "would be cancelled".to_owned(),
             (answer, _) => answer.to_owned(),
         };
         format!("{} {rest}", self.id)
     }
 }
 
-async fn by_id(ids: &[String], who: &Requester, globals: &Globals) -> Result<(), CliError> {
+async fn by_id(
+    ids: &[String],
+    dry_run: bool,
+    who: &Requester,
+    globals: &Globals,
+) -> Result<(), CliError> {
     let ids = ids.iter().map(|id| id.parse()).collect::<Result<Vec<TaskId>, _>>()?;
     if let Some(chunk) = ids.iter().find(|id| id.chunk().is_some()) {
         return Err(CliError::Arguments(format!(
@@ -69,9 +69,13 @@ async fn by_id(ids: &[String], who: &Requester, globals: &Globals) -> Result<(),
             chunk.job()
         )));
     }
-    let answers = globals.connect().await?.cancel(&ids, who).await?;
-    let answers: Vec<Answer> =
-        ids.into_iter().zip(answers).map(|(id, answer)| Answer::new(id, answer)).collect();
+    let broker = globals.connect().await?;
+    let answers: Vec<Answer> = if dry_run {
+        look(&broker, &ids).await?
+    } else {
+        let answers = broker.cancel(&ids, who).await?;
+        ids.into_iter().zip(answers).map(|(id, answer)| Answer::new(id, answer)).collect()
+    };
     if globals.json {
         output::json(&answers)?;
     } else {
@@ -83,92 +87,91 @@ async fn by_id(ids: &[String], who: &Requester, globals: &Globals) -> Result<(),
     }
 }
 
-/// Which tasks of a queue.
-struct Filter {
-    queue: QueueName,
-    task: Option<TaskName>,
-    places: Vec<Place>,
-    older_than: Duration,
-    dry_run: bool,
+/// What would become of them.
+async fn look(broker: &Broker, ids: &[TaskId]) -> Result<Vec<Answer>, CliError> {
+    let mut answers = Vec::with_capacity(ids.len());
+    for id in ids {
+        let (_, job) = broker.job(id.job()).await?;
+        let answer = match (job, broker.inspect(*id).await?) {
+            (Some(job), _) if job.state == "running" => "meant",
+            (_, Found::Task { .. }) => "meant",
+            (None, Found::Unknown) => "unknown",
+            _ => "ended",
+        };
+        answers.push(Answer { id: *id, answer, worker: None });
+    }
+    Ok(answers)
 }
 
 /// What was found and done.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct Tally {
+    queue: QueueName,
     /// Tasks that fit the filter when they were looked at.
     found: u64,
     cancelled: u64,
     /// Those that had begun meanwhile, and are told to stop.
     told: u64,
     /// Jobs of which chunks wait here, which are left alone.
-    jobs: Vec<JobId>,
+    jobs: BTreeSet<JobId>,
     dry_run: bool,
+    #[serde(flatten)]
+    who: Requester,
 }
 
-impl Filter {
-    fn new(queue: &str, args: &CancelArgs) -> Result<Self, CliError> {
-        let mut places = Vec::new();
-        if args.state != Some(Waiting::Delayed) {
-            let lists = (0..=9).filter_map(|number| Priority::new(number).ok()).map(Place::Ready);
-            places.extend(lists.chain([Place::Suspects]));
-        }
-        if args.state != Some(Waiting::Ready) {
-            places.push(Place::Delayed);
-        }
-        Ok(Self {
-            queue: queue.parse()?,
-            task: args.task.as_ref().map(|name| name.parse()).transpose()?,
-            places,
-            older_than: args.older_than.unwrap_or_default(),
-            dry_run: args.dry_run,
-        })
-    }
-
-    /// Those of the tasks that fit.
-    async fn select(&self, broker: &Broker, ids: Vec<TaskId>) -> Result<Vec<TaskId>, CliError> {
-        let records = broker.records(&ids).await?;
-        let fits = |record: &Option<String>| match (record, &self.task) {
-            (None, _) => false,
-            (Some(_), None) => true,
-            (Some(record), Some(name)) => {
-                Record::decode(record).is_ok_and(|record| record.task == name.as_str())
-            }
-        };
-        let fitting = ids.into_iter().zip(&records).filter(|(_, record)| fits(record));
-        Ok(fitting.map(|(id, _)| id).collect())
-    }
+fn filter(queue: &str, args: &CancelArgs) -> Result<CancelFilter, CliError> {
+    let state = args.state.map(|state| match state {
+        Waiting::Ready => State::Ready,
+        Waiting::Delayed => State::Delayed,
+    });
+    Ok(CancelFilter {
+        task: args.task.as_ref().map(|name| name.parse()).transpose()?,
+        tenant: args.tenant.as_ref().map(|name| name.parse()).transpose()?,
+        tag: args.tag.clone(),
+        state,
+        older_than: args.older_than.unwrap_or_default(),
+        ..CancelFilter::of(queue.parse()?)
+    })
 }
 
-async fn by_filter(filter: Filter, who: &Requester, globals: &Globals) -> Result<(), CliError> {
+async fn by_filter(
+    filter: CancelFilter,
+    dry_run: bool,
+    who: Requester,
+    globals: &Globals,
+) -> Result<(), CliError> {
     let broker = globals.connect().await?;
-    let mut tally = Tally { dry_run: filter.dry_run, ..Tally::default() };
-    let mut jobs = BTreeSet::new();
-    for place in &filter.places {
-        let mut cursor = Some(0);
-        while let Some(at) = cursor {
-            let mut page = broker.queued(&filter.queue, *place, at, PAGE).await?;
-            let older =
-                |id: &TaskId| Duration::from_millis(page.now.since(id.time())) >= filter.older_than;
-            page.tasks.retain(older);
-            jobs.extend(page.jobs);
-            let ids = filter.select(&broker, page.tasks).await?;
-            tally.found += ids.len() as u64;
-            if !filter.dry_run {
-                let answers = broker.cancel(&ids, who).await?;
-                let count = |fits: fn(&Cancelled) -> bool| {
-                    answers.iter().filter(|a| fits(a)).count() as u64
-                };
-                tally.cancelled += count(|answer| *answer == Cancelled::Done);
-                tally.told += count(|answer| matches!(answer, Cancelled::Told(_)));
-            }
-            cursor = page.next;
+    let (queue, jobs) = (filter.queue.clone(), BTreeSet::new());
+    let mut tally = Tally { queue, found: 0, cancelled: 0, told: 0, jobs, dry_run, who };
+    let mut after = None;
+    loop {
+        let (jobs, next) = if dry_run {
+            let page = broker.tasks_where(&filter, after).await?;
+            tally.found += page.tasks.len() as u64;
+            (page.jobs, page.next)
+        } else {
+            let page = broker.cancel_where(&filter, after, &tally.who).await?;
+            tally.add(&page.answers);
+            (page.jobs, page.next)
+        };
+        tally.jobs.extend(jobs);
+        after = next;
+        if after.is_none() {
+            break;
         }
     }
-    tally.jobs = jobs.into_iter().collect();
     if globals.json { output::json(&tally) } else { output::line(tally.text()) }
 }
 
 impl Tally {
+    fn add(&mut self, answers: &[(TaskId, Cancelled)]) {
+        let count =
+            |fits: fn(&Cancelled) -> bool| answers.iter().filter(|(_, a)| fits(a)).count() as u64;
+        self.found += answers.len() as u64;
+        self.cancelled += count(|answer| *answer == Cancelled::Done);
+        self.told += count(|answer| matches!(answer, Cancelled::Told(_)));
+    }
+
     fn text(&self) -> String {
         let mut text = match (self.dry_run, self.told) {
             (true, _) => format!("{} would be cancelled", counted(self.found, "task")),

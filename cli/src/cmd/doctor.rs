@@ -202,7 +202,7 @@ fn queue_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
         }
         if let Some(note) = queue.controls.paused.as_ref().filter(|_| queue.ready > 0) {
             findings.push(notice(
-                format!("queue {name} is paused by {}; waiting there: {ready}", note.by),
+                format!("queue {name} is paused{}; waiting there: {ready}", note.who.by_whom()),
                 format!("when that is over: celeriac queues resume {name}"),
             ));
         }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Changed, Limits, SubjectView};
-use celeriac_broker_schema::{Broker, Limit, QueueName, Rate, Subject, Timestamp};
+use celeriac_broker_schema::script::{FairView, LimitChanged, LimitView, Limits, SubjectView};
+use celeriac_broker_schema::{Broker, Limit, Note, QueueName, Rate, Requester, Subject, Timestamp};
 use serde::Serialize;
 
 use crate::args::values::duration_text;
@@ -13,6 +13,7 @@ use crate::error::CliError;
 use crate::format::{grouped, time_and_distance};
 use crate::globals::Globals;
 use crate::output::{self, Align, Table};
+use crate::requester::requester;
 
 /// Most limits of each kind, and most subjects, that are shown.
 const MOST: u32 = 1_000;
@@ -24,7 +25,7 @@ struct Shown {
     limits: Vec<LimitLine>,
     busy: Vec<BusyLine>,
     /// Queues whose tenants take turns.
-    fair: Vec<String>,
+    fair: Vec<FairLine>,
 }
 
 #[derive(Serialize)]
@@ -32,6 +33,17 @@ struct LimitLine {
     subject: Subject,
     #[serde(flatten)]
     limit: Limit,
+    /// Who set it, when and why, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Note>,
+}
+
+#[derive(Serialize)]
+struct FairLine {
+    queue: String,
+    /// Who wanted that, when and why, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    set: Option<Note>,
 }
 
 #[derive(Serialize)]
@@ -45,17 +57,16 @@ struct BusyLine {
     next: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
-struct Done {
-    subject: String,
-    changed: bool,
-}
-
 pub(crate) async fn run(args: LimitsArgs, globals: &Globals) -> Result<(), CliError> {
     let given = args.rate.is_some() || args.burst.is_some() || args.concurrency.is_some();
     if given && args.action != Some(LimitsAction::Set) {
         return Err(CliError::Arguments(
             "--rate, --burst and --concurrency belong to `limits set`".to_owned(),
+        ));
+    }
+    if args.who.given() && args.action.is_none() {
+        return Err(CliError::Arguments(
+            "--why and --by belong to what is set, removed or made fair".to_owned(),
         ));
     }
     if args.switch.is_some() != (args.action == Some(LimitsAction::Fair)) {
@@ -64,22 +75,15 @@ pub(crate) async fn run(args: LimitsArgs, globals: &Globals) -> Result<(), CliEr
         ));
     }
     let subject = args.subject.as_deref().unwrap_or_default();
-    let changed = match args.action {
-        None => return show(&globals.connect().await?, globals).await,
-        Some(LimitsAction::Set) => {
-            let (subject, limit) = (subject.parse()?, limit(&args)?);
-            globals.connect().await?.limit(&subject, Some(&limit)).await?
-        }
-        Some(LimitsAction::Remove) => {
-            let subject = subject.parse()?;
-            globals.connect().await?.limit(&subject, None).await?
-        }
+    let who = requester(&args.who);
+    match args.action {
+        None => show(&globals.connect().await?, globals).await,
+        Some(LimitsAction::Set) => set(subject.parse()?, Some(limit(&args)?), who, globals).await,
+        Some(LimitsAction::Remove) => set(subject.parse()?, None, who, globals).await,
         Some(LimitsAction::Fair) => {
-            let queue: QueueName = subject.parse()?;
-            globals.connect().await?.fair(&queue, args.switch == Some(Switch::On)).await?
+            fair(subject.parse()?, args.switch == Some(Switch::On), who, globals).await
         }
-    };
-    tell(subject, changed, globals)
+    }
 }
 
 fn limit(args: &LimitsArgs) -> Result<Limit, CliError> {
@@ -91,21 +95,80 @@ fn limit(args: &LimitsArgs) -> Result<Limit, CliError> {
     Ok(Limit::new(rate, args.concurrency)?)
 }
 
-fn tell(subject: &str, changed: Changed, globals: &Globals) -> Result<(), CliError> {
-    let changed = match changed {
-        Changed::Changed => true,
-        Changed::Unchanged => false,
-        Changed::Full => {
+/// What became of a limit.
+#[derive(Serialize)]
+struct LimitAnswer {
+    subject: Subject,
+    changed: bool,
+    /// What held before, and what holds now; null: nothing.
+    before: Option<Limit>,
+    now: Option<Limit>,
+    #[serde(flatten)]
+    who: Requester,
+}
+
+async fn set(
+    subject: Subject,
+    now: Option<Limit>,
+    who: Requester,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    let (changed, before) = match globals
+        .connect()
+        .await?
+        .limit(&subject, now.as_ref(), &who)
+        .await?
+    {
+        LimitChanged::Changed { before } => (true, before),
+        LimitChanged::Unchanged if now.is_none() => return Err(CliError::NoLimit(subject)),
+        LimitChanged::Unchanged => (false, now),
+        LimitChanged::Full => {
             return Err(CliError::Arguments(
-                "there are as many limits of this kind as there may be: remove some, or set one for all with `*`"
-                    .to_owned(),
-            ));
+                    "there are as many limits of this kind as there may be: remove some, or set one for all with `*`"
+                        .to_owned(),
+                ));
         }
     };
     if globals.json {
-        return output::json(&Done { subject: subject.to_owned(), changed });
+        return output::json(&LimitAnswer { subject, changed, before, now, who });
     }
-    output::line(if changed { "done" } else { "it is like that already" })
+    let text = match (now, before) {
+        (Some(now), _) if !changed => format!("{}, as it was before", limit_text(&now)),
+        (Some(now), None) => format!("{}; there was none before", limit_text(&now)),
+        (Some(now), Some(before)) => {
+            format!("{}; before: {}", limit_text(&now), limit_text(&before))
+        }
+        (None, before) => {
+            let before = before.as_ref().map(limit_text).unwrap_or_default();
+            format!("removed; before: {before}")
+        }
+    };
+    output::line(format_args!("limit of {subject}: {text}"))
+}
+
+/// What became of turns.
+#[derive(Serialize)]
+struct FairAnswer {
+    queue: QueueName,
+    fair: bool,
+    changed: bool,
+    #[serde(flatten)]
+    who: Requester,
+}
+
+async fn fair(
+    queue: QueueName,
+    fair: bool,
+    who: Requester,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    let changed = globals.connect().await?.fair(&queue, fair, &who).await?;
+    if globals.json {
+        return output::json(&FairAnswer { queue, fair, changed, who });
+    }
+    let said = if fair { "take turns" } else { "take no turns" };
+    let before = if changed { "" } else { ", as it was before" };
+    output::line(format_args!("the tenants of queue {queue} {said}{before}"))
 }
 
 async fn show(broker: &Broker, globals: &Globals) -> Result<(), CliError> {
@@ -114,9 +177,15 @@ async fn show(broker: &Broker, globals: &Globals) -> Result<(), CliError> {
         |SubjectView { subject, held, waiting, next }| BusyLine { subject, held, waiting, next };
     let shown = Shown {
         now,
-        limits: set.into_iter().map(|(subject, limit)| LimitLine { subject, limit }).collect(),
+        limits: set
+            .into_iter()
+            .map(|LimitView { subject, limit, note: set }| LimitLine { subject, limit, set })
+            .collect(),
         busy: busy.into_iter().map(line).collect(),
-        fair,
+        fair: fair
+            .into_iter()
+            .map(|FairView { queue, note: set }| FairLine { queue, set })
+            .collect(),
     };
     if globals.json {
         return output::json(&shown);
@@ -126,10 +195,19 @@ async fn show(broker: &Broker, globals: &Globals) -> Result<(), CliError> {
     } else {
         output::line(table(&shown).render())?;
     }
-    if shown.fair.is_empty() {
-        return Ok(());
+    let said = |note: &Option<Note>| {
+        let Note { at, who } = note.clone().unwrap_or_default();
+        let since = time_and_distance(at, shown.now);
+        let who = format!("{} since {since}{}", who.by_whom(), who.and_why());
+        if at.0 > 0 { who } else { String::new() }
+    };
+    for LimitLine { subject, set, .. } in shown.limits.iter().filter(|line| line.set.is_some()) {
+        output::line(format_args!("\n{subject} is limited{}", said(set)))?;
     }
-    output::line(format_args!("\ntenants take turns in: {}", shown.fair.join(", ")))
+    for FairLine { queue, set } in &shown.fair {
+        output::line(format_args!("\ntenants take turns in queue {queue}{}", said(set)))?;
+    }
+    Ok(())
 }
 
 fn table(shown: &Shown) -> Table {
@@ -157,7 +235,7 @@ fn table(shown: &Shown) -> Table {
                 .map_or_else(dash, |at| time_and_distance(at, shown.now)),
         ]);
     };
-    for LimitLine { subject, limit } in &shown.limits {
+    for LimitLine { subject, limit, .. } in &shown.limits {
         row(subject, Some(limit), shown.busy.iter().find(|busy| busy.subject == *subject));
     }
     // Those that go by a default, or whose limit was removed while something waited.
@@ -166,6 +244,16 @@ fn table(shown: &Shown) -> Table {
         row(&busy.subject, None, Some(busy));
     }
     table
+}
+
+/// `100 per 1s, 10 at once after a pause; 5 held at most`
+fn limit_text(limit: &Limit) -> String {
+    let rate = limit.rate().map(|rate| match rate.burst {
+        1 => rate_text(rate),
+        burst => format!("{}, {} at once after a pause", rate_text(rate), grouped(burst)),
+    });
+    let held = limit.concurrency().map(|most| format!("{} held at most", grouped(most)));
+    rate.into_iter().chain(held).collect::<Vec<_>>().join("; ")
 }
 
 /// `100 per 1s`.

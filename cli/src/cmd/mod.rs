@@ -23,12 +23,14 @@ mod watch;
 mod worker;
 mod workers;
 
+use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::{Cli, Command};
 use crate::bench;
 use crate::error::CliError;
 use crate::globals::Globals;
+use crate::output;
 
 /// Runs the command that was typed.
 pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
@@ -62,4 +64,22 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),
     }
+}
+
+/// What is told to those who ask for what cannot be undone, and do not say that they mean it.
+#[derive(Serialize)]
+struct Refusal<'a, T> {
+    /// Always `not_confirmed`.
+    error: &'static str,
+    message: &'a str,
+    /// What it would have been done to.
+    would: &'a T,
+}
+
+/// Refuses to do what is asked for without `--yes`; with `--json` also in JSON.
+fn refuse<T: Serialize>(message: String, would: &T, globals: &Globals) -> Result<(), CliError> {
+    if globals.json {
+        output::json(&Refusal { error: "not_confirmed", message: &message, would })?;
+    }
+    Err(CliError::Arguments(message))
 }

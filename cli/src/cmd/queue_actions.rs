@@ -1,15 +1,16 @@
 //! `celeriac queues ACTION`: what operators do to queues. Each says what it did.
 
-use celeriac_broker_schema::script::{Control, Moved, Purged, Reason};
-use celeriac_broker_schema::{Broker, QueueName};
+use celeriac_broker_schema::script::{Control, Moved, Purged};
+use celeriac_broker_schema::{Broker, CancelFilter, QueueName, Requester, State};
 use serde::Serialize;
 
-use crate::args::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, ReasonArgs};
+use super::refuse;
+use crate::args::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, WhoArgs};
 use crate::error::CliError;
-use crate::fleet_view::this_host;
 use crate::format::{counted, grouped};
 use crate::globals::Globals;
 use crate::output;
+use crate::requester::requester;
 
 /// What became of a pause, a limit and the like.
 #[derive(Serialize)]
@@ -29,7 +30,7 @@ pub(super) async fn run(action: QueueAction, globals: &Globals) -> Result<(), Cl
         QueueAction::Purge(args) => return purge(args, globals).await,
         QueueAction::Move(args) => return carry(args, globals).await,
     };
-    control(args.queue.parse()?, verb, &args.reason, said, globals).await
+    control(args.queue.parse()?, verb, &args.who, said, globals).await
 }
 
 async fn limit(args: LimitArgs, globals: &Globals) -> Result<(), CliError> {
@@ -39,17 +40,17 @@ async fn limit(args: LimitArgs, globals: &Globals) -> Result<(), CliError> {
         }
         None => (Control::Unlimit, "has no limit".to_owned()),
     };
-    control(args.queue.parse()?, verb, &args.reason, &said, globals).await
+    control(args.queue.parse()?, verb, &args.who, &said, globals).await
 }
 
 async fn control(
     queue: QueueName,
     verb: Control,
-    reason: &ReasonArgs,
+    who: &WhoArgs,
     said: &str,
     globals: &Globals,
 ) -> Result<(), CliError> {
-    let changed = globals.connect().await?.control_queue(&queue, verb, &read(reason)).await?;
+    let changed = globals.connect().await?.control_queue(&queue, verb, &requester(who)).await?;
     if globals.json {
         return output::json(&Controlled { queue, changed });
     }
@@ -59,20 +60,35 @@ async fn control(
     ))
 }
 
+/// What a purge did, or would do.
+#[derive(Serialize)]
+struct PurgeAnswer {
+    queue: QueueName,
+    #[serde(flatten)]
+    purged: Purged,
+    #[serde(flatten)]
+    who: Requester,
+}
+
 async fn purge(args: PurgeArgs, globals: &Globals) -> Result<(), CliError> {
     let queue: QueueName = args.queue.parse()?;
     let broker = globals.connect().await?;
-    if !args.yes {
-        let ready = ready(&broker, &queue).await?;
-        return Err(CliError::Arguments(format!(
-            "this would cancel all that waits in queue {queue}, {} by now; with --yes it is done",
-            counted(ready, "task")
-        )));
+    if args.dry_run {
+        let waiting = Waiting::look(&broker, queue, args.delayed).await?;
+        return waiting.show("would be cancelled", globals);
     }
-    let reason = read(&args.reason);
-    let purged = broker.purge_queue(&queue, args.delayed, args.keep, &reason).await?;
+    if !args.yes {
+        let waiting = Waiting::look(&broker, queue.clone(), args.delayed).await?;
+        let text = format!(
+            "this would cancel all that waits in queue {queue}, {} by now; with --yes it is done",
+            counted(waiting.all(), "task")
+        );
+        return refuse(text, &waiting, globals);
+    }
+    let who = requester(&args.who);
+    let purged = broker.purge_queue(&queue, args.delayed, args.keep, &who).await?;
     if globals.json {
-        return output::json(&purged);
+        return output::json(&PurgeAnswer { queue, purged, who });
     }
     let Purged { tasks, jobs, .. } = purged;
     output::line(format_args!(
@@ -82,10 +98,66 @@ async fn purge(args: PurgeArgs, globals: &Globals) -> Result<(), CliError> {
     ))
 }
 
-/// Tasks and chunks that are ready in a queue.
-async fn ready(broker: &Broker, queue: &QueueName) -> Result<u64, CliError> {
-    let queues = broker.snapshot(super::queues::MOST, 1).await?.queues;
-    Ok(queues.iter().find(|view| view.name == queue.as_str()).map_or(0, |view| view.ready))
+/// What waits in a queue.
+#[derive(Serialize)]
+struct Waiting {
+    queue: QueueName,
+    dry_run: bool,
+    /// Tasks and chunks that are ready.
+    ready: u64,
+    /// Tasks that are delayed, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed: Option<u64>,
+}
+
+impl Waiting {
+    async fn look(broker: &Broker, queue: QueueName, delayed: bool) -> Result<Self, CliError> {
+        let queues = broker.snapshot(super::queues::MOST, 1).await?.queues;
+        let view = queues.iter().find(|view| view.name == queue.as_str());
+        let ready = view.map_or(0, |view| view.ready);
+        let delayed = if delayed { Some(delayed_in(broker, &queue).await?) } else { None };
+        Ok(Self { queue, dry_run: true, ready, delayed })
+    }
+
+    fn all(&self) -> u64 {
+        self.ready + self.delayed.unwrap_or(0)
+    }
+
+    fn show(&self, would: &str, globals: &Globals) -> Result<(), CliError> {
+        if globals.json {
+            return output::json(self);
+        }
+        output::line(format_args!(
+            "{} in queue {} {would}",
+            counted(self.all(), "task"),
+            self.queue
+        ))
+    }
+}
+
+/// How many tasks of a queue are delayed.
+async fn delayed_in(broker: &Broker, queue: &QueueName) -> Result<u64, CliError> {
+    let filter = CancelFilter { state: Some(State::Delayed), ..CancelFilter::of(queue.clone()) };
+    let (mut number, mut after) = (0, None);
+    loop {
+        let page = broker.tasks_where(&filter, after).await?;
+        number += page.tasks.len() as u64;
+        after = page.next;
+        if after.is_none() {
+            return Ok(number);
+        }
+    }
+}
+
+/// What a move did.
+#[derive(Serialize)]
+struct MoveAnswer {
+    from: QueueName,
+    to: QueueName,
+    #[serde(flatten)]
+    moved: Moved,
+    #[serde(flatten)]
+    who: Requester,
 }
 
 async fn carry(args: MoveArgs, globals: &Globals) -> Result<(), CliError> {
@@ -94,23 +166,22 @@ async fn carry(args: MoveArgs, globals: &Globals) -> Result<(), CliError> {
         return Err(CliError::Arguments(format!("queue {from} cannot be moved to itself")));
     }
     let broker = globals.connect().await?;
+    if args.dry_run {
+        let most =
+            args.count.map(|count| format!("no more than {} elements of them ", grouped(count)));
+        let would = format!("wait: {}would be moved to {to}", most.unwrap_or_default());
+        return Waiting::look(&broker, from, args.delayed).await?.show(&would, globals);
+    }
+    let who = requester(&args.who);
     let moved = broker.move_queue(&from, &to, args.count, args.delayed).await?;
     if globals.json {
-        return output::json(&moved);
+        return output::json(&MoveAnswer { from, to, moved, who });
     }
     let Moved { elements, tasks } = moved;
     let ranges = if elements == tasks {
         String::new()
     } else {
-        format!(" in {} elements", grouped(elements))
+        format!(" in {}", counted(elements, "element"))
     };
     output::line(format_args!("moved from {from} to {to}: {}{ranges}", counted(tasks, "task")))
-}
-
-fn read(args: &ReasonArgs) -> Reason {
-    let user = || {
-        let user = std::env::var("USER").ok().filter(|user| !user.is_empty());
-        format!("{}@{}", user.as_deref().unwrap_or("somebody"), this_host())
-    };
-    Reason::new(&args.by.clone().unwrap_or_else(user), &args.why)
 }

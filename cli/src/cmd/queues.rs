@@ -1,7 +1,7 @@
 //! `celeriac queues`: what waits where, whether anybody serves it, and what people said of it.
 
-use celeriac_broker_schema::Timestamp;
-use celeriac_broker_schema::script::{Controls, Note, QueueView};
+use celeriac_broker_schema::script::{Controls, QueueView};
+use celeriac_broker_schema::{Note, Timestamp};
 use serde::Serialize;
 
 use super::queue_actions;
@@ -106,16 +106,15 @@ fn print(queues: &Queues) -> Result<(), CliError> {
 /// What people said of a queue, one sentence each.
 fn said_of(queue: &QueueLine, now: Timestamp) -> Vec<String> {
     let Controls { paused, closed, limit } = &queue.controls;
-    let by = |note: &Note| {
-        let why = if note.why.is_empty() { String::new() } else { format!(": {}", note.why) };
-        format!("by {} since {}{why}", note.by, time_and_distance(note.at, now))
+    let by = |Note { at, who }: &Note| {
+        format!("{} since {}{}", who.by_whom(), time_and_distance(*at, now), who.and_why())
     };
     let mut said = Vec::new();
-    said.extend(paused.as_ref().map(|note| format!("is paused {}", by(note))));
-    said.extend(closed.as_ref().map(|note| format!("is closed to producers {}", by(note))));
+    said.extend(paused.as_ref().map(|note| format!("is paused{}", by(note))));
+    said.extend(closed.as_ref().map(|note| format!("is closed to producers{}", by(note))));
     said.extend(
         limit.as_ref().map(|limit| {
-            format!("is limited to {} {}", counted(limit.max, "task"), by(&limit.note))
+            format!("is limited to {}{}", counted(limit.max, "task"), by(&limit.note))
         }),
     );
     said

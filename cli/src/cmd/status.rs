@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
-use celeriac_broker_schema::script::{Found, Note, Whereabouts};
+use celeriac_broker_schema::script::{Found, Whereabouts};
 use celeriac_broker_schema::{
-    Attempt, Broker, Headers, JobSpec, Meta, Outcome, Progress, Record, State, TaskFailure, TaskId,
-    Timestamp,
+    Attempt, Broker, Headers, JobSpec, Meta, Note, Outcome, Progress, Record, Requester, State,
+    TaskFailure, TaskId, Timestamp,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -93,11 +93,15 @@ async fn task_status(broker: &Broker, id: TaskId) -> Result<TaskStatus, CliError
     let mut status = match &found {
         Found::Unknown => return Err(CliError::Unknown(id)),
         Found::Ended(stored) => return Ok(TaskStatus::ended(id, result::read(id, stored)?)),
-        Found::Task { whereabouts, record, history } => {
+        Found::Task { whereabouts, record, history, moved } => {
             let record = Record::decode(record).ok();
-            TaskStatus::under_way(id, whereabouts, record.as_ref(), history)
+            let mut status = TaskStatus::under_way(id, whereabouts, record.as_ref(), history);
+            if let Some(to) = moved {
+                status.moved_from = status.queue.replace(to.as_str().to_owned());
+            }
+            status
         }
-        Found::Chunk { whereabouts, spec, history } => {
+        Found::Chunk { whereabouts, spec, history, .. } => {
             let spec = JobSpec::decode(spec).ok();
             let mut status = TaskStatus::under_way(
                 id,
@@ -140,9 +144,10 @@ async fn paused_by(broker: &Broker, queue: Option<&str>) -> Result<Option<String
     let queues = broker.snapshot(super::queues::MOST, 1).await?.queues;
     let view = queues.iter().find(|view| Some(view.name.as_str()) == queue);
     let said = |note: &Note| {
-        let why = if note.why.is_empty() { String::new() } else { format!(" ({})", note.why) };
+        let (by, why) = (note.who.by_whom(), note.who.why.as_ref());
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         let name = queue.unwrap_or_default();
-        format!("queue {name} is paused by {}{why}: celeriac queues resume {name}", note.by)
+        format!("queue {name} is paused{by}{why}: celeriac queues resume {name}")
     };
     Ok(view.and_then(|view| view.controls.paused.as_ref()).map(said))
 }
@@ -169,6 +174,9 @@ struct TaskStatus {
     state: State,
     task: Option<String>,
     queue: Option<String>,
+    /// The queue into which it was put, if it was moved since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_from: Option<String>,
     priority: Option<u8>,
     args: Option<Box<RawValue>>,
     /// What people call it and find it by, and what travels with it.
@@ -217,6 +225,7 @@ impl TaskStatus {
             state,
             task: None,
             queue: None,
+            moved_from: None,
             priority: None,
             args: None,
             label: None,
@@ -294,7 +303,9 @@ impl TaskStatus {
         let headers = headers.collect::<Vec<_>>().join(", ");
         add("headers", (!headers.is_empty()).then_some(headers));
         let priority = self.priority.map(|n| format!(", priority {n}")).unwrap_or_default();
-        add("queue", self.queue.as_ref().map(|queue| format!("{queue}{priority}")));
+        let moved = self.moved_from.as_ref().map(|from| format!(" (moved from {from})"));
+        let moved = moved.unwrap_or_default();
+        add("queue", self.queue.as_ref().map(|queue| format!("{queue}{priority}{moved}")));
         add("due", self.due.map(|due| time_and_distance(due, now)));
         add("running", self.running.as_ref().map(|running| running.text(now)));
         add("progress", Some(self.doing()).filter(|text| !text.is_empty()));
@@ -358,7 +369,8 @@ fn progress_text(progress: &Progress) -> String {
 pub(super) fn attempt_text(attempt: &Attempt, now: Timestamp) -> String {
     let ended = time_and_distance(attempt.ended, now);
     if attempt.outcome == "revived" {
-        return format!("  revived {ended}");
+        let who = Requester { by: attempt.by.clone(), why: attempt.why.clone() };
+        return format!("  revived{} {ended}{}", who.by_whom(), who.and_why());
     }
     let error = attempt.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let next = attempt

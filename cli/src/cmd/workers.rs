@@ -4,12 +4,12 @@ mod orders;
 
 use std::time::Duration;
 
-use celeriac_broker_schema::{Timestamp, WorkerInfo};
+use celeriac_broker_schema::{Note, Timestamp, WorkerInfo};
 
 use crate::args::WorkersArgs;
 use crate::error::CliError;
 use crate::fleet_view::{FleetView, WorkerLine};
-use crate::format::{grouped, mebibytes, span};
+use crate::format::{counted, grouped, mebibytes, span};
 use crate::globals::Globals;
 use crate::output::{self, Align, Table};
 
@@ -72,25 +72,34 @@ fn row(worker: &WorkerLine, now: Timestamp) -> [String; 11] {
     ]
 }
 
-/// What it has been running for longest.
+/// What it has been running for longest, or why it takes nothing new; and how many of its slots are
+/// kept by what does not stop.
 fn runs(worker: &WorkerLine, now: Timestamp) -> String {
     let info = &worker.info;
-    match info.running.first() {
+    let runs = match (info.running.first(), &info.leaving, &info.paused) {
+        (_, Some(leaving), _) if info.draining => said("draining", leaving, now),
         _ if info.draining => "draining".to_owned(),
-        _ if info.paused.is_some() => paused(info, now),
-        None => "-".to_owned(),
-        Some(task) => {
-            let wedged = if task.wedged.is_some() { ", wedged" } else { "" };
+        (_, _, Some(paused)) => said("paused", paused, now),
+        (None, ..) => "-".to_owned(),
+        (Some(task), ..) => {
             let since = span(Duration::from_millis(now.since(task.since)));
-            format!("{} for {since}{wedged}", task.task)
+            format!("{} for {since}", task.task)
         }
+    };
+    match wedged(info) {
+        0 => runs,
+        wedged => format!("{} wedged; {runs}", counted(wedged, "slot")),
     }
 }
 
+/// Workers of an earlier version tell it only of those that they list.
+fn wedged(info: &WorkerInfo) -> u64 {
+    let listed = info.running.iter().filter(|task| task.wedged.is_some()).count() as u64;
+    u64::from(info.wedged).max(listed)
+}
+
 /// Since when it takes nothing new, who said so, and why.
-fn paused(info: &WorkerInfo, now: Timestamp) -> String {
-    let Some(paused) = &info.paused else { return String::new() };
-    let by = paused.who.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let why = paused.who.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    format!("paused for {}{by}{why}", span(Duration::from_millis(now.since(paused.at))))
+fn said(what: &str, note: &Note, now: Timestamp) -> String {
+    let since = span(Duration::from_millis(now.since(note.at)));
+    format!("{what} for {since}{}{}", note.who.by_whom(), note.who.and_why())
 }

@@ -70,7 +70,7 @@ impl Task {
         match found {
             Found::Unknown => return None,
             Found::Ended(outcome) => task.add_outcome(outcome),
-            Found::Task { whereabouts, record, history } => {
+            Found::Task { whereabouts, record, history, .. } => {
                 match Record::decode(record) {
                     Ok(record) => task.add_record(&record),
                     Err(error) => task.unreadable = Some(error.to_string()),
@@ -78,7 +78,7 @@ impl Task {
                 task.add_history(history);
                 task.add_whereabouts(whereabouts);
             }
-            Found::Chunk { whereabouts, spec, history } => {
+            Found::Chunk { whereabouts, spec, history, .. } => {
                 task.add_spec(spec);
                 task.add_history(history);
                 task.add_whereabouts(whereabouts);

@@ -1,6 +1,7 @@
 //! The list of queues.
 
-use celeriac_broker_schema::script::{Controls, Note};
+use celeriac_broker_schema::Note;
+use celeriac_broker_schema::script::Controls;
 use maud::{Markup, html};
 
 use crate::model::{Queue, Ready};
@@ -78,7 +79,7 @@ fn serving(queue: &Queue, reading: &Reading) -> Markup {
 /// What people said of the queue; who, when and why are told when one points at it.
 fn said_of(controls: &Controls) -> Markup {
     let Controls { paused, closed, limit } = controls;
-    let title = |note: &Note| format!("by {}: {}", note.by, note.why);
+    let title = |note: &Note| note.who.to_string();
     html! {
         @if let Some(note) = paused { " " span.bad title=(title(note)) { "paused" } }
         @if let Some(note) = closed { " " span.bad title=(title(note)) { "closed" } }

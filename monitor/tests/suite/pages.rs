@@ -1,7 +1,7 @@
 //! The pages as they are sent, which must be complete without a script.
 
-use celeriac_broker_schema::script::{Control, Reason};
-use celeriac_broker_schema::{JobId, TaskId};
+use celeriac_broker_schema::script::Control;
+use celeriac_broker_schema::{JobId, Requester, TaskId};
 use celeriac_monitor::{Monitor, MonitorConfig, router};
 use celeriac_testkit::eventually;
 use tokio::net::TcpListener;
@@ -56,7 +56,7 @@ async fn the_overview_shows_jobs_queues_and_workers() {
 #[tokio::test]
 async fn a_queue_that_is_paused_or_limited_is_shown_so() {
     let broker = fresh_broker().await;
-    let (queue, reason) = ("mail".parse().unwrap(), Reason::new("ada", "<outage>"));
+    let (queue, reason) = ("mail".parse().unwrap(), Requester::new("ada").because("<outage>"));
     let limit = Control::Limit(1_000.try_into().unwrap());
     for control in [Control::Pause, Control::Close, limit] {
         broker.control_queue(&queue, control, &reason).await.unwrap();

@@ -102,7 +102,7 @@ async fn g10_with_a_million_tasks_in_the_queue_no_script_is_slow() {
                 "inspect" => drop(broker.inspect(queued).await.unwrap()),
                 "watch" => drop(broker.watch(&client, &[queued]).await.unwrap()),
                 "queued" => {
-                    let page = broker.queued(&queue, place, MILLION / 2, 500).await.unwrap();
+                    let page = broker.queued(&queue, &place, MILLION / 2, 500).await.unwrap();
                     assert_eq!(page.tasks.len(), 500);
                 }
                 _ => assert_eq!(broker.reclaim(None, 500, 3).await.unwrap().reclaimed, 0),

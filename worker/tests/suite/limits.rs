@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use celeriac_broker_schema::{Broker, ErrorKind, Limit, Rate, State};
+use celeriac_broker_schema::{Broker, ErrorKind, Limit, Rate, Requester, State};
 use celeriac_producer::NewTask;
 use celeriac_worker::WorkerConfig;
 use celeriac_worker::task::{Context, Data, Registry, TaskError};
@@ -19,7 +19,7 @@ fn slots(concurrency: usize) -> WorkerConfig {
 }
 
 async fn limit(broker: &Broker, subject: &str, limit: Limit) {
-    broker.limit(&subject.parse().unwrap(), Some(&limit)).await.unwrap();
+    broker.limit(&subject.parse().unwrap(), Some(&limit), &Requester::default()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

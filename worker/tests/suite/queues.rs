@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Control, Reason};
-use celeriac_broker_schema::{Broker, Priority, QueueName};
+use celeriac_broker_schema::script::Control;
+use celeriac_broker_schema::{Broker, Priority, QueueName, Requester};
 use celeriac_producer::{EnqueueError, NewJob, NewTask};
 use celeriac_worker::WorkerConfig;
 
@@ -23,8 +23,8 @@ fn note_in(name: &str, text: impl Into<String>) -> NewTask {
 }
 
 async fn control(broker: &Broker, name: &str, control: Control) {
-    let reason = Reason::new("ada", "moving house");
-    broker.control_queue(&queue(name), control, &reason).await.unwrap();
+    let ada = Requester::new("ada").because("moving house");
+    broker.control_queue(&queue(name), control, &ada).await.unwrap();
 }
 
 async fn limit(broker: &Broker, name: &str, max: u64) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Revived;
-use celeriac_broker_schema::{State, UniqueKey, UniqueMode};
+use celeriac_broker_schema::{Requester, State, UniqueKey, UniqueMode};
 use celeriac_producer::NewTask;
 use celeriac_producer::task::Task;
 use celeriac_worker::task::{Attempt, TaskError};
@@ -117,7 +117,7 @@ async fn what_is_revived_can_be_waited_for() {
     assert_eq!(handle.outcome_within(LONG).await.unwrap().state, State::Failed);
     whole.store(true, Ordering::Relaxed);
 
-    let revived = broker.revive(&[handle.id()]).await.unwrap();
+    let revived = broker.revive(&[handle.id()], &Requester::default()).await.unwrap();
 
     assert_eq!(revived, [(handle.id(), Revived::Revived)]);
     let outcome = handle.outcome_within(LONG).await.unwrap();

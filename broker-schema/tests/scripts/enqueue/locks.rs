@@ -390,7 +390,7 @@ async fn given_dead(world: &World, mode: UniqueMode) {
 async fn a_dead_task_takes_its_key_again(world: World) {
     for mode in [UniqueMode::UntilDone, UniqueMode::KeepLast] {
         given_dead(&world, mode).await;
-        let revived = world.broker.revive(&[id("a")]).await.expect("an answer");
+        let revived = world.broker.revive(&[id("a")], &ada()).await.expect("an answer");
         assert_eq!(revived[0].1.as_str(), "revived");
         assert_eq!(world.enqueue_all(&[unique("b", mode)]).await, [duplicate("b", "a")]);
         world.claim("w1", 1).await;
@@ -404,7 +404,7 @@ async fn a_dead_task_whose_key_is_taken_stays_dead(world: World) {
     given_dead(&world, UniqueMode::UntilDone).await;
     world.enqueue_all(&[unique("b", UniqueMode::UntilDone)]).await;
     let before = world.state().await;
-    let revived = world.broker.revive(&[id("a")]).await.expect("an answer");
+    let revived = world.broker.revive(&[id("a")], &ada()).await.expect("an answer");
     assert_eq!(revived[0].1.as_str(), "locked");
     assert_changes!(world, before, {});
 }

@@ -89,7 +89,7 @@ async fn a_revived_task_takes_its_turn(world: World) {
     world.enqueue_all(&tasks_of("a", 3)).await;
     world.control(QUEUE, Control::Pause).await;
 
-    world.broker.revive(&[id("b0")]).await.expect("revived");
+    world.broker.revive(&[id("b0")], &ada()).await.expect("revived");
 
     assert_eq!(world.state().await["ready:default:5"], json!(["@a", "@b"]));
     assert_eq!(world.assert_depths().await["default"], 4);

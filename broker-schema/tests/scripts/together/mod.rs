@@ -2,6 +2,7 @@
 //! pauses and second starts. What is counted stays what is there, and nothing leaks.
 
 mod cancelled;
+mod filtered;
 mod full;
 mod limited;
 mod purged;
@@ -25,7 +26,7 @@ use crate::support::*;
 
 impl World {
     async fn turns(&self) {
-        self.broker.fair(&queue(QUEUE), true).await.expect("it is set");
+        self.broker.fair(&queue(QUEUE), true, &ada()).await.expect("it is set");
     }
 
     async fn cancel_all(&self, names: &[&str]) {

@@ -239,7 +239,7 @@ async fn what_is_behind_turns_is_listed(world: World) {
         let (mut found, mut cursor) = (Vec::new(), Some(0));
         while let Some(at) = cursor {
             let five = Place::Ready(priority(5));
-            let page = world.broker.queued(&queue(QUEUE), five, at, limit).await.expect("a page");
+            let page = world.broker.queued(&queue(QUEUE), &five, at, limit).await.expect("a page");
             assert!(page.tasks.len() <= 2 * limit as usize, "{} of {limit}", page.tasks.len());
             found.extend(page.tasks);
             cursor = page.next;

@@ -104,7 +104,7 @@ impl Story {
             }
             11 => {
                 let (of, on) = (self.any(), self.random(2) == 0);
-                self.world.broker.fair(&queue(of), on).await.expect("it is set");
+                self.world.broker.fair(&queue(of), on, &ada()).await.expect("it is set");
             }
             _ => self.end_one().await,
         }

@@ -1,11 +1,9 @@
 //! The list of dead letters, one by one or in groups.
 
-use std::collections::HashMap;
-
-use celeriac_broker_schema::{DeadLetter, ErrorKind, TaskId, Timestamp};
+use celeriac_broker_schema::{DeadGroup, DeadGroupsPage, DeadLetter, ErrorKind, Timestamp};
 use serde::Serialize;
 
-use super::Walk;
+use super::filter;
 use crate::args::DeadArgs;
 use crate::error::CliError;
 use crate::format::{grouped, time_and_distance};
@@ -28,17 +26,18 @@ struct Letters {
 
 pub(super) async fn letters(args: &DeadArgs, globals: &Globals) -> Result<(), CliError> {
     let broker = globals.connect().await?;
-    let mut walk = Walk::begin(&broker, args.filter.clone()).await?;
+    let filter = filter(&broker, args.filter.clone()).await?;
     let limit = args.limit as usize;
-    let mut letters = Vec::new();
-    while letters.len() <= limit
-        && let Some(page) = walk.next().await?
-    {
-        letters.extend(page);
+    let mut page = broker.dead_where(&filter, None).await?;
+    let (now, total) = (page.now, page.total);
+    let mut letters = page.letters;
+    while let Some(next) = page.next.filter(|_| letters.len() <= limit) {
+        page = broker.dead_where(&filter, Some(next)).await?;
+        letters.append(&mut page.letters);
     }
     let more = letters.len() > limit;
     letters.truncate(limit);
-    let found = Letters { now: walk.now, total: walk.total, more, letters };
+    let found = Letters { now, total, more, letters };
     if globals.json {
         return output::json(&found);
     }
@@ -73,44 +72,29 @@ pub(super) async fn letters(args: &DeadArgs, globals: &Globals) -> Result<(), Cl
     Ok(())
 }
 
-/// Dead letters of one task with the same sort of error.
-#[derive(Debug, Serialize)]
-struct Group {
-    task: String,
-    fingerprint: String,
-    kind: ErrorKind,
-    count: u64,
-    /// When the first and the last of them failed for good.
-    first: Timestamp,
-    last: Timestamp,
-    /// The newest of them and its message.
-    newest: TaskId,
-    message: String,
-}
-
 #[derive(Serialize)]
 struct Groups {
     now: Timestamp,
     total: u64,
     /// How many groups there are, also those that are not shown.
     groups_total: u64,
-    groups: Vec<Group>,
+    groups: Vec<DeadGroup>,
 }
 
 pub(super) async fn groups(args: &DeadArgs, globals: &Globals) -> Result<(), CliError> {
     let broker = globals.connect().await?;
-    let mut walk = Walk::begin(&broker, args.filter.clone()).await?;
-    let mut groups: HashMap<(String, String), Group> = HashMap::new();
-    while let Some(page) = walk.next().await? {
-        for letter in page {
-            add(&mut groups, letter);
-        }
+    let filter = filter(&broker, args.filter.clone()).await?;
+    let DeadGroupsPage { now, total, groups: mut all, mut next } =
+        broker.dead_groups(&filter, None).await?;
+    while let Some(after) = next {
+        let page = broker.dead_groups(&filter, Some(after)).await?;
+        all.merge(page.groups);
+        next = page.next;
     }
-    let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_by(|a, b| b.count.cmp(&a.count).then(b.last.cmp(&a.last)));
+    let mut groups = all.sorted();
     let groups_total = groups.len() as u64;
     groups.truncate(args.limit as usize);
-    let found = Groups { now: walk.now, total: walk.total, groups_total, groups };
+    let found = Groups { now, total, groups_total, groups };
     if globals.json {
         return output::json(&found);
     }
@@ -136,23 +120,6 @@ pub(super) async fn groups(args: &DeadArgs, globals: &Globals) -> Result<(), Cli
         ]);
     }
     output::line(table.render())
-}
-
-/// The newest come first.
-fn add(groups: &mut HashMap<(String, String), Group>, letter: DeadLetter) {
-    let key = (letter.task.clone(), letter.error.fingerprint.clone());
-    let group = groups.entry(key).or_insert_with(|| Group {
-        task: letter.task,
-        fingerprint: letter.error.fingerprint,
-        kind: letter.error.kind,
-        count: 0,
-        first: letter.at,
-        last: letter.at,
-        newest: letter.id,
-        message: letter.error.message,
-    });
-    group.count += 1;
-    group.first = letter.at;
 }
 
 fn nothing(total: u64) -> String {

@@ -1,18 +1,18 @@
 //! Making and changing schedules. Each change tells when the schedule is due after it.
 
-use celeriac_broker_schema::{TaskId, TaskName, Timestamp};
+use celeriac_broker_schema::{Requester, TaskId, TaskName, Timestamp};
 use celeriac_producer::{NewTask, Replace, Schedule, ScheduleName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::schedules;
-use crate::args::{TaskArgs, WhenArgs};
+use crate::args::{TaskArgs, WhenArgs, WhoArgs};
 use crate::cmd::enqueue::spec::TaskSpec;
 use crate::error::CliError;
-use crate::fleet_view::this_host;
 use crate::format;
 use crate::globals::Globals;
 use crate::output;
+use crate::requester::requester;
 
 /// A schedule as the command line describes it.
 pub(super) fn new(task: &str, when: &WhenArgs, options: TaskArgs) -> Result<Schedule, CliError> {
@@ -115,13 +115,12 @@ pub(super) async fn edit(
 
 pub(super) async fn pause(
     name: &ScheduleName,
-    by: Option<String>,
-    why: &str,
+    who: &WhoArgs,
     globals: &Globals,
 ) -> Result<(), CliError> {
-    let user = || std::env::var("USER").unwrap_or_else(|_| "somebody".to_owned());
-    let by = by.unwrap_or_else(|| format!("{}@{}", user(), this_host()));
-    schedules(globals).await?.pause(name, &by, why).await?;
+    let Requester { by, why } = requester(who);
+    let (by, why) = (by.unwrap_or_default(), why.unwrap_or_default());
+    schedules(globals).await?.pause(name, &by, &why).await?;
     tell_due(name, None, globals)
 }
 

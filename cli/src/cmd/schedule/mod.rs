@@ -20,9 +20,7 @@ pub(crate) async fn run(command: ScheduleCommand, globals: &Globals) -> Result<(
         ScheduleCommand::Edit { name, when, options } => {
             change::edit(&named(&name)?, &when, *options, globals).await
         }
-        ScheduleCommand::Pause { name, why, by } => {
-            change::pause(&named(&name)?, by, &why, globals).await
-        }
+        ScheduleCommand::Pause { name, who } => change::pause(&named(&name)?, &who, globals).await,
         ScheduleCommand::Resume { name } => change::resume(&named(&name)?, globals).await,
         ScheduleCommand::Run { name } => change::run_now(&named(&name)?, globals).await,
         ScheduleCommand::Skip { name } => change::skip(&named(&name)?, globals).await,

@@ -27,7 +27,7 @@ pub(super) async fn run(command: &OrderCommand, globals: &Globals) -> Result<(),
     let (which, orders) = read(command)?;
     let broker = globals.connect().await?;
     let leases = leases(&FleetView::read(&broker).await?, which)?;
-    let who = requester(which.why.as_ref());
+    let who = requester(&which.who);
     let mut answers = Vec::with_capacity(leases.len());
     for lease in leases {
         answers.push(give(&broker, lease, &orders, &who).await?);

@@ -195,6 +195,8 @@ impl Worker {
             busy: running.len() as u32,
             buffered: 0,
             draining: false,
+            leaving: None,
+            wedged: 0,
             paused: None,
             order: 0,
             started: Timestamp(0),
@@ -270,6 +272,8 @@ fn attempt(attempt: u32, error: TaskFailure, now: Timestamp) -> Attempt {
         ended: now.plus_ms(40),
         error: Some(error),
         retry_in_ms: Some(600_000),
+        by: None,
+        why: None,
     }
 }
 
