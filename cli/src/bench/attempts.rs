@@ -123,6 +123,8 @@ fn failed(lease: &LeaseId) -> Attempt {
         ended: at,
         error: Some(TaskFailure::new(ErrorKind::Error, "told to fail")),
         retry_in_ms: None,
+        by: None,
+        why: None,
     }
 }
 

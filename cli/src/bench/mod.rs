@@ -57,8 +57,9 @@ pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliErr
     }
     let mut interrupt = Interrupt::listen()?;
     if let Some(program) = &args.against {
+        let passed = passed_on(&args)?;
         return tokio::select! {
-            compared = against::run(program, &passed_on(&args)?, globals) => compared,
+            compared = against::run(program, &passed, globals) => compared,
             () = interrupt.wait() => Err(CliError::Interrupted),
         };
     }
