@@ -86,7 +86,7 @@ async fn operators_can_act(redis: TestRedis) {
         assert!(world.control(QUEUE, control).await);
     }
     world.limit("task:t", None).await;
-    world.broker.fair(&queue(QUEUE), false).await.expect("it is set");
+    world.broker.fair(&queue(QUEUE), false, &Requester::new("ada")).await.expect("it is set");
     world.broker.settings(&[(Setting::DeadMax, None)]).await.expect("it is set");
     let resume = ScheduleChange::Resume { due: Some(at(9)), queue: queue(QUEUE) };
     world.schedule("p", resume).await;
@@ -116,11 +116,12 @@ async fn what_takes_memory_is_refused(redis: TestRedis) {
     let name = "s".parse().expect("a name");
     assert_refused(world.broker.schedule(&name, None, &put_schedule("new", Some(8))).await);
     assert_refused(world.broker.fire(&fire("s", None, 1, &[id("a")])).await);
-    assert_refused(world.broker.revive(&[id("d")]).await);
+    assert_refused(world.broker.revive(&[id("d")], &Requester::new("ada")).await);
 
     assert_changes!(world, before, {});
     make_room(&redis).await;
-    let revived = world.broker.revive(&[id("d")]).await.expect("there is room");
+    let revived =
+        world.broker.revive(&[id("d")], &Requester::new("ada")).await.expect("there is room");
     assert_eq!(revived, [(id("d"), Revived::Revived)]);
 }
 
