@@ -1,5 +1,7 @@
 //! What a worker tells of itself with every heartbeat: for people, never for decisions.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::requester::Note;
@@ -26,6 +28,10 @@ pub struct WorkerInfo {
     /// they ran is settled, they only keep their slots.
     #[serde(default, skip_serializing_if = "is_none_of_them")]
     pub wedged: u32,
+    /// Of a worker that keeps slots for some queues: how many are free for each of its queues now.
+    /// Of others all that are not busy are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub open: BTreeMap<String, u32>,
     /// How many it holds that have not begun.
     pub buffered: u32,
     /// Whether it takes nothing new and will leave.
@@ -98,6 +104,13 @@ pub struct Progress {
 impl WorkerInfo {
     /// Most running tasks that are listed: a heartbeat stays small whatever the slots.
     pub const MAX_RUNNING: usize = 32;
+
+    /// How many slots are free for tasks of a queue.
+    #[must_use]
+    pub fn open_for(&self, queue: &str) -> u32 {
+        let free = self.slots.saturating_sub(self.busy);
+        self.open.get(queue).map_or(free, |open| free.min(*open))
+    }
 
     /// For how long this is believed after it was told, in milliseconds: the visibility time-out,
     /// and at least 6 s.

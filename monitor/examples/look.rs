@@ -320,6 +320,7 @@ fn describe(
         tasks: vec!["pi".to_owned()],
         slots: slots as u32,
         busy: held.len() as u32,
+        open: std::collections::BTreeMap::new(),
         buffered: 0,
         draining: host == "etl-7",
         leaving: None,

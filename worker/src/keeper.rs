@@ -1,12 +1,15 @@
 //! The lease keeper: renews the lease and tells who we are, on a thread and with connections of
 //! its own, so that no task, however busy or blocked, can starve it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Renewed;
-use celeriac_broker_schema::{Broker, JobId, Notice, Progress, RunningTask, Timestamp, WorkerInfo};
+use celeriac_broker_schema::{
+    Broker, JobId, Notice, Progress, QueueName, RunningTask, Timestamp, WorkerInfo,
+};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -172,6 +175,7 @@ impl Keeper {
             tasks: shared.tasks.names().into_iter().map(str::to_owned).collect(),
             slots: u32::try_from(shared.changes.slots()).unwrap_or(u32::MAX),
             busy,
+            open: open(shared),
             wedged: u32::try_from(wedged).unwrap_or(u32::MAX),
             buffered: u32::try_from(shared.lanes.buffered()).unwrap_or(u32::MAX),
             draining: shared.shutdown.is_draining(),
@@ -186,6 +190,17 @@ impl Keeper {
             running: running.iter().map(|running| describe(running)).collect(),
         }
     }
+}
+
+/// How many slots are free for each queue, if some are kept for some of them.
+fn open(shared: &Shared) -> BTreeMap<String, u32> {
+    let Some((own, pool)) = shared.lanes.room(0) else { return BTreeMap::new() };
+    let served = shared.served();
+    let open = |queue: &QueueName| {
+        let slots = own[served.class(queue.as_str())] + pool;
+        (queue.as_str().to_owned(), u32::try_from(slots).unwrap_or(u32::MAX))
+    };
+    served.names().iter().map(open).collect()
 }
 
 fn describe(running: &crate::attempt::Running) -> RunningTask {

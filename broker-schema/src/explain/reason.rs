@@ -196,6 +196,25 @@ pub enum Reason {
         workers: u64,
         /// Their slots together.
         slots: u64,
+        /// Those of them whose tasks were settled and go on all the same.
+        #[serde(skip_serializing_if = "is_none_of_them")]
+        wedged: u64,
+    },
+    /// Slots are free, but it takes more of them than any worker of its queue has.
+    TooFewSlotsFree {
+        /// The queue.
+        queue: QueueName,
+        /// How many it takes.
+        cost: u32,
+        /// The most that a worker has free.
+        free: u32,
+    },
+    /// Slots are free, but workers keep them for other queues.
+    SlotsKept {
+        /// The queue.
+        queue: QueueName,
+        /// How many are free, of all workers of the queue.
+        free: u64,
     },
     /// It is not started any more after a time.
     Expires {
@@ -312,4 +331,8 @@ pub enum Reason {
         /// Milliseconds from now.
         for_ms: u64,
     },
+}
+
+fn is_none_of_them(number: &u64) -> bool {
+    *number == 0
 }

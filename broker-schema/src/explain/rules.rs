@@ -158,11 +158,26 @@ fn workers(facts: &Facts, reasons: &mut Vec<Reason>) {
     if serving.iter().all(|info| info.draining || info.paused.is_some()) {
         return reasons.push(all_paused(queue, &serving));
     }
-    let waits = matches!(facts.standing, Standing::Ready);
-    if waits && serving.iter().all(|info| info.busy >= info.slots) {
-        let slots = serving.iter().map(|info| u64::from(info.slots)).sum();
-        reasons.push(Reason::WorkersBusy { queue, workers, slots });
+    if matches!(facts.standing, Standing::Ready) {
+        reasons.extend(no_room(queue, *cost, &serving));
     }
+}
+
+/// Why none of these workers has room for a task of the queue, if none has.
+fn no_room(queue: QueueName, cost: u32, serving: &[&WorkerInfo]) -> Option<Reason> {
+    let workers = serving.len() as u64;
+    let sum = |of: fn(&WorkerInfo) -> u32| serving.iter().map(|info| u64::from(of(info))).sum();
+    let free = |info: &WorkerInfo| info.slots.saturating_sub(info.busy);
+    let most = serving.iter().map(|info| free(info)).max().unwrap_or(0);
+    if most == 0 {
+        let (slots, wedged) = (sum(|info| info.slots), sum(|info| info.wedged));
+        return Some(Reason::WorkersBusy { queue, workers, slots, wedged });
+    }
+    if serving.iter().all(|info| info.open_for(queue.as_str()) == 0) {
+        let free = sum(|info| info.slots.saturating_sub(info.busy));
+        return Some(Reason::SlotsKept { queue, free });
+    }
+    (most < cost).then_some(Reason::TooFewSlotsFree { queue, cost, free: most })
 }
 
 fn workers_of<'a>(facts: &'a Facts, queue: &str) -> Vec<&'a WorkerInfo> {

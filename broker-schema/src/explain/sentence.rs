@@ -31,7 +31,9 @@ impl fmt::Display for Reason {
             | Self::WorkersPaused { .. }
             | Self::NotKnownToWorkers { .. }
             | Self::WorkersLeave { .. }
-            | Self::WorkersBusy { .. } => self.workers(f),
+            | Self::WorkersBusy { .. }
+            | Self::TooFewSlotsFree { .. }
+            | Self::SlotsKept { .. } => self.workers(f),
             Self::Runs { .. }
             | Self::ToldToStop { .. }
             | Self::Buffered { .. }
@@ -174,7 +176,18 @@ impl Reason {
             Self::WorkersLeave { queue, workers } => {
                 write!(f, "{} of queue {queue} {} about to leave", all(*workers), are(*workers))
             }
-            Self::WorkersBusy { queue, workers, slots } => {
+            Self::TooFewSlotsFree { queue, cost, free } => {
+                write!(
+                    f,
+                    "it takes {cost} slots, and the most that a worker of queue {queue} has free "
+                )?;
+                write!(f, "{} {free}", are(u64::from(*free)))
+            }
+            Self::SlotsKept { queue, free } => {
+                let noun = if *free == 1 { "slot" } else { "slots" };
+                write!(f, "workers of queue {queue} keep their {free} free {noun} for other queues")
+            }
+            Self::WorkersBusy { queue, workers, slots, wedged } => {
                 match slots {
                     1 => f.write_str("the one slot")?,
                     slots => write!(f, "all {slots} slots")?,
@@ -183,7 +196,11 @@ impl Reason {
                     1 => f.write_str(" of the one worker")?,
                     workers => write!(f, " of the {workers} workers")?,
                 }
-                write!(f, " of queue {queue} {} taken", are(*slots))
+                write!(f, " of queue {queue} {} taken", are(*slots))?;
+                match wedged {
+                    0 => Ok(()),
+                    wedged => write!(f, ", {wedged} of them by tasks that do not stop"),
+                }
             }
             Self::WorkersPaused { queue, workers, paused, by, why } => {
                 if paused == workers {

@@ -1,6 +1,6 @@
 //! Each rule, without Redis: which facts lead to which reasons, and the sentences people read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::outcome::{ErrorKind, TaskFailure};
@@ -46,6 +46,7 @@ fn worker() -> WorkerInfo {
         slots: 2,
         busy: 1,
         wedged: 0,
+        open: BTreeMap::new(),
         buffered: 0,
         paused: None,
         order: 0,
@@ -228,7 +229,18 @@ fn what_the_workers_do() {
         with(vec![busy.clone(), busy.clone()]),
         "all 4 slots of the 2 workers of queue mail are taken"
     );
-    assert_eq!(with(vec![busy, leaving]), "it is the next in queue mail");
+    assert_eq!(with(vec![busy.clone(), leaving]), "it is the next in queue mail");
+    let wedged = WorkerInfo { wedged: 1, ..busy };
+    assert_eq!(
+        with(vec![wedged]),
+        "all 2 slots of the one worker of queue mail are taken, 1 of them by tasks that do not stop"
+    );
+    let kept = |mail| {
+        let open = BTreeMap::from([("mail".to_owned(), mail), ("other".to_owned(), 1)]);
+        with(vec![WorkerInfo { open, ..worker() }])
+    };
+    assert_eq!(kept(0), "workers of queue mail keep their 1 free slot for other queues");
+    assert_eq!(kept(1), "it is the next in queue mail");
 }
 
 fn what_no_worker_has() {
@@ -253,7 +265,11 @@ fn what_no_worker_has() {
 
     let costs =
         |cost| says(&ready(|facts| facts.order = Some(Order { cost, ..order() }))).remove(0);
-    assert_eq!(costs(2), "it is the next in queue mail");
+    assert_eq!(costs(1), "it is the next in queue mail");
+    assert_eq!(
+        costs(2),
+        "it takes 2 slots, and the most that a worker of queue mail has free is 1"
+    );
     assert_eq!(
         costs(3),
         "it takes 3 slots, and the workers of its queue have 2 at most: its attempts will fail"

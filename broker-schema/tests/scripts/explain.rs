@@ -55,6 +55,7 @@ async fn tells(world: &World, name: &str, change: impl FnOnce(&mut WorkerInfo)) 
         tasks: vec!["a", "b", "c", "t", "chunk", "reduce"].into_iter().map(str::to_owned).collect(),
         slots: 4,
         busy: 0,
+        open: std::collections::BTreeMap::new(),
         buffered: 0,
         paused: None,
         order: 0,

@@ -193,6 +193,7 @@ impl Worker {
             tasks: vec!["pi".to_owned()],
             slots: 4,
             busy: running.len() as u32,
+            open: std::collections::BTreeMap::new(),
             buffered: 0,
             draining: false,
             leaving: None,
