@@ -379,8 +379,8 @@ pub const TABLE: &[KeyRow] = &[
         "zset",
         "id → time of its final failure (ms); as many and as long as `settings` say",
         "complete, reclaim",
-        "complete, reclaim, snapshot, dead, revive",
-        "revive, discard, later failures (a few at a time)",
+        "complete, reclaim, snapshot, dead, revive, settings",
+        "revive, discard; reclaim, settings, later failures (too old or too many, in bites)",
         "never",
     ),
     key(

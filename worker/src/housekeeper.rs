@@ -1,12 +1,13 @@
 //! The housekeeper: what any worker does now and then for all of them, also when it is too busy
-//! to claim: return what expired leases held, promote what is due, end what expired.
+//! to claim: return what expired leases held, promote what is due, end what expired, tidy up.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac_broker_schema::TaskId;
-use tokio::time::sleep;
+use celeriac_broker_schema::script::Reclaimed;
+use tokio::time::{Instant, sleep};
 
 use crate::shared::Shared;
 use crate::task::CancelReason;
@@ -20,19 +21,23 @@ const MOST_CHUNKS: usize = 100;
 /// How soon a busy fleet notices that a lease has expired.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Runs until it is dropped. A worker that has called lately did the same on its way, and an idle
-/// one looks when the next lease expires: only busy ones with long tasks are needed here.
+/// How often every worker tidies up, idle or busy, beginning with its start: this is not done by the way.
+const TIDY_PERIOD: Duration = Duration::from_secs(60);
+
+/// Runs until it is dropped. A worker that has called lately did most of it on its way, and an idle
+/// one looks when the next lease expires: for that only busy ones with long tasks are needed here.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut tidied: Option<Instant> = None;
     loop {
         let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
         sleep(PERIOD.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-        let busy = shared.running().len() >= shared.changes.slots();
-        if busy
-            && shared.calls() == calls
-            && let Err(error) = round(&shared).await
-        {
-            tracing::debug!(%error, "housekeeping waits for Redis");
+        let busy = shared.running().len() >= shared.changes.slots() && shared.calls() == calls;
+        if busy || tidied.is_none_or(|last| last.elapsed() >= TIDY_PERIOD) {
+            match round(&shared).await {
+                Ok(()) => tidied = Some(Instant::now()),
+                Err(error) => tracing::debug!(%error, "housekeeping waits for Redis"),
+            }
         }
         if shared.speculates.load(Ordering::Relaxed)
             && let Err(error) = speculate(&shared).await
@@ -51,7 +56,8 @@ async fn round(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerErro
         if done.reclaimed > 0 {
             tracing::info!(tasks = done.reclaimed, "tasks of a lost worker went back");
         }
-        if done.reclaimed.max(done.promoted) < u64::from(BITE) {
+        let moved = done.reclaimed.max(done.promoted);
+        if moved < u64::from(BITE) && done.tidied < Reclaimed::TIDY_BITE {
             return Ok(());
         }
     }

@@ -9,7 +9,7 @@ use crate::reply::Reply;
 use crate::script::script;
 use crate::settings::Setting;
 
-script!(SETTINGS, "settings", "", ["base"]);
+script!(SETTINGS, "settings", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle"]);
 
 /// What is set; what is not there has its default. Settings of newer versions are left out.
 pub(crate) async fn settings(
