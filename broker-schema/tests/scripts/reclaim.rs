@@ -742,7 +742,7 @@ async fn upkeep_promotes_and_expires(world: World) {
         "ready:default:5": ["b", "a"],
         "tasks": { "b": null },
         "expiry": null,
-        "result:b": r#"{"v":1,"state":"expired","ended":now}"#,
+        "result:b": r#"{"v":1,"state":"expired","task":"t","ended":now}"#,
         "expires": { "result:b": true },
         "stats": { "expired": "1" },
         "bell:default": ["1"],
