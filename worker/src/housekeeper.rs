@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac_broker_schema::TaskId;
-use celeriac_broker_schema::script::Reclaimed;
 use tokio::time::{Instant, sleep};
 
 use crate::shared::Shared;
@@ -21,22 +20,32 @@ const MOST_CHUNKS: usize = 100;
 /// How soon a busy fleet notices that a lease has expired.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// How often every worker tidies up, idle or busy, beginning with its start: this is not done by the way.
+/// How often every worker tidies up, idle or busy, beginning with its start.
 const TIDY_PERIOD: Duration = Duration::from_secs(60);
 
-/// Runs until it is dropped. A worker that has called lately did most of it on its way, and an idle
-/// one looks when the next lease expires: for that only busy ones with long tasks are needed here.
+/// Most dead letters and names of queues in one call.
+const TIDY_BITE: u32 = 100;
+
+/// Runs until it is dropped. A worker that has called lately did the same on its way, and an idle
+/// one looks when the next lease expires: only busy ones with long tasks are needed here. But nobody else
+/// tidies up.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut tidied: Option<Instant> = None;
     loop {
         let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
         sleep(PERIOD.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
-        let busy = shared.running().len() >= shared.changes.slots() && shared.calls() == calls;
-        if busy || tidied.is_none_or(|last| last.elapsed() >= TIDY_PERIOD) {
-            match round(&shared).await {
+        let busy = shared.running().len() >= shared.changes.slots();
+        if busy
+            && shared.calls() == calls
+            && let Err(error) = round(&shared).await
+        {
+            tracing::debug!(%error, "housekeeping waits for Redis");
+        }
+        if tidied.is_none_or(|last| last.elapsed() >= TIDY_PERIOD) {
+            match tidy(&shared).await {
                 Ok(()) => tidied = Some(Instant::now()),
-                Err(error) => tracing::debug!(%error, "housekeeping waits for Redis"),
+                Err(error) => tracing::debug!(%error, "tidying up waits for Redis"),
             }
         }
         if shared.speculates.load(Ordering::Relaxed)
@@ -56,8 +65,17 @@ async fn round(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerErro
         if done.reclaimed > 0 {
             tracing::info!(tasks = done.reclaimed, "tasks of a lost worker went back");
         }
-        let moved = done.reclaimed.max(done.promoted);
-        if moved < u64::from(BITE) && done.tidied < Reclaimed::TIDY_BITE {
+        if done.reclaimed.max(done.promoted) < u64::from(BITE) {
+            return Ok(());
+        }
+    }
+}
+
+/// Goes on as long as there is a bite's worth of work.
+async fn tidy(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerError> {
+    loop {
+        let done = shared.broker.tidy(TIDY_BITE).await?;
+        if done.dead.max(done.names) < u64::from(TIDY_BITE) {
             return Ok(());
         }
     }

@@ -44,6 +44,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tidy;
 mod watch;
 mod workers;
 
@@ -77,6 +78,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tidy::Tidied;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
@@ -119,6 +121,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tidy::tidy,
     watch::watch,
     workers::workers,
 };

@@ -24,14 +24,6 @@ pub struct Reclaimed {
     pub reclaimed: u64,
     /// How many delayed tasks became ready.
     pub promoted: u64,
-    /// How many dead letters left because they were too old or too many, at most [`Self::TIDY_BITE`].
-    pub tidied: u64,
-}
-
-impl Reclaimed {
-    /// How much one call tidies up at most; there may be more if it was so much. `lua/reclaim.lua` has the
-    /// same.
-    pub const TIDY_BITE: u64 = 100;
 }
 
 pub(crate) async fn reclaim(
@@ -49,6 +41,5 @@ pub(crate) async fn reclaim(
         now: Timestamp(reply.number("now")?),
         reclaimed: reply.number("reclaimed")?,
         promoted: reply.number("promoted")?,
-        tidied: reply.number("tidied")?,
     })
 }

@@ -14,21 +14,22 @@ on_both_servers![
     large_letters_come_in_small_pages,
     the_dead_name_the_workers_that_they_cost,
     the_dead_name_the_machines_of_their_workers,
-    upkeep_removes_the_oldest_of_too_many,
-    upkeep_removes_what_is_too_old,
-    what_is_too_old_and_too_many_leaves_in_bites,
     a_lower_limit_takes_effect_at_once,
 ];
 
-async fn page(world: &World, after: Option<(Timestamp, TaskId)>, limit: u32) -> DeadPage {
+pub(crate) async fn page(
+    world: &World,
+    after: Option<(Timestamp, TaskId)>,
+    limit: u32,
+) -> DeadPage {
     world.broker.dead(after, limit).await.expect("a page")
 }
 
-fn ids(page: &DeadPage) -> Vec<TaskId> {
+pub(crate) fn ids(page: &DeadPage) -> Vec<TaskId> {
     page.letters.iter().map(|letter| letter.id).collect()
 }
 
-async fn given_dead(world: &World, names: &[&str]) {
+pub(crate) async fn given_dead(world: &World, names: &[&str]) {
     world.enqueue(names).await;
     world.open("w1").await;
     world.claim("w1", names.len()).await;
@@ -159,7 +160,7 @@ async fn the_dead_name_the_machines_of_their_workers(world: World) {
 }
 
 /// Sets when these died, in minutes before now.
-async fn died(world: &World, minutes: &[(&str, u64)]) {
+pub(crate) async fn died(world: &World, minutes: &[(&str, u64)]) {
     let now = world.now().await.0;
     let mut add = redis::cmd("ZADD");
     add.arg(world.key("dead"));
@@ -167,61 +168,6 @@ async fn died(world: &World, minutes: &[(&str, u64)]) {
         add.arg(now - ago * 60_000).arg(id(name).to_string());
     }
     world.redis::<()>(&add).await;
-}
-
-/// Past the script, which would trim by itself.
-async fn set(world: &World, name: &str, value: u64) {
-    world.redis::<()>(redis::cmd("HSET").arg(world.key("settings")).arg(name).arg(value)).await;
-}
-
-async fn upkeep_removes_the_oldest_of_too_many(world: World) {
-    given_dead(&world, &["a", "b", "c", "d"]).await;
-    died(&world, &[("a", 40), ("b", 10), ("c", 30), ("d", 20)]).await;
-    assert_eq!(world.reclaim(10).await.tidied, 0, "10,000 are kept");
-    set(&world, "dead_max", 2).await;
-    let before = world.state().await;
-
-    assert_eq!(world.reclaim(10).await.tidied, 2);
-
-    assert_changes!(world, before, {
-        "dead": { "a": null, "c": null },
-        "dead:tasks": { "a": null, "c": null },
-    });
-    assert_eq!(world.reclaim(10).await.tidied, 0);
-}
-
-async fn upkeep_removes_what_is_too_old(world: World) {
-    given_dead(&world, &["a", "b", "c"]).await;
-    let month = 30 * 24 * 60;
-    died(&world, &[("a", month + 1), ("b", month - 1), ("c", 2)]).await;
-    let before = world.state().await;
-
-    assert_eq!(world.reclaim(10).await.tidied, 1);
-
-    assert_changes!(world, before, { "dead": { "a": null }, "dead:tasks": { "a": null } });
-    set(&world, "dead_age_ms", 60_000).await;
-    assert_eq!(world.reclaim(10).await.tidied, 2);
-    let state = world.state().await;
-    assert!(!state.contains_key("dead") && !state.contains_key("dead:tasks"), "{state:#?}");
-}
-
-async fn what_is_too_old_and_too_many_leaves_in_bites(world: World) {
-    let names: Vec<String> = (0..230).map(|n| format!("t{n:03}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    given_dead(&world, &names).await;
-    let old: Vec<(&str, u64)> = names[..50].iter().map(|name| (*name, 60)).collect();
-    died(&world, &old).await;
-    set(&world, "dead_max", 10).await;
-    set(&world, "dead_age_ms", 30 * 60_000).await;
-
-    let mut bites = Vec::new();
-    while bites.last() != Some(&0) {
-        bites.push(world.reclaim(1).await.tidied);
-    }
-
-    assert_eq!(bites, [100, 100, 20, 0]);
-    let kept: Vec<TaskId> = names[220..].iter().rev().map(|name| id(name)).collect();
-    assert_eq!(ids(&page(&world, None, 20).await), kept);
 }
 
 async fn a_lower_limit_takes_effect_at_once(world: World) {

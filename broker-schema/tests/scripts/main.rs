@@ -44,6 +44,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tidy;
 mod together;
 mod watch;
 mod workers;
