@@ -17,8 +17,7 @@ local RESULT = prefix .. 'result:'
 
 -- Lua on Redis fails when more than about 8,000 values are unpacked at once.
 local UNPACK = 2000
--- How long the outcome of a task is kept that no worker ended (lost too often), or whose record does not
--- say otherwise: one day.
+-- How long the outcome of a task is kept whose record does not say otherwise: one day.
 local KEEP_MS = 86400000
 
 local function now_ms()

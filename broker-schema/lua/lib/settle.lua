@@ -274,6 +274,7 @@ local function settle()
     tell_watchers = tell_watchers,
     forget = forget,
     keep_outcome = keep_outcome,
+    terms_of_end = terms_of_end,
     expire_task = expire_task,
     trim_dead = trim_dead,
     history_add = history_add,

@@ -33,6 +33,7 @@ on_both_servers![
     a_suspect_that_is_gone_hides_no_other,
     the_history_tells_every_loss,
     a_third_loss_is_the_end_of_a_task,
+    the_lost_are_kept_as_their_records_say,
     a_third_loss_of_a_reducer_ends_its_job,
     a_run_is_narrowed_down_to_the_guilty_chunk,
     a_third_loss_of_a_retried_chunk_ends_its_job,
@@ -474,6 +475,7 @@ async fn a_third_loss_is_the_end_of_a_task(world: World) {
     let stored: String = world.redis(redis::cmd("GET").arg(&key)).await;
     let outcome = crashed(&world, &stored).await;
     assert_eq!((outcome.attempt, outcome.worker.as_deref()), (Some(3), Some("w3")));
+    assert_eq!((outcome.task.as_deref(), outcome.queue()), (Some("t"), Some("default")));
     let workers: Vec<&str> = outcome.attempts.iter().map(|attempt| &*attempt.worker).collect();
     assert_eq!(workers, ["w1", "w2", "w3"]);
     let dead: Value =
@@ -493,6 +495,27 @@ async fn a_third_loss_is_the_end_of_a_task(world: World) {
         "dead:tasks": { "a": format!(r#"{{"record":{},"outcome":{readable}}}"#, record("a")) },
         "stats": { "reclaimed": "3", "failed": "1" },
     });
+}
+
+async fn the_lost_are_kept_as_their_records_say(world: World) {
+    let record = |keep: &str| format!(r#"{{"v":1,"task":"t","args":[],"queue":"q"{keep}}}"#);
+    let entry = |name, keep| Entry { record: record(keep), ..entry_in(name, "q", 5) };
+    let entries = [entry("a", r#","keep_ms":0"#), entry("b", r#","keep_failed_ms":3600000"#)];
+    world.enqueue_all(&entries).await;
+    world.open_doomed("w1").await;
+    world.claim_as("w1", Ask::want(2).from(&["q"])).await;
+
+    world.reclaim_lost(1).await;
+
+    let state = world.state().await;
+    assert_eq!(state["dead"], json!({ "a": "now", "b": "now" }));
+    assert!(!state.contains_key("result:a"), "{state:#?}");
+    let key = world.key(&format!("result:{}", id("b")));
+    let stored: String = world.redis(redis::cmd("GET").arg(&key)).await;
+    let outcome = crashed(&world, &stored).await;
+    assert_eq!((outcome.task.as_deref(), outcome.queue()), (Some("t"), Some("q")));
+    let left: u64 = world.redis(redis::cmd("PTTL").arg(key)).await;
+    assert!(left <= HOUR_MS && left > HOUR_MS - 60_000, "{left}");
 }
 
 async fn a_third_loss_of_a_reducer_ends_its_job(world: World) {
