@@ -4,5 +4,5 @@
 -- reply  ok
 -- cost   O(queues)
 -- nothing above writes
-for i = 1, #ARGV do ring(ARGV[i]) end
+for i = 1, #ARGV do ring(ARGV[i], true) end
 return { 'ok' }

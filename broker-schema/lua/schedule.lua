@@ -33,14 +33,14 @@ elseif what == 'put' then
   call('HSET', key, 'spec', ARGV[4], 'changed', now)
   call('ZADD', SCHEDULES, 0, name)
   if ARGV[5] ~= 'keep' and call('HEXISTS', key, 'paused_at') == 0 then set_due(name, ARGV[5]) end
-  ring(ARGV[6])
+  ring(ARGV[6], true)
 elseif what == 'pause' then
   call('HSET', key, 'paused_at', now, 'paused_by', ARGV[4], 'paused_why', ARGV[5])
   call('ZREM', SCHEDULES_DUE, name)
 elseif what == 'resume' then
   call('HDEL', key, 'paused_at', 'paused_by', 'paused_why')
   set_due(name, ARGV[4])
-  ring(ARGV[5])
+  ring(ARGV[5], true)
 else
   set_due(name, ARGV[5])
 end

@@ -18,7 +18,12 @@ local function controls_of(queue)
   local why = call('HMGET', prefix .. 'controls:why', queue .. ':p', queue .. ':c', queue .. ':m')
   return { flags, why[1] or '', why[2] or '', why[3] or '' }
 end
-local names = call('SRANDMEMBER', QUEUES, ARGV[1])
+-- Those in use first, then those of which nothing was found lately (see lib/names).
+local names, most, named = call('SRANDMEMBER', QUEUES, ARGV[1]), tonumber(ARGV[1]), {}
+for _, queue in ipairs(names) do named[queue] = true end
+for _, queue in ipairs(#names < most and call('ZRANGE', prefix .. 'queues:idle', 0, most - 1, 'REV') or {}) do
+  if not named[queue] and #names < most then names[#names + 1] = queue end
+end
 table.sort(names)
 for _, queue in ipairs(names) do
   local numbers, beyond = {}, 0

@@ -6,22 +6,25 @@
 -- reply  ok <now ms> <for each id: ended, outcome | watching, '' | expiring, ms | unknown, ''>
 --        expiring: watching, and if it is not started within so many ms, nobody may be there to
 --        tell. unknown: never enqueued, or its outcome was not kept.
--- cost   O(ids), at most 100 of them are ended
+-- cost   O(ids), at most 100 of them are ended, fewer if they are large
 local WATCHERS = prefix .. 'watchers'
 -- So many bytes of client ids are kept for one task, about 64; further clients are not told, but
 -- all ask again now and then.
 local MOST_CLIENTS = 1088
 local EXPIRE_BITE = 100
+-- The records of what is ended are read, so that of large ones fewer are.
+local EXPIRE_BYTES = 65536
 local now = now_ms()
 local may_expire = call('EXISTS', EXPIRY) == 1
-local client, found, watching, overdue = ARGV[1], {}, {}, {}
+local client, found, watching, overdue, bytes = ARGV[1], {}, {}, {}, 0
 
 -- How one of them stands, which has not ended.
 local function under_way(id)
   local expires = may_expire and call('ZSCORE', EXPIRY, id)
   if not expires then return 'watching', '' end
   local left = math.max(tonumber(expires) - now, 0)
-  if left == 0 and #overdue < EXPIRE_BITE then
+  if left == 0 and #overdue < EXPIRE_BITE and bytes <= EXPIRE_BYTES then
+    bytes = bytes + call('HSTRLEN', TASKS, id)
     overdue[#overdue + 1] = { id = id, place = #found + 1 }
     return 'ended', ''
   end
@@ -41,7 +44,12 @@ for i = 2, #ARGV do
 end
 
 -- nothing above writes
-for _, late in ipairs(overdue) do found[late.place + 1] = settle().expire_task(late.id, now) end
+local outcomes = {}
+for _, late in ipairs(overdue) do
+  -- Asked for twice, it is ended once.
+  outcomes[late.id] = outcomes[late.id] or settle().expire_task(late.id, now)
+  found[late.place + 1] = outcomes[late.id]
+end
 for _, id in ipairs(watching) do
   local clients = call('HGET', WATCHERS, id)
   if not clients then

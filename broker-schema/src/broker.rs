@@ -30,7 +30,8 @@ use crate::script::{
     self, Answered, Cancelled, Checkpoint, Claim, Claimed, Closed, DeadPage, Due, Emission, Ending,
     Entry, Fire, Fired, Found, JobView, Kept, LimitChanged, Limits, MemoryPage, Opened, Order,
     OrderSeen, Place, Queued, RangeJob, Reclaimed, Renewed, Revived, ScheduleChange,
-    ScheduleChanged, Schedules, Snapshot, Speculated, StreamPage, Watched, Whereabouts, Workers,
+    ScheduleChanged, Schedules, Snapshot, Speculated, StreamPage, Tidied, Watched, Whereabouts,
+    Workers,
 };
 use crate::settings::Setting;
 use crate::subscription::{Notices, Subscription};
@@ -313,6 +314,16 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn speculate(&self, most: u32, chunks: &[TaskId]) -> Result<Speculated, BrokerError> {
         script::speculate(&self.inner.connections, &self.inner.keys, most, chunks).await
+    }
+
+    /// The upkeep that nothing waits for, at most `limit` of each kind and at most 1,000: dead letters
+    /// that are too old or too many leave, and names of queues that are not used any more. Workers do it
+    /// once a minute.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server. It is safe to repeat.
+    pub async fn tidy(&self, limit: u32) -> Result<Tidied, BrokerError> {
+        script::tidy(&self.inner.connections, &self.inner.keys, limit).await
     }
 
     /// Upkeep: at most `limit` of each kind.

@@ -119,8 +119,8 @@ pub const TABLE: &[KeyRow] = &[
         "hash",
         "<queue>:<priority> → tasks and chunks beyond the list's length: in its ranges, behind turns, parked; less the cancelled ones in it",
         "enqueue, enqueue_range, claim, complete, reclaim, limit, cancel",
-        "snapshot, explain",
-        "one field per list, bounded by the queues",
+        "snapshot, explain, tidy",
+        "tidy (the queue is forgotten)",
         "never",
     ),
     key(
@@ -380,8 +380,8 @@ pub const TABLE: &[KeyRow] = &[
         "zset",
         "id → time of its final failure (ms); as many and as long as `settings` say",
         "complete, reclaim",
-        "complete, reclaim, snapshot, dead, revive",
-        "revive, discard, later failures (a few at a time)",
+        "complete, reclaim, snapshot, dead, revive, settings, tidy",
+        "revive, discard; tidy, settings, later failures (too old or too many, in bites)",
         "never",
     ),
     key(
@@ -408,7 +408,7 @@ pub const TABLE: &[KeyRow] = &[
         "at most one token; idle workers block on it",
         "enqueue, enqueue_range, claim, complete, reclaim, ring",
         "workers (BLPOP)",
-        "workers",
+        "workers, tidy (the queue is forgotten)",
         "never",
     ),
     key(
@@ -576,10 +576,19 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "queues",
         "set",
-        "names of the queues that were ever used",
-        "enqueue, enqueue_range",
-        "snapshot, explain",
-        "nobody: a handful of names",
+        "names of the queues in use",
+        "enqueue, enqueue_range, control, fire, move_queue, revive, claim, complete, reclaim, tidy",
+        "snapshot, explain, tidy",
+        "tidy (nothing of it is there: idle)",
+        "never",
+    ),
+    key(
+        "queues:idle",
+        "zset",
+        "name of a queue of which nothing was found → since when (ms), unless it is in use again",
+        "tidy",
+        "snapshot, tidy",
+        "tidy (a day later)",
         "never",
     ),
     key(
@@ -606,7 +615,7 @@ pub const TABLE: &[KeyRow] = &[
         "totals: enqueued, succeeded, failed, retried, snoozed, reclaimed, expired, cancelled, revived",
         "enqueue, enqueue_range, complete, reclaim, claim, watch, cancel, revive",
         "snapshot",
-        "nobody: a handful of numbers",
+        "nobody: these few numbers",
         "never",
     ),
     key(

@@ -26,8 +26,8 @@ pub struct Outcome {
     pub v: u16,
     /// One of the final states.
     pub state: State,
-    /// The name of the task. Missing in outcomes of jobs without a reducer, and in those that no
-    /// worker wrote: expired, or its workers lost too often.
+    /// The name of the task. Missing in outcomes of jobs that no reducer ended, and of tasks that were
+    /// cancelled where they waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// Where it waited; left out if that was `default`. See [`Outcome::queue`].

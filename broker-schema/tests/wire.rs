@@ -390,6 +390,9 @@ fn outcomes_that_scripts_write() {
     let done = read(golden!("outcome_job_succeeded"));
     assert_eq!(done.result.as_deref().map(RawValue::get), Some(r#"{"area":0.5,"hits":-7}"#));
     assert_eq!(read(golden!("outcome_expired")).state, State::Expired);
+    let expired = read(golden!("outcome_expired_named"));
+    assert_eq!(expired.state, State::Expired);
+    assert_eq!((expired.task.as_deref(), expired.queue()), (Some("mail.send"), Some("mail")));
     let cancelled = read(golden!("outcome_cancelled"));
     assert_eq!(cancelled.state, State::Cancelled);
     assert_eq!((cancelled.by.as_deref(), cancelled.why.as_deref()), (Some("ada"), Some("a typo")));

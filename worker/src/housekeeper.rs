@@ -1,12 +1,12 @@
 //! The housekeeper: what any worker does now and then for all of them, also when it is too busy
-//! to claim: return what expired leases held, promote what is due, end what expired.
+//! to claim: return what expired leases held, promote what is due, end what expired, tidy up.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use celeriac_broker_schema::TaskId;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::shared::Shared;
 use crate::task::CancelReason;
@@ -20,9 +20,17 @@ const MOST_CHUNKS: usize = 100;
 /// How soon a busy fleet notices that a lease has expired.
 const PERIOD: Duration = Duration::from_secs(1);
 
+/// How often every worker tidies up, idle or busy, beginning with its start.
+const TIDY_PERIOD: Duration = Duration::from_secs(60);
+
+/// Most dead letters and names of queues in one call.
+const TIDY_BITE: u32 = 100;
+
 /// Runs until it is dropped. A worker that has called lately did the same on its way, and an idle
-/// one looks when the next lease expires: only busy ones with long tasks are needed here.
+/// one looks when the next lease expires: only busy ones with long tasks are needed here. But nobody else
+/// tidies up.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut tidied: Option<Instant> = None;
     loop {
         let calls = shared.calls();
         // Jitter keeps the workers of a fleet apart.
@@ -32,6 +40,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             && let Err(error) = round(&shared).await
         {
             tracing::debug!(%error, "housekeeping waits for Redis");
+        }
+        if tidied.is_none_or(|last| last.elapsed() >= TIDY_PERIOD) {
+            match tidy(&shared).await {
+                Ok(()) => tidied = Some(Instant::now()),
+                Err(error) => tracing::debug!(%error, "tidying up waits for Redis"),
+            }
         }
         if shared.speculates.load(Ordering::Relaxed)
             && let Err(error) = speculate(&shared).await
@@ -51,6 +65,16 @@ async fn round(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerErro
             tracing::info!(tasks = done.reclaimed, "tasks of a lost worker went back");
         }
         if done.reclaimed.max(done.promoted) < u64::from(BITE) {
+            return Ok(());
+        }
+    }
+}
+
+/// Goes on as long as there is a bite's worth of work.
+async fn tidy(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerError> {
+    loop {
+        let done = shared.broker.tidy(TIDY_BITE).await?;
+        if done.dead.max(done.names) < u64::from(TIDY_BITE) {
             return Ok(());
         }
     }

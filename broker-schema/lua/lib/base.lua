@@ -17,7 +17,7 @@ local RESULT = prefix .. 'result:'
 
 -- Lua on Redis fails when more than about 8,000 values are unpacked at once.
 local UNPACK = 2000
--- How long the outcome of a task that no worker ended (lost too often, expired) is kept: one day.
+-- How long the outcome of a task is kept whose record does not say otherwise: one day.
 local KEEP_MS = 86400000
 
 local function now_ms()
@@ -45,8 +45,11 @@ local function job_running_key(job) return prefix .. 'job:' .. job .. ':running'
 local function job_checkpoints_key(job) return prefix .. 'job:' .. job .. ':checkpoints' end
 
 -- Wakes one idle worker of a queue. One token is enough: whoever takes it and leaves work
--- behind rings again, so that wake-ups go on one by one and never as a herd.
-local function ring(queue)
+-- behind rings again, so that wake-ups go on one by one and never as a herd. The name of the queue may
+-- have been forgotten (see lib/names), unless it is rung `for_nothing` that is in it.
+local function ring(queue, for_nothing)
   local bell = prefix .. 'bell:' .. queue
-  if call('LLEN', bell) == 0 then call('RPUSH', bell, '1') end
+  if call('LLEN', bell) > 0 then return end
+  call('RPUSH', bell, '1')
+  if not for_nothing then call('SADD', prefix .. 'queues', queue) end
 end

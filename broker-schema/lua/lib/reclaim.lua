@@ -23,8 +23,9 @@ local function way_back(host)
       .. ' times: ' .. table.concat(workers, ', ', math.max(1, #workers - 9)) .. '","fingerprint":"crashed"}'
   end
 
-  local function crash_outcome(failure, lease, attempt, text, now)
-    return '{"v":1,"state":"failed","error":' .. failure .. ',"attempt":' .. attempt
+  -- `names`: of the task and its queue, as fields of the outcome.
+  local function crash_outcome(names, failure, lease, attempt, text, now)
+    return '{"v":1,"state":"failed"' .. names .. ',"error":' .. failure .. ',"attempt":' .. attempt
       .. ',"worker":"' .. lease .. '","ended":' .. now .. ',"attempts":' .. S.history_json(text) .. '}'
   end
 
@@ -62,14 +63,17 @@ local function way_back(host)
       call('HSET', key, field, text)
       put_back(queue, priority, id, crashes >= 2)
     else
-      if job then text = losses().with(text, job, tonumber(index)) end
+      if job then
+        text = losses().with(text, job, tonumber(index))
+        crashes = select(2, history_counts(text))
+      end
       local failure = crash_failure(crashes, text)
-      local outcome = crash_outcome(failure, lease, attempt, text, now)
       if job then
         call('HSET', key, field, text)
-        S.fail_chunk(job, index, id, outcome, failure, now)
+        S.fail_chunk(job, index, id, crash_outcome('', failure, lease, attempt, text, now), failure, now)
       else
-        S.fail_task(id, outcome, failure, KEEP_MS, now)
+        local keep, names = S.terms_of_end(id, call('HGET', TASKS, id))
+        S.fail_task(id, crash_outcome(names, failure, lease, attempt, text, now), failure, keep, now)
       end
     end
   end
@@ -92,7 +96,7 @@ local function way_back(host)
         call('HSET', job_history_key(job), number, text)
         local _, lost = history_counts(text)
         local failure = crash_failure(lost, text)
-        S.fail_chunk(job, lo, id, crash_outcome(failure, lease, attempt, text, now), failure, now)
+        S.fail_chunk(job, lo, id, crash_outcome('', failure, lease, attempt, text, now), failure, now)
       end
     end
   end

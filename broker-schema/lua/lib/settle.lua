@@ -24,6 +24,8 @@ local function settle()
   -- `settings` say otherwise.
   local DEAD_MAX = 10000
   local DEAD_AGE_MS = 2592000000
+  -- Longer means for ever, and is beyond what Redis takes.
+  local MAX_KEEP_MS = 4503599627370496
   -- The history of one task is bounded; the newest attempts stay.
   local HISTORY_BYTES = 32768
 
@@ -63,18 +65,54 @@ local function settle()
     if tonumber(keep) > 0 then call('SET', RESULT .. id, outcome, 'PX', keep) end
   end
 
-  -- A task that was not started in time ends; its outcome is returned. What waited of it in lists is
-  -- dropped when it is met.
+  -- What the record of a task says that no worker will read: for how long (ms) the outcome of anything
+  -- but a success is kept, and the fields of the outcome that name the task and its queue.
+  local function terms_of_end(id, record)
+    local readable, fields = pcall(cjson.decode, record)
+    if not readable or type(fields) ~= 'table' then return KEEP_MS, '' end
+    local function named(name, text)
+      if type(text) ~= 'string' then return '' end
+      return ',"' .. name .. '":' .. string.gsub(cjson.encode(text), '\\/', '/')
+    end
+    local keep = tonumber(fields.keep_failed_ms) or tonumber(fields.keep_ms) or KEEP_MS
+    local queue = call('HGET', MOVED, id) or fields.queue
+    return string.format('%.0f', math.min(keep, MAX_KEEP_MS)),
+      named('task', fields.task) .. (queue ~= 'default' and named('queue', queue) or '')
+  end
+
+  -- A task that was not started in time ends; its outcome is returned, and the bytes of its record. What
+  -- waited of it in lists is dropped when it is met.
   local function expire_task(id, now)
     call('ZREM', EXPIRY, id)
-    local outcome = '{"v":1,"state":"expired","ended":' .. now .. '}'
-    if call('HDEL', TASKS, id) == 1 then
+    local record = call('HGET', TASKS, id)
+    local keep, names = KEEP_MS, ''
+    if record then keep, names = terms_of_end(id, record) end
+    local outcome = '{"v":1,"state":"expired"' .. names .. ',"ended":' .. now .. '}'
+    if record then
+      call('HDEL', TASKS, id)
       forget({ id })
       call('HINCRBY', STATS, 'expired', 1)
-      keep_outcome(id, outcome, KEEP_MS)
+      keep_outcome(id, outcome, keep)
       tell_watchers({ id })
     end
-    return outcome
+    return outcome, record and #record or 0
+  end
+
+  -- Of the dead letters those that are too old leave, and of the others the oldest if there are too many:
+  -- at most `limit`. Returns how many.
+  local function trim_dead(now, limit)
+    local set = call('HMGET', prefix .. 'settings', 'dead_max', 'dead_age_ms')
+    local gone = 0
+    local function drop(ids)
+      if #ids == 0 then return end
+      call('ZREM', DEAD, unpack(ids))
+      call('HDEL', DEAD_TASKS, unpack(ids))
+      gone = gone + #ids
+    end
+    drop(call('ZRANGEBYSCORE', DEAD, '-inf', now - (tonumber(set[2]) or DEAD_AGE_MS), 'LIMIT', 0, limit))
+    local over = math.min(call('ZCARD', DEAD) - (tonumber(set[1]) or DEAD_MAX), limit - gone)
+    if over > 0 then drop(call('ZRANGE', DEAD, 0, over - 1)) end
+    return gone
   end
 
   -- Keeps a final failure for people to look at and revive; the oldest leave in small bites.
@@ -83,16 +121,7 @@ local function settle()
     call('ZADD', DEAD, now, id)
     call('HSET', DEAD_TASKS, id,
       '{"record":' .. (record or 'null') .. (more or '') .. ',"outcome":' .. outcome .. '}')
-    local set = call('HMGET', prefix .. 'settings', 'dead_max', 'dead_age_ms')
-    local old = call('ZRANGEBYSCORE', DEAD, '-inf', now - (tonumber(set[2]) or DEAD_AGE_MS), 'LIMIT', 0, 10)
-    if #old == 0 then
-      local over = call('ZCARD', DEAD) - (tonumber(set[1]) or DEAD_MAX)
-      if over > 0 then old = call('ZRANGE', DEAD, 0, math.min(over, 10) - 1) end
-    end
-    if #old > 0 then
-      call('ZREM', DEAD, unpack(old))
-      call('HDEL', DEAD_TASKS, unpack(old))
-    end
+    trim_dead(now, 10)
   end
 
   -- Appends one attempt (a JSON line) to a history and returns the new text.
@@ -245,7 +274,9 @@ local function settle()
     tell_watchers = tell_watchers,
     forget = forget,
     keep_outcome = keep_outcome,
+    terms_of_end = terms_of_end,
     expire_task = expire_task,
+    trim_dead = trim_dead,
     history_add = history_add,
     history_json = history_json,
     end_job = end_job,

@@ -4,6 +4,7 @@
 local PROMOTE_BITE = 100
 local RECLAIM_BITE = 100
 local EXPIRE_BITE = 100
+local EXPIRE_BYTES = 65536
 -- So many chunks are given at once however few are left.
 local FAIR_LEAST = 4
 -- Records are popped in growing bites, and no further once so many bytes are given: large ones must
@@ -15,8 +16,11 @@ local MOST_BYTES = 4194304
 -- its time.
 local function expire(now, head, limit)
   if not head[2] or tonumber(head[2]) > now then return end
+  local bytes = 0
   for _, id in ipairs(call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, limit)) do
-    settle().expire_task(id, now)
+    -- Their records are read: of large ones fewer.
+    if bytes > EXPIRE_BYTES then return end
+    bytes = bytes + select(2, settle().expire_task(id, now))
   end
 end
 

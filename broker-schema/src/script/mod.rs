@@ -46,6 +46,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tidy;
 mod watch;
 mod workers;
 
@@ -80,6 +81,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tidy::Tidied;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
@@ -124,6 +126,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tidy::tidy,
     watch::watch,
     workers::workers,
 };

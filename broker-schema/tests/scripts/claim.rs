@@ -37,6 +37,9 @@ on_both_servers![
     due_tasks_are_promoted_to_the_end_of_their_lists,
     ten_thousand_due_tasks_are_promoted_in_bites,
     expired_tasks_are_not_started,
+    what_expires_is_kept_as_its_record_says,
+    what_expires_elsewhere_names_the_queue_it_was_moved_to,
+    large_tasks_expire_a_few_at_a_time,
     expired_tasks_wherever_they_wait_end_in_bites,
     a_started_task_does_not_expire,
     the_next_event_is_the_earliest_one,
@@ -555,7 +558,7 @@ async fn expired_tasks_are_not_started(world: World) {
     let grant = world.claim("w1", 9).await;
 
     assert_eq!(names(&grant.tasks), ["b"]);
-    let outcome = r#"{"v":1,"state":"expired","ended":now}"#;
+    let outcome = r#"{"v":1,"state":"expired","task":"t","ended":now}"#;
     assert_changes!(world, before, {
         "tasks": { "a": null, "c": null },
         "expiry": null,
@@ -568,6 +571,74 @@ async fn expired_tasks_are_not_started(world: World) {
     let key = world.key(&format!("result:{}", id("a")));
     let stored: String = world.redis(redis::cmd("GET").arg(key)).await;
     serde_json::from_str::<Outcome>(&stored).expect("an outcome");
+}
+
+/// A task of this name in queue `q`, which is over at once, with these fields of its record.
+fn expiring_with(name: &str, args: &str, fields: &str) -> Entry {
+    let record = format!(r#"{{"v":1,"task":"img/thumb","args":{args},"queue":"q"{fields}}}"#);
+    let start = Start { expires_after_ms: Some(0), ..Start::default() };
+    Entry { start, record, ..entry_in(name, "q", 5) }
+}
+
+async fn what_expires_is_kept_as_its_record_says(world: World) {
+    // What is in the arguments says nothing.
+    let args = r#"{"keep_ms":1,"queue":"x","task":"x"}"#;
+    world
+        .enqueue_all(&[
+            expiring_with("day", args, ""),
+            expiring_with("hour", args, r#","keep_ms":3600000"#),
+            expiring_with("not", args, r#","keep_ms":0"#),
+            expiring_with("failed", args, r#","keep_ms":0,"keep_failed_ms":3600000"#),
+            expiring_with("never", args, r#","keep_failed_ms":0,"label":"\"keep_ms\":9""#),
+            expiring_with("ever", args, r#","keep_ms":18446744073709551615"#),
+            Entry { record: "{".to_owned(), ..expiring("broken", None) },
+        ])
+        .await;
+
+    world.reclaim(100).await;
+
+    let state = world.state().await;
+    let outcome = json!(r#"{"v":1,"state":"expired","task":"img/thumb","queue":"q","ended":now}"#);
+    for (name, kept_ms) in
+        [("day", 24 * HOUR_MS), ("hour", HOUR_MS), ("failed", HOUR_MS), ("ever", 1 << 52)]
+    {
+        assert_eq!(state[&format!("result:{name}")], outcome, "{name}");
+        let key = world.key(&format!("result:{}", id(name)));
+        let left: u64 = world.redis(redis::cmd("PTTL").arg(key)).await;
+        assert!(left <= kept_ms && left > kept_ms - 60_000, "{name}: {left}");
+    }
+    assert_eq!(state["result:broken"], json!(r#"{"v":1,"state":"expired","ended":now}"#));
+    assert!(!state.contains_key("result:not") && !state.contains_key("result:never"), "{state:#?}");
+    assert_eq!(state["stats"]["expired"], json!("7"));
+    assert!(!state.contains_key("tasks") && !state.contains_key("expiry"), "{state:#?}");
+}
+
+async fn what_expires_elsewhere_names_the_queue_it_was_moved_to(world: World) {
+    world
+        .enqueue_all(&[Entry {
+            start: Start { expires_after_ms: Some(HOUR_MS), ..Start::default() },
+            ..entry("a")
+        }])
+        .await;
+    world.broker.move_queue(&queue(QUEUE), &queue("to"), None, false).await.expect("moved");
+    let mut over = redis::cmd("ZADD");
+    world.redis::<()>(over.arg(world.key("expiry")).arg(1).arg(id("a").to_string())).await;
+
+    world.reclaim(100).await;
+
+    let outcome = r#"{"v":1,"state":"expired","task":"t","queue":"to","ended":now}"#;
+    assert_eq!(world.state().await["result:a"], json!(outcome));
+}
+
+async fn large_tasks_expire_a_few_at_a_time(world: World) {
+    let args = format!("\"{}\"", "x".repeat(40_000));
+    let entries: Vec<Entry> = (0..6).map(|n| expiring_with(&format!("t{n}"), &args, "")).collect();
+    world.enqueue_all(&entries).await;
+
+    for expired in ["2", "4", "6"] {
+        world.reclaim(100).await;
+        assert_eq!(world.state().await["stats"]["expired"], json!(expired));
+    }
 }
 
 async fn expired_tasks_wherever_they_wait_end_in_bites(world: World) {

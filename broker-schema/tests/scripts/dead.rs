@@ -1,7 +1,7 @@
 //! dead: pages of dead letters, by time, whatever leaves between two pages.
 
 use celeriac_broker_schema::script::DeadPage;
-use celeriac_broker_schema::{ErrorKind, TaskId, Timestamp};
+use celeriac_broker_schema::{ErrorKind, Setting, TaskId, Timestamp};
 
 use crate::support::*;
 
@@ -14,17 +14,22 @@ on_both_servers![
     large_letters_come_in_small_pages,
     the_dead_name_the_workers_that_they_cost,
     the_dead_name_the_machines_of_their_workers,
+    a_lower_limit_takes_effect_at_once,
 ];
 
-async fn page(world: &World, after: Option<(Timestamp, TaskId)>, limit: u32) -> DeadPage {
+pub(crate) async fn page(
+    world: &World,
+    after: Option<(Timestamp, TaskId)>,
+    limit: u32,
+) -> DeadPage {
     world.broker.dead(after, limit).await.expect("a page")
 }
 
-fn ids(page: &DeadPage) -> Vec<TaskId> {
+pub(crate) fn ids(page: &DeadPage) -> Vec<TaskId> {
     page.letters.iter().map(|letter| letter.id).collect()
 }
 
-async fn given_dead(world: &World, names: &[&str]) {
+pub(crate) async fn given_dead(world: &World, names: &[&str]) {
     world.enqueue(names).await;
     world.open("w1").await;
     world.claim("w1", names.len()).await;
@@ -152,4 +157,28 @@ async fn the_dead_name_the_machines_of_their_workers(world: World) {
     assert_eq!(letter.error.message, said);
     assert_eq!(letter.attempts[1].host.as_deref(), Some("ma-1.labx"));
     assert!(!world.state().await.contains_key("hosts"), "none is left");
+}
+
+/// Sets when these died, in minutes before now.
+pub(crate) async fn died(world: &World, minutes: &[(&str, u64)]) {
+    let now = world.now().await.0;
+    let mut add = redis::cmd("ZADD");
+    add.arg(world.key("dead"));
+    for (name, ago) in minutes {
+        add.arg(now - ago * 60_000).arg(id(name).to_string());
+    }
+    world.redis::<()>(&add).await;
+}
+
+async fn a_lower_limit_takes_effect_at_once(world: World) {
+    given_dead(&world, &["a", "b", "c"]).await;
+    died(&world, &[("a", 3), ("b", 2), ("c", 0)]).await;
+    let before = world.state().await;
+    world.broker.settings(&[]).await.expect("told");
+    assert_changes!(world, before, {});
+
+    world.broker.settings(&[(Setting::DeadMax, Some(2))]).await.expect("set");
+    assert_eq!(ids(&page(&world, None, 9).await), ["c", "b"].map(id));
+    world.broker.settings(&[(Setting::DeadAgeMs, Some(60_000))]).await.expect("set");
+    assert_eq!(ids(&page(&world, None, 9).await), [id("c")]);
 }

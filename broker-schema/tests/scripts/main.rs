@@ -46,6 +46,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tidy;
 mod together;
 mod watch;
 mod workers;

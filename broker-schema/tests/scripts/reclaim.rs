@@ -1,6 +1,8 @@
 //! reclaim: what a lost worker held goes back, is counted against it, and ends when it has cost
 //! too many workers; and the rest of the upkeep.
 
+mod losses;
+
 use std::collections::BTreeSet;
 
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
@@ -18,12 +20,6 @@ on_both_servers![
     runs_of_a_lost_worker_go_back_in_order,
     chunks_that_were_handed_back_do_not_come_back_twice,
     settled_chunks_between_others_do_not_come_back,
-    a_chunk_that_leaves_takes_its_losses_along,
-    what_is_delivered_again_tells_its_losses,
-    a_limit_of_one_forgets_no_worker,
-    only_the_newest_losses_of_a_job_are_kept,
-    a_run_without_open_chunks_was_not_lost,
-    a_run_full_of_holes_is_told_in_part,
     a_retried_chunk_of_a_lost_worker_goes_back,
     what_had_ended_stays_ended,
     what_is_over_is_dropped,
@@ -37,6 +33,7 @@ on_both_servers![
     a_suspect_that_is_gone_hides_no_other,
     the_history_tells_every_loss,
     a_third_loss_is_the_end_of_a_task,
+    the_lost_are_kept_as_their_records_say,
     a_third_loss_of_a_reducer_ends_its_job,
     a_run_is_narrowed_down_to_the_guilty_chunk,
     a_third_loss_of_a_retried_chunk_ends_its_job,
@@ -209,117 +206,6 @@ async fn settled_chunks_between_others_do_not_come_back(world: World) {
 
     let ready = &world.state().await["ready:default:5"];
     assert_eq!(*ready, json!(["J:4-5+1", "J:3-4", "J:1-2", "J:5-10"]));
-}
-
-/// However it leaves its run: its own history begins with what its run had lost.
-async fn a_chunk_that_leaves_takes_its_losses_along(world: World) {
-    world.enqueue_job(&job("J", 4)).await;
-    lose_workers(&world, &["w1"]).await;
-    world.open("w2").await;
-    let run = world.claim("w2", 4).await.runs.remove(0);
-    let before = world.state().await;
-
-    let endings = [chunk_retry(&run, 0, HOUR_MS), chunk_snoozed(&run, 1, HOUR_MS)];
-    world.complete("w2", &endings).await;
-    world.complete("w2", &[chunk_failed(&run, 2)]).await;
-
-    let state = world.state().await;
-    let (first, retried) = (lost(1, "w1"), format!("1 1\n{}\n{ATTEMPT}", lost(1, "w1")));
-    assert_eq!(
-        state["job:J:history"],
-        json!({ "0": retried, "1": format!("0 1\n{first}"), "2": retried })
-    );
-    assert_eq!(state["job:J:losses"], before["job:J:losses"]);
-}
-
-async fn what_is_delivered_again_tells_its_losses(world: World) {
-    world.enqueue_job(&job("J", 8)).await;
-    lose_workers(&world, &["w1"]).await;
-    world.open("w2").await;
-
-    let run = world.claim("w2", 3).await.runs.remove(0);
-
-    assert_eq!((&*runs(&[run.clone()])[0], counts_of(&run.history)), ("J:0-3 #2", (0, 1)));
-    assert_eq!(world.readable(&run.history), format!("0 1\n{}", lost(1, "w1")));
-    // Also if the reply is lost.
-    let repeated = world.call("w2", 1, &Ask::want(3), None).await;
-    let Claimed::Repeated { runs: held, .. } = repeated else { panic!("{repeated:?}") };
-    assert_eq!(held[0].history, run.history);
-}
-
-/// Elements count no crashes then, because a crash more would be the end of a chunk.
-async fn a_limit_of_one_forgets_no_worker(world: World) {
-    world.enqueue_job(&job("J", 2)).await;
-    for worker in ["w1", "w2"] {
-        world.open_doomed(worker).await;
-        world.claim_as(worker, Ask { crash_limit: 1, ..Ask::want(9) }).await;
-        world.reclaim_lost(1).await;
-    }
-
-    let state = world.state().await;
-    assert_eq!(state["job:J"]["failed_task"], json!("J:0"));
-    let both = format!("0 2\n{}\n{}", lost(1, "w1"), lost(1, "w2"));
-    assert_eq!(state["job:J:history"], json!({ "0": both }));
-    let failure = state["job:J"]["failure"].as_str().expect("an error");
-    assert!(failure.contains("was lost 2 times: w1, w2"), "{failure}");
-}
-
-async fn only_the_newest_losses_of_a_job_are_kept(world: World) {
-    world.enqueue_job(&job("J", 4)).await;
-    let key = world.key(&format!("job:{}:losses", job_id("J")));
-    let mut push = redis::cmd("RPUSH");
-    push.arg(&key);
-    for n in 0..600 {
-        push.arg(lost_run("0-4", 1, &format!("old{n}")));
-    }
-    world.redis::<u64>(&push).await;
-
-    lose_workers(&world, &["w1"]).await;
-
-    let losses = &world.state().await["job:J:losses"];
-    let losses = losses.as_array().expect("a list");
-    assert_eq!((losses.len(), &losses[499]), (500, &json!(lost_run("0-4", 1, "w1"))));
-    // Of one chunk not even all of these are told, but all are counted.
-    world.open("w2").await;
-    let history = world.claim("w2", 4).await.runs.remove(0).history;
-    assert_eq!(counts_of(&history), (0, 500));
-    assert_eq!(history.lines().count(), 101);
-    assert!(history.contains("old599") && !history.contains("old500\""), "{history:.200}");
-}
-
-async fn a_run_without_open_chunks_was_not_lost(world: World) {
-    world.enqueue_job(&job("J", 4)).await;
-    world.open_doomed("w1").await;
-    let run = world.claim("w1", 4).await.runs.remove(0);
-    // The rest of the run is held, and what is left of it goes its own way by now.
-    let endings = [chunks_succeeded(&run, 0, 2, &[]), chunk_retry(&run, 2, 0)];
-    world.complete("w1", &endings).await;
-    world.redis::<u64>(&setbit(&world, 3)).await;
-
-    world.reclaim_lost(3).await;
-
-    assert!(!world.state().await.contains_key("job:J:losses"));
-}
-
-fn setbit(world: &World, index: u64) -> redis::Cmd {
-    let mut set = redis::cmd("SETBIT");
-    set.arg(world.key(&format!("job:{}:done", job_id("J")))).arg(index).arg(1);
-    set
-}
-
-async fn a_run_full_of_holes_is_told_in_part(world: World) {
-    world.enqueue_job(&job("J", 200)).await;
-    world.open_doomed("w1").await;
-    let run = world.claim("w1", 100).await.runs.remove(0);
-    for index in (0..100).filter(|index| index % 2 == 1) {
-        world.complete("w1", &[chunks_succeeded(&run, index, index + 1, &[])]).await;
-    }
-
-    world.reclaim_lost(3).await;
-
-    let stretches: Vec<String> = (0..32).map(|n| format!("{}-{}", 2 * n, 2 * n + 1)).collect();
-    let losses = &world.state().await["job:J:losses"];
-    assert_eq!(*losses, json!([lost_run(&stretches.join(","), 1, "w1")]));
 }
 
 async fn a_retried_chunk_of_a_lost_worker_goes_back(world: World) {
@@ -589,6 +475,7 @@ async fn a_third_loss_is_the_end_of_a_task(world: World) {
     let stored: String = world.redis(redis::cmd("GET").arg(&key)).await;
     let outcome = crashed(&world, &stored).await;
     assert_eq!((outcome.attempt, outcome.worker.as_deref()), (Some(3), Some("w3")));
+    assert_eq!((outcome.task.as_deref(), outcome.queue()), (Some("t"), Some("default")));
     let workers: Vec<&str> = outcome.attempts.iter().map(|attempt| &*attempt.worker).collect();
     assert_eq!(workers, ["w1", "w2", "w3"]);
     let dead: Value =
@@ -608,6 +495,27 @@ async fn a_third_loss_is_the_end_of_a_task(world: World) {
         "dead:tasks": { "a": format!(r#"{{"record":{},"outcome":{readable}}}"#, record("a")) },
         "stats": { "reclaimed": "3", "failed": "1" },
     });
+}
+
+async fn the_lost_are_kept_as_their_records_say(world: World) {
+    let record = |keep: &str| format!(r#"{{"v":1,"task":"t","args":[],"queue":"q"{keep}}}"#);
+    let entry = |name, keep| Entry { record: record(keep), ..entry_in(name, "q", 5) };
+    let entries = [entry("a", r#","keep_ms":0"#), entry("b", r#","keep_failed_ms":3600000"#)];
+    world.enqueue_all(&entries).await;
+    world.open_doomed("w1").await;
+    world.claim_as("w1", Ask::want(2).from(&["q"])).await;
+
+    world.reclaim_lost(1).await;
+
+    let state = world.state().await;
+    assert_eq!(state["dead"], json!({ "a": "now", "b": "now" }));
+    assert!(!state.contains_key("result:a"), "{state:#?}");
+    let key = world.key(&format!("result:{}", id("b")));
+    let stored: String = world.redis(redis::cmd("GET").arg(&key)).await;
+    let outcome = crashed(&world, &stored).await;
+    assert_eq!((outcome.task.as_deref(), outcome.queue()), (Some("t"), Some("q")));
+    let left: u64 = world.redis(redis::cmd("PTTL").arg(key)).await;
+    assert!(left <= HOUR_MS && left > HOUR_MS - 60_000, "{left}");
 }
 
 async fn a_third_loss_of_a_reducer_ends_its_job(world: World) {
@@ -742,7 +650,7 @@ async fn upkeep_promotes_and_expires(world: World) {
         "ready:default:5": ["b", "a"],
         "tasks": { "b": null },
         "expiry": null,
-        "result:b": r#"{"v":1,"state":"expired","ended":now}"#,
+        "result:b": r#"{"v":1,"state":"expired","task":"t","ended":now}"#,
         "expires": { "result:b": true },
         "stats": { "expired": "1" },
         "bell:default": ["1"],

@@ -206,8 +206,9 @@ async fn what_is_overdue_expires_when_it_is_asked_for(world: World) {
 
     let expired = |watched: &Watched| matches!(watched, Watched::Ended(o) if o.contains("expired"));
     assert!(found[..3].iter().all(expired) && found[3] == Watched::Watching, "{found:?}");
-    let outcome = r#"{"v":1,"state":"expired","ended":now}"#;
+    let outcome = r#"{"v":1,"state":"expired","task":"t","ended":now}"#;
     assert_eq!(world.readable(&ended(&found[0])), outcome);
+    assert_eq!(found[2], found[0]);
     assert_changes!(world, before, {
         "expiry": null,
         "tasks": { "a": null, "b": null },

@@ -12,6 +12,7 @@ mod drain;
 mod endings;
 mod enqueue;
 mod explain;
+mod housekeeping;
 mod isolation;
 mod layers;
 mod lease;
