@@ -101,7 +101,18 @@ impl Broker {
         let info =
             self.inner.connections.command("INFO", redis::cmd("INFO").arg("everything")).await?;
         let info: String = redis::from_redis_value(info).unwrap_or_default();
-        ServerReport::from_info(&info, self.server())
+        let mut report = ServerReport::from_info(&info, self.server())?;
+        report.note_sync(self.sync_policy().await.as_deref());
+        Ok(report)
+    }
+
+    /// How the append-only file is synced. Many servers of others do not tell, and that is no harm.
+    async fn sync_policy(&self) -> Option<String> {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg("appendfsync");
+        let answer = self.inner.connections.command("CONFIG", &command).await.ok()?;
+        let mut settings: BTreeMap<String, String> = redis::from_redis_value(answer).ok()?;
+        settings.remove("appendfsync")
     }
 
     /// The answer to `INFO <section>`, for measurements.

@@ -136,13 +136,26 @@ impl ServerReport {
             ));
         }
         if field("aof_enabled") == Some("0") {
-            warnings.push(
-                "the append-only file is off: a crash of Redis loses what came after its last save; run `CONFIG SET appendonly yes`".to_owned(),
-            );
+            warnings.push(format!(
+                "{FILE_IS_OFF}: a crash of Redis loses what came after its last save; run `CONFIG SET appendonly yes`"
+            ));
         }
         Ok(Self { product: product.to_owned(), version: version.to_owned(), warnings })
     }
+
+    /// Reads the answer to `CONFIG GET appendfsync`, which `INFO` does not tell. The policy counts only
+    /// where there is a file.
+    pub(crate) fn note_sync(&mut self, policy: Option<&str>) {
+        let file_is_off = self.warnings.iter().any(|warning| warning.starts_with(FILE_IS_OFF));
+        if policy == Some("no") && !file_is_off {
+            self.warnings.push(
+                "appendfsync is no: a machine that loses power loses what its system had not written by itself, half a minute or more; run `CONFIG SET appendfsync everysec`".to_owned(),
+            );
+        }
+    }
 }
+
+const FILE_IS_OFF: &str = "the append-only file is off";
 
 fn number_of(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
@@ -181,5 +194,22 @@ mod tests {
         let bad =
             report("redis_version:7.0.0\r\naof_enabled:0\r\nmaxmemory_policy:allkeys-lru\r\n");
         assert_eq!(bad.expect("suitable").warnings.len(), 2);
+    }
+
+    #[test]
+    fn a_file_that_is_never_synced_is_named() {
+        let warnings = |file: u8, policy| {
+            let info = format!("redis_version:7.0.0\r\naof_enabled:{file}\r\n");
+            let mut report = ServerReport::from_info(&info, "here").expect("suitable");
+            report.note_sync(policy);
+            report.warnings
+        };
+        let [warning] = &warnings(1, Some("no"))[..] else { panic!("one warning") };
+        assert!(warning.starts_with("appendfsync is no: "), "{warning}");
+        for fine in [Some("everysec"), Some("always"), None] {
+            assert_eq!(warnings(1, fine), Vec::<String>::new());
+        }
+        // Without a file there is nothing to sync.
+        assert_eq!(warnings(0, Some("no")).len(), 1);
     }
 }

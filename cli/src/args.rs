@@ -422,4 +422,6 @@ impl std::fmt::Display for Input {
 #[cfg(test)]
 mod deploy_tests;
 #[cfg(test)]
+mod docs_tests;
+#[cfg(test)]
 mod tests;

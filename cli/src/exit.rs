@@ -56,10 +56,16 @@ impl Exit {
             Exit::Refused => {
                 "refused: user or password, out of memory, unsuitable server, closed or full queue"
             }
-            Exit::Unknown => "no such task, job, schedule or limit, or nothing of it is kept",
+            Exit::Unknown => {
+                "no such task, job, schedule, limit or dead letter, or nothing of it is kept"
+            }
             Exit::NotEnded => "the task or job has not ended (yet, or within --wait-timeout)",
-            Exit::InvalidInput => "a name, an id, arguments or a line of input are not valid",
-            Exit::ProblemsFound => "doctor or --check found a problem",
+            Exit::InvalidInput => {
+                "not valid (name, id, lease, arguments, line), too many limits, no --yes, not revivable"
+            }
+            Exit::ProblemsFound => {
+                "doctor or --check found a problem, or an order was not taken up in time"
+            }
             Exit::ThisMachine => {
                 "this machine is in the way: a port, a file, a process, no Redis server program"
             }

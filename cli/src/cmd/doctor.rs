@@ -1,5 +1,6 @@
 //! `celeriac doctor`: looks for trouble and says what to do about it. It only looks.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use celeriac_broker_schema::script::Snapshot;
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::memory::Budget;
 use crate::error::CliError;
-use crate::fleet_view::FleetView;
+use crate::fleet_view::{FleetView, WorkerLine};
 use crate::format::{counted, grouped, span};
 use crate::globals::Globals;
 use crate::output;
@@ -71,6 +72,7 @@ pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
     let mut findings = server_findings(&server, round_trip, snapshot.now, local);
     findings.extend(memory_findings(Budget::read(&broker).await?));
     findings.extend(lease_findings(&snapshot, &fleet));
+    findings.extend(wedged_findings(&fleet));
     findings.extend(queue_findings(&snapshot, &fleet));
     findings.extend(job_findings(&snapshot, &fleet));
     findings.sort_by_key(|finding| finding.severity);
@@ -185,6 +187,32 @@ fn lease_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
     findings
 }
 
+/// Slots that tasks keep which were settled long ago. A worker tells of at most
+/// [`WorkerInfo::MAX_RUNNING`] of them.
+fn wedged_findings(fleet: &FleetView) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for WorkerLine { lease, info, .. } in &fleet.workers {
+        let wedged = info.running.iter().filter(|task| task.wedged.is_some());
+        let names: BTreeSet<&str> = wedged.clone().map(|task| &*task.task).collect();
+        let names = Vec::from_iter(names).join(", ");
+        let number = wedged.count();
+        let (slots, host, pid) = (info.slots, &info.host, info.pid);
+        let what = format!(
+            "worker {lease} (pid {pid} on {host}) has {number} of its {} wedged: {names} goes on after its end",
+            counted(slots.into(), "slot")
+        );
+        let todo = format!(
+            "let the task ask whether it is cancelled (docs/cancel.md); to have the slots back: celeriac workers drain {lease}, and start another"
+        );
+        match number {
+            0 => {}
+            _ if number >= slots as usize => findings.push(problem(what, todo)),
+            _ => findings.push(notice(what, todo)),
+        }
+    }
+    findings
+}
+
 fn queue_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
     let mut findings = Vec::new();
     for queue in &snapshot.queues {
@@ -283,6 +311,33 @@ mod tests {
             [79, 80, 95].map(found),
             [None, Some(Severity::Notice), Some(Severity::Problem)]
         );
+    }
+
+    /// One worker of two slots, of which so many are wedged and so many are not.
+    fn fleet(wedged: usize, well: usize) -> FleetView {
+        let task = |wedged: Option<u64>| serde_json::json!({ "id": "x", "task": "render", "attempt": 1, "since": 1, "wedged": wedged });
+        let running = [vec![task(Some(5)); wedged], vec![task(None); well]].concat();
+        let info = serde_json::json!({
+            "host": "h", "pid": 7, "version": "0", "queues": [], "tasks": [], "slots": 2, "busy": 2,
+            "buffered": 0, "draining": false, "started": 0, "succeeded": 0, "failed": 0,
+            "visibility_ms": 1, "running": running,
+        });
+        let info = serde_json::from_value(info).unwrap();
+        let worker = WorkerLine { lease: "4f2a".to_owned(), expires: Timestamp(9), info };
+        FleetView { now: Timestamp(9), workers: vec![worker], unreadable: 0 }
+    }
+
+    #[test]
+    fn wedged_slots_are_a_notice_and_a_problem_if_no_other_is_left() {
+        assert_eq!(wedged_findings(&fleet(0, 2)), []);
+        let some = wedged_findings(&fleet(1, 1));
+        assert_eq!((some.len(), some[0].severity), (1, Severity::Notice));
+        let all = wedged_findings(&fleet(2, 0));
+        assert_eq!((all.len(), all[0].severity), (1, Severity::Problem));
+        let expected =
+            "worker 4f2a (pid 7 on h) has 2 of its 2 slots wedged: render goes on after its end";
+        assert_eq!(all[0].what, expected);
+        assert!(all[0].todo.contains("celeriac workers drain 4f2a"), "{}", all[0].todo);
     }
 
     #[test]

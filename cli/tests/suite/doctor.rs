@@ -1,5 +1,6 @@
 //! `celeriac doctor`: what is well, what is not, and what to do about it.
 
+use celeriac_private_server::Options;
 use celeriac_testkit::{TestRedis, eventually};
 use serde_json::Value;
 
@@ -48,6 +49,44 @@ async fn a_server_that_may_lose_tasks_is_a_problem() {
         "{found}"
     );
     assert_eq!(found[0]["todo"], "run `CONFIG SET appendonly yes`");
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_or_never_syncs_is_a_problem() {
+    let redis = TestRedis::start().await;
+    let celeriac = Celeriac::at(redis.url());
+    for (setting, bad, good) in
+        [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendfsync", "no", "everysec")]
+    {
+        redis.configure(setting, bad).await;
+        let (code, found) = findings(&celeriac);
+        assert_eq!((code, found.as_array().unwrap().len()), (Some(8), 1), "{found}");
+        assert_eq!(found[0]["severity"], "problem");
+        let what = found[0]["what"].as_str().unwrap();
+        assert!(what.starts_with(&format!("{setting} is {bad}: ")), "{found}");
+        assert_eq!(found[0]["todo"], format!("run `CONFIG SET {setting} {good}`"));
+        // Who starts a worker there hears the same, and may go on.
+        let worker = celeriac.worker("").await;
+        let warned = |line: &str| line.contains("WARN") && line.contains(what);
+        worker.wait_for_line(warned, SOON).await;
+        worker.terminate();
+        worker.wait(SOON).await;
+        redis.configure(setting, good).await;
+        assert_eq!(findings(&celeriac), (Some(0), serde_json::json!([])));
+    }
+}
+
+#[tokio::test]
+async fn a_replica_is_refused() {
+    // Its master is not there, and need not be.
+    let extra = vec![("replicaof".to_owned(), "127.0.0.1 1".to_owned())];
+    let redis = TestRedis::start_with(Options { extra, ..Options::default() }).await;
+    let celeriac = Celeriac::at(redis.url());
+    for command in ["doctor", "worker", "worker --check", "queues", "enqueue echo --wait"] {
+        let ran = celeriac.run(command);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(4), ""), "{command}: {ran:?}");
+        assert!(ran.stderr.contains("it is a replica: connect to its master"), "{ran:?}");
+    }
 }
 
 #[tokio::test]

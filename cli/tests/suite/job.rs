@@ -20,6 +20,18 @@ async fn pi_ends_with_the_estimate_whatever_the_workers() {
 }
 
 #[tokio::test]
+async fn without_a_seed_pi_is_the_same_every_time() {
+    let celeriac = Celeriac::shared().await;
+    let _worker = celeriac.worker("--concurrency 2").await;
+    let pi = "enqueue pi --split samples=100_003 --chunks 7 --wait";
+    let first = celeriac.ok(pi);
+    assert!(first.contains(r#""samples":100003"#), "{first}");
+    assert_eq!(celeriac.ok(pi), first);
+    assert_eq!(celeriac.ok(&format!("{pi} --arg seed=0")), first);
+    assert_ne!(celeriac.ok(&format!("{pi} --arg seed=1")), first);
+}
+
+#[tokio::test]
 async fn a_job_and_its_chunks_can_be_asked_about() {
     let celeriac = Celeriac::shared().await;
     let job = celeriac

@@ -1,5 +1,5 @@
 //! The real binary, as people and scripts meet it: what it prints, its JSON, its exit codes, and
-//! what it leaves behind.
+//! what it leaves behind. And `scripts/setup`, by which it gets there.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod against;
@@ -23,6 +23,7 @@ mod processes;
 mod queues;
 mod result;
 mod schedule;
+mod setup;
 mod tasks_file;
 mod up;
 mod views;

@@ -46,10 +46,7 @@ pub(super) fn kind_of(name: &str) -> &'static str {
         true => name.starts_with(known),
         false => name == *known,
     };
-    KINDS
-        .iter()
-        .find(|(_, names)| names.iter().any(|known| is(known)))
-        .map_or("other", |(kind, _)| kind)
+    KINDS.iter().find(|(_, names)| names.iter().any(is)).map_or("other", |(kind, _)| kind)
 }
 
 /// The queue whose list a key is.
