@@ -33,8 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A program may put its schedules whenever it starts: the same timing stays due when it was.
     let (often, mornings): (ScheduleName, ScheduleName) =
         ("reports/often".parse()?, "reports/mornings".parse()?);
-    let minutely =
-        NewTask::of(&report("latest".to_owned()))?.expires_after(Duration::from_secs(60));
+    let latest = NewTask::of(&report("latest".to_owned()))?.expires_after(Duration::from_secs(60));
     let every = Schedule::every(Duration::from_secs(1), latest).overlap(Overlap::Skip);
     schedules.put(&often, &every, Replace::Any).await?;
     let daily = NewTask::of(&report("daily".to_owned()))?.label("The report of the day");
