@@ -8,7 +8,7 @@ local key = prefix .. 'fair'
 if call('SISMEMBER', key, ARGV[1]) == tonumber(ARGV[2]) then return { 'unchanged' } end
 
 -- nothing above writes
-local WHY, field = prefix .. 'limits:why', 'fair:' .. ARGV[1]
+local WHY, field = prefix .. 'limited:why', 'fair:' .. ARGV[1]
 if ARGV[2] == '1' then
   call('SADD', key, ARGV[1])
   call('HSET', WHY, field, '{"at":' .. now_ms() .. ARGV[3] .. '}')

@@ -7,7 +7,7 @@
 --        unchanged: the note of whoever set it stays
 -- cost   O(1), and at most 1,000 subjects for *
 local key, name, rule = prefix .. 'limits:' .. ARGV[1], ARGV[2], ARGV[3]
-local old, WHY = call('HGET', key, name), prefix .. 'limits:why'
+local old, WHY = call('HGET', key, name), prefix .. 'limited:why'
 if (old or '') == rule then return { 'unchanged' } end
 if not old and call('HLEN', key) >= 10000 then return { 'full' } end
 

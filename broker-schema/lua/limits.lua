@@ -8,7 +8,7 @@
 local most = tonumber(ARGV[1])
 local now = now_ms()
 local limits, subjects, seen = {}, {}, {}
-local WHY = prefix .. 'limits:why'
+local WHY = prefix .. 'limited:why'
 local noted = call('EXISTS', WHY) == 1
 
 local function said(what) return noted and call('HGET', WHY, what) or '' end

@@ -502,7 +502,7 @@ pub const TABLE: &[KeyRow] = &[
         "never",
     ),
     key(
-        "limits:why",
+        "limited:why",
         "hash",
         "<kind>:<name> of a limit, or fair:<queue> → who set it, when and why, JSON",
         "limit, fair",

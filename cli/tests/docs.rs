@@ -35,16 +35,14 @@ fn subcommands() -> BTreeSet<String> {
     lines.filter(|line| !line.starts_with("   ")).filter_map(first_word).collect()
 }
 
-/// The help of a command and of each of its actions (`queues pause`).
-fn help_with_actions(command: &str) -> String {
+/// The actions of a command (`queues pause`).
+fn actions(command: &str) -> BTreeSet<String> {
     let own = help(&[command]);
     let actions = own.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     let actions = actions.lines().take_while(|line| !line.is_empty());
-    let names = actions
-        .filter(|line| !line.starts_with("   "))
-        .filter_map(|line| line.split_whitespace().next());
-    let all: Vec<String> = names.map(|action| help(&[command, action])).collect();
-    own.clone() + &all.concat()
+    let names = actions.filter(|line| !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next()).map(str::to_owned);
+    names.filter(|name| name != "help").collect()
 }
 
 /// The options that a text names: `--word`, at the beginning of a line or in quotes.
@@ -82,17 +80,66 @@ fn the_page_has_a_section_for_every_subcommand() {
     assert_eq!(sections, subcommands());
 }
 
+/// What stands in the column `of` for the command without an action.
+const ALONE: &str = "alone";
+
+/// The options of a row of a table, and which actions have them.
+struct OptionRow {
+    options: BTreeSet<String>,
+    of: Option<String>,
+}
+
+impl OptionRow {
+    /// `all`, `all but`, or a list: of actions in quotes, and perhaps of the command alone.
+    fn is_of(&self, action: &str) -> bool {
+        let Some(of) = &self.of else { return action == ALONE };
+        let named = of.contains(&format!("`{action}`"));
+        match of.strip_prefix("all") {
+            Some(_) => action != ALONE && !named,
+            None if action == ALONE => of.starts_with(ALONE),
+            None => named,
+        }
+    }
+}
+
+fn option_rows(section: &str) -> Vec<OptionRow> {
+    let mut rows = Vec::new();
+    let mut has_of = false;
+    for row in section.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        if cells[0] == "option" {
+            has_of = cells.get(1) == Some(&"of");
+        }
+        let of = cells.get(1).filter(|_| has_of).map(|of| (*of).to_owned());
+        rows.push(OptionRow { options: options(cells[0], "`--"), of });
+    }
+    rows
+}
+
 #[test]
-fn the_page_has_every_option_and_no_other() {
+fn the_page_has_every_option_of_every_action_and_no_other() {
     let page = page("reference/cli.md");
     let everywhere = options(section(&page, "Options everywhere"), "`--");
     assert_eq!(everywhere, options_of_help(&help(&[])));
     // `help` is asked about by its own arguments.
     for command in subcommands().iter().filter(|command| *command != "help") {
-        let listed = section(&page, &format!("`celeriac {command}`"));
-        let shown: BTreeSet<String> =
-            options_of_help(&help_with_actions(command)).difference(&everywhere).cloned().collect();
-        assert_eq!(options(&first_cells(listed), "`--"), shown, "{command}");
+        let rows = option_rows(section(&page, &format!("`celeriac {command}`")));
+        let actions = actions(command);
+        let compare = |action: &str, help: &str| {
+            let listed = rows.iter().filter(|row| row.is_of(action));
+            let listed: BTreeSet<String> = listed.flat_map(|row| row.options.clone()).collect();
+            let shown: BTreeSet<String> =
+                options_of_help(help).difference(&everywhere).cloned().collect();
+            assert_eq!(listed, shown, "{command} {action}: on the page, and in the help");
+        };
+        compare(ALONE, &help(&[command]));
+        for action in &actions {
+            compare(action, &help(&[command, action]));
+        }
+        for row in rows.iter().filter(|row| !row.options.is_empty()) {
+            let of = actions.iter().map(String::as_str).chain([ALONE]);
+            assert!(of.into_iter().any(|action| row.is_of(action)), "{command}: {:?}", row.options);
+        }
     }
 }
 

@@ -160,9 +160,9 @@ impl CancelFilter {
 }
 
 impl Broker {
-    /// A page of the tasks that wait in a queue and are meant: in its lists, behind turns, kept back
-    /// by limits, delayed. None begins. A task that goes from one place to another meanwhile may be
-    /// missed, or told twice.
+    /// A page of the tasks that wait in a queue and are meant: in its lists, behind turns, delayed, kept
+    /// back by limits (on a thousand subjects at most). Nothing is done to them. A task that goes from
+    /// one place to another meanwhile may be missed, or told twice.
     ///
     /// # Errors
     /// Whatever keeps us from the server.
@@ -186,18 +186,18 @@ impl Broker {
         Ok(TasksPage { tasks, jobs: page.jobs.into_iter().collect(), next })
     }
 
-    /// Where tasks of this filter may wait, the first place last: what limits keep back comes first,
-    /// since what they let go meanwhile is met in the lists.
+    /// Where tasks of this filter may wait, the first place last. What becomes due meanwhile, or is let
+    /// go by a limit, is met in the lists, which come afterwards.
     async fn places(&self, filter: &CancelFilter) -> Result<Vec<Place>, BrokerError> {
         let mut places = Vec::new();
-        if filter.state.is_none_or(|state| state == State::Delayed) {
-            places.push(Place::Delayed);
-        }
         if filter.state.is_none_or(|state| state == State::Ready) {
             let lists = (0..=9).filter_map(|number| Priority::new(number).ok()).map(Place::Ready);
             places.extend([Place::Suspects].into_iter().chain(lists));
             let subjects = script::parking(&self.inner.connections, &self.inner.keys).await?;
             places.extend(subjects.into_iter().map(Place::Parked));
+        }
+        if filter.state.is_none_or(|state| state == State::Delayed) {
+            places.push(Place::Delayed);
         }
         Ok(places)
     }

@@ -1,15 +1,31 @@
-//! What operators do to queues.
+//! What waits in queues, and what operators do to them.
 
 use std::time::Duration;
 
-use super::Broker;
+use super::{Broker, Inner};
 use crate::error::BrokerError;
 use crate::name::QueueName;
 use crate::requester::Requester;
-use crate::script::{self, Control, Moved, Purged};
+use crate::script::{self, Control, Moved, Place, Purged, Queued};
 use crate::time::millis;
 
 impl Broker {
+    /// A page of what waits in one place of a queue, `limit` of it and at most 1,000. The first page
+    /// begins at 0, the others where the one before says.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn queued(
+        &self,
+        queue: &QueueName,
+        place: &Place,
+        cursor: u64,
+        limit: u32,
+    ) -> Result<Queued, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::queued(connections, keys, queue, place, cursor, limit).await
+    }
+
     /// Pauses, resumes, closes, opens or limits a queue. True if that changed anything.
     ///
     /// # Errors

@@ -140,10 +140,12 @@ impl Facts {
                     Err(_) => Standing::Unreadable,
                 };
             }
-            // Where it was moved tells `explain`.
-            Found::Task { whereabouts, record, history, .. } => {
+            Found::Task { whereabouts, record, history, moved } => {
                 self.stand(whereabouts, &history);
                 self.order = Record::decode(&record).ok().map(Order::of);
+                if let (Some(order), Some(to)) = (&mut self.order, moved) {
+                    order.place.queue = to;
+                }
             }
             Found::Chunk { whereabouts, spec, history, .. } => {
                 self.stand(whereabouts, &history);

@@ -102,7 +102,7 @@ async fn a_limit_is_set_changed_and_removed(world: World) {
     assert_changes!(world, before, {
         "limits:task": { "t": "100 1000 10 0" },
         "limits:tenant": { "*": "0 0 0 5" },
-        "limits:why": { "task:t": note, "tenant:*": note },
+        "limited:why": { "task:t": note, "tenant:*": note },
     });
     assert_eq!(world.limit("tenant:*", Some(at_once(6))).await, changed(Some(at_once(5))));
     assert_eq!(world.limit("task:t", None).await, changed(Some(first)));

@@ -45,7 +45,7 @@ async fn held_and_waiting_are_counted(world: World) {
     assert_eq!(world.dump().await, before);
 
     // What was set by a version that notes nothing is told all the same.
-    world.redis::<()>(redis::cmd("DEL").arg(world.key("limits:why"))).await;
+    world.redis::<()>(redis::cmd("DEL").arg(world.key("limited:why"))).await;
     let limits = world.broker.limits(100).await.expect("limits");
     assert!(limits.set.iter().all(|view| view.note.is_none()) && limits.fair[0].note.is_none());
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::refuse;
 use crate::args::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, WhoArgs};
 use crate::error::CliError;
-use crate::format::{counted, grouped};
+use crate::format::counted;
 use crate::globals::Globals;
 use crate::output;
 use crate::requester::requester;
@@ -167,9 +167,12 @@ async fn carry(args: MoveArgs, globals: &Globals) -> Result<(), CliError> {
     }
     let broker = globals.connect().await?;
     if args.dry_run {
-        let most =
-            args.count.map(|count| format!("no more than {} elements of them ", grouped(count)));
-        let would = format!("wait: {}would be moved to {to}", most.unwrap_or_default());
+        let would = match args.count {
+            None => format!("would be moved to {to}"),
+            Some(most) => {
+                format!("wait; no more than {} would be moved to {to}", counted(most, "element"))
+            }
+        };
         return Waiting::look(&broker, from, args.delayed).await?.show(&would, globals);
     }
     let who = requester(&args.who);

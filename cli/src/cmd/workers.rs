@@ -103,3 +103,45 @@ fn said(what: &str, note: &Note, now: Timestamp) -> String {
     let since = span(Duration::from_millis(now.since(note.at)));
     format!("{what} for {since}{}{}", note.who.by_whom(), note.who.and_why())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A worker that tells this besides, or in the place of, what all tell.
+    fn worker(more: Value) -> WorkerLine {
+        let mut info = json!({
+            "host": "h", "pid": 1, "version": "0", "queues": ["a"], "tasks": [], "slots": 2, "busy": 0,
+            "buffered": 0, "draining": false, "started": 0, "succeeded": 0, "failed": 0,
+            "visibility_ms": 1000, "running": [],
+        });
+        let fields = info.as_object_mut().expect("an object");
+        fields.extend(more.as_object().expect("an object").clone());
+        let info = serde_json::from_value(info).expect("a description");
+        WorkerLine { lease: "l".to_owned(), expires: Timestamp(0), info }
+    }
+
+    #[test]
+    fn who_said_what_and_what_does_not_stop_is_told() {
+        let sum = |wedged: Value| json!([{ "id": "i", "task": "sum", "attempt": 1, "since": 5000, "wedged": wedged }]);
+        let note = json!({ "at": 4000, "by": "ada", "why": "upgrade" });
+        for (more, says) in [
+            (json!({}), "-"),
+            (json!({ "running": sum(Value::Null) }), "sum for 5.0 s"),
+            (json!({ "running": sum(Value::Null), "wedged": 3 }), "3 slots wedged; sum for 5.0 s"),
+            // As earlier versions tell it.
+            (json!({ "running": sum(9000.into()) }), "1 slot wedged; sum for 5.0 s"),
+            (json!({ "draining": true }), "draining"),
+            (
+                json!({ "draining": true, "wedged": 1, "leaving": note }),
+                "1 slot wedged; draining for 6.0 s by ada: upgrade",
+            ),
+            (json!({ "paused": note }), "paused for 6.0 s by ada: upgrade"),
+            (json!({ "paused": { "at": 4000 } }), "paused for 6.0 s"),
+        ] {
+            assert_eq!(runs(&worker(more), Timestamp(10_000)), says);
+        }
+    }
+}

@@ -72,9 +72,12 @@ async fn a_filter_says_how_many() {
     }
     let job = celeriac.ok("enqueue noop --chunks 10");
 
-    let dry = celeriac.json("cancel --queue default --task echo --dry-run");
-    let found = json!({ "found": 3, "cancelled": 0, "told": 0, "jobs": [job], "dry_run": true });
-    assert_eq!(dry, found);
+    let dry = celeriac.json("cancel --queue default --task echo --dry-run --by ada");
+    let found = json!({
+        "queue": "default", "found": 3, "cancelled": 0, "told": 0, "jobs": [job],
+        "dry_run": true, "by": "ada",
+    });
+    assert_eq!(dry, found, "and no why, since none was said");
     assert_eq!(
         celeriac.ok("cancel --queue default --older-than 1h"),
         format!("0 tasks cancelled\njobs with chunks here, left alone: {job}")
@@ -88,4 +91,46 @@ async fn a_filter_says_how_many() {
         queues["queues"].as_array().unwrap().iter().map(|queue| &queue["ready"]).collect();
     assert_eq!(ready, [&json!(11), &json!(1)], "the rest, and the job");
     assert_eq!(celeriac.json("cancel --queue other")["cancelled"], json!(1));
+}
+
+#[tokio::test]
+async fn a_filter_meets_what_a_limit_keeps_back_and_tells_tenants_and_tags_apart() {
+    let celeriac = Celeriac::shared().await;
+    celeriac.ok("limits set tenant:acme --concurrency 1");
+    for options in ["--arg ms=600000", "--arg ms=1 --tag blue", "--arg ms=2"] {
+        celeriac.ok(&format!("enqueue sleep {options} --tenant acme"));
+    }
+    celeriac.ok("enqueue sleep --arg ms=600000 --queue other --tag blue");
+    let _worker = celeriac.worker("--concurrency 4").await;
+    eventually(SOON, async || match &celeriac.json("limits")["busy"][0] {
+        busy if busy["held"] == 1 && busy["waiting"] == 2 => Ok(()),
+        busy => Err(busy.to_string()),
+    })
+    .await;
+
+    let cancelled = |options: &str| {
+        celeriac.json(&format!("cancel --queue default {options}"))["cancelled"].clone()
+    };
+    assert_eq!(cancelled("--tenant other"), json!(0));
+    assert_eq!(cancelled("--tag red --tenant acme"), json!(0));
+    assert_eq!(cancelled("--tag blue --tenant acme"), json!(1));
+    assert_eq!(cancelled("--task sleep"), json!(1));
+    assert_eq!(
+        celeriac.json("queues")["tasks"],
+        json!(2),
+        "the one that runs, and the other queue"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_cancels_nothing() {
+    let celeriac = Celeriac::shared().await;
+    let (task, job) = (celeriac.ok("enqueue echo"), celeriac.ok("enqueue noop --chunks 10"));
+    let ended = celeriac.ok("enqueue echo");
+    celeriac.ok(&format!("cancel {ended}"));
+    let dry = celeriac.json(&format!("cancel {task} {job} {ended} --dry-run"));
+    let answers: Vec<&Value> =
+        dry.as_array().unwrap().iter().map(|answer| &answer["answer"]).collect();
+    assert_eq!(answers, ["meant", "meant", "ended"]);
+    assert_eq!(celeriac.json(&format!("status {task}"))["state"], json!("ready"));
 }

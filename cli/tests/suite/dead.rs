@@ -45,7 +45,9 @@ async fn the_dead_are_listed_grouped_and_shown() {
     assert_eq!(ids(&filtered("--error ROW --limit 1")), [&*dead[1]]);
     assert_eq!(filtered("--error ROW --limit 1")["more"], json!(true));
     assert_eq!(ids(&filtered("--task fail --queue default --since 1h")).len(), 3);
-    for none in ["--task echo", "--queue q", "--since 2100-01-01T00:00:00Z", "--fingerprint 0"] {
+    assert_eq!(ids(&filtered("--until 2100-01-01T00:00:00Z")).len(), 3);
+    let never = ["--until 1h", "--older-than 1h", "--since 2100-01-01T00:00:00Z"];
+    for none in ["--task echo", "--queue q", "--fingerprint 0"].into_iter().chain(never) {
         assert_eq!(ids(&filtered(none)).len(), 0, "{none}");
     }
     let text = celeriac.ok("dead --task echo");
@@ -81,7 +83,8 @@ async fn the_dead_are_revived_and_deleted() {
     let meant = celeriac.ok("dead revive --all --error b --dry-run");
     assert_eq!(meant, format!("{} meant", dead[1]));
     assert_eq!(celeriac.json("dead")["total"], json!(3));
-    assert_eq!(celeriac.ok("dead revive --all --error b"), format!("{} revived", dead[1]));
+    let revive = "dead revive --all --error b --by ada --why paper";
+    assert_eq!(celeriac.ok(revive), format!("{} revived", dead[1]));
     let status = celeriac.json(&format!("status {}", dead[1]));
     assert_eq!((&status["state"], &status["failures"]), (&json!("ready"), &json!(0)));
     let outcomes: Vec<&str> = status["attempts"]
@@ -91,6 +94,11 @@ async fn the_dead_are_revived_and_deleted() {
         .map(|attempt| attempt["outcome"].as_str().unwrap())
         .collect();
     assert_eq!(outcomes, ["failed", "failed", "revived"]);
+    let revived = &status["attempts"][2];
+    assert_eq!((&revived["by"], &revived["why"]), (&json!("ada"), &json!("paper")));
+    let text = celeriac.ok(&format!("status {}", dead[1]));
+    let line = text.lines().last().unwrap();
+    assert!(line.starts_with("  revived by ada 2") && line.ends_with(" ago): paper"), "{text}");
 
     let ran = celeriac.run(&format!("dead revive {} {}", dead[1], dead[0]));
     assert_eq!(ran.code, Some(5), "{ran:?}");
@@ -100,7 +108,16 @@ async fn the_dead_are_revived_and_deleted() {
         celeriac.json("dead delete --all --dry-run"),
         json!([{ "id": dead[2], "result": "meant" }])
     );
-    assert_eq!(celeriac.ok("dead delete --all"), format!("{} deleted", dead[2]));
+    let ran = celeriac.run("dead delete --all --error c --json");
+    assert_eq!(ran.code, Some(7), "{ran:?}");
+    let refused: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(refused["error"], json!("not_confirmed"));
+    assert_eq!(refused["would"], json!({ "dead_letters": 1 }));
+    assert!(refused["message"].as_str().unwrap().contains("1 dead letter away; with --yes"));
+    assert_eq!(celeriac.json("dead")["total"], json!(1));
+    let ran = celeriac.run("dead delete --all --yes --by ada --why test");
+    assert_eq!(ran.stdout, format!("{} deleted\n", dead[2]));
+    assert_eq!(ran.stderr, "1 dead letter deleted by ada: test\n");
     assert_eq!(celeriac.json("dead")["total"], json!(0));
     // Who names none, or names some and filters, may have meant something else.
     assert_eq!(celeriac.run("dead revive").code, Some(2));

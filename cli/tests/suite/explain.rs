@@ -54,3 +54,20 @@ async fn an_unknown_id_is_an_error_and_not_pending() {
     let ran = celeriac.run("explain what");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""), "{ran:?}");
 }
+
+#[tokio::test]
+async fn it_says_who_cancelled_it_when_and_why() {
+    let celeriac = Celeriac::shared().await;
+    let (task, purged) = (celeriac.ok("enqueue echo"), celeriac.ok("enqueue echo --queue mail"));
+    celeriac.ok(&format!("cancel {task} --by ada --why wrong"));
+    let text = celeriac.ok(&format!("explain {task}"));
+    assert!(text.contains("- it was cancelled by ada, "), "{text}");
+    assert!(text.contains(" ago: wrong\n"), "{text}");
+    let reason = &celeriac.json(&format!("explain {task}"))["reasons"][0];
+    let told = (&reason["state"], &reason["cancelled_by"], &reason["why"]);
+    assert_eq!(told, (&json!("cancelled"), &json!("ada"), &json!("wrong")));
+    celeriac.ok("queues purge mail --yes --by eve");
+    let text = celeriac.ok(&format!("explain {purged}"));
+    assert!(text.contains("it was cancelled by eve, "), "{text}");
+    assert!(text.contains(" ago: queue mail was purged by eve"), "{text}");
+}

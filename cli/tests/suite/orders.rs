@@ -43,7 +43,21 @@ async fn orders_are_taken_up_while_it_runs() {
     assert_eq!(told, (&json!(3), &json!(["a", "b"]), &json!(4), &json!(null)));
     celeriac.ok("enqueue echo --queue b --wait --wait-timeout 30s");
 
-    celeriac.ok("workers drain --all");
+    // While something runs, it is to be seen who wants the worker to leave.
+    celeriac.ok("enqueue sleep --arg ms=600000 --queue b");
+    eventually(SOON, async || match celeriac.json("workers")["workers"][0]["busy"].as_u64() {
+        Some(1) => Ok(()),
+        busy => Err(format!("{busy:?}")),
+    })
+    .await;
+    celeriac.ok("workers drain --all --by ada --why upgrade");
+    let info = celeriac.json("workers")["workers"][0].clone();
+    let leaving = (&info["draining"], &info["leaving"]["by"], &info["leaving"]["why"]);
+    assert_eq!(leaving, (&json!(true), &json!("ada"), &json!("upgrade")));
+    let table = celeriac.ok("workers");
+    let row = table.lines().nth(1).unwrap();
+    assert!(row.contains("draining for ") && row.ends_with(" by ada: upgrade"), "{table}");
+    worker.terminate();
     assert_eq!(worker.wait(SOON).await.code(), Some(0), "{worker}");
     assert_eq!(celeriac.ok("workers drain --all"), "no worker is alive");
 }

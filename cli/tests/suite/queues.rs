@@ -66,22 +66,43 @@ async fn a_purge_wants_to_be_meant() {
     assert_eq!(celeriac.json(&format!("status {id}"))["state"], "cancelled");
     let ran = celeriac.run(&format!("result {id}"));
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    let purged = celeriac.json("queues purge mail --yes --delayed --keep 0s");
-    assert_eq!(purged, json!({ "tasks": 1, "jobs": 0, "elements": 1 }));
+    let dry = celeriac.json("queues purge mail --delayed --dry-run");
+    let waiting = json!({ "queue": "mail", "dry_run": true, "ready": 0, "delayed": 1 });
+    assert_eq!(dry, waiting);
+    let ran = celeriac.run("queues purge mail --delayed --json");
+    assert_eq!(ran.code, Some(7), "{ran:?}");
+    let refused: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&refused["error"], &refused["would"]), (&json!("not_confirmed"), &waiting));
+    let purged = celeriac.json("queues purge mail --yes --delayed --keep 0s --by ada");
+    let expected = json!({ "queue": "mail", "tasks": 1, "jobs": 0, "elements": 1, "by": "ada" });
+    assert_eq!(purged, expected);
     assert_eq!(celeriac.json("queues")["tasks"], 0);
 }
 
 #[tokio::test]
 async fn a_queue_is_moved() {
     let celeriac = Celeriac::shared().await;
-    for _ in 0..3 {
+    let first = celeriac.ok("enqueue echo --queue a");
+    for _ in 1..3 {
         celeriac.ok("enqueue echo --queue a");
     }
     celeriac.ok("enqueue noop --queue a --chunks 10");
+    assert_eq!(celeriac.ok("queues move a b --dry-run"), "13 tasks in queue a would be moved to b");
     assert_eq!(celeriac.ok("queues move a b --count 2"), "moved from a to b: 2 tasks");
     assert_eq!(celeriac.ok("queues move a b"), "moved from a to b: 11 tasks in 2 elements");
-    assert_eq!(celeriac.json("queues move a b"), json!({ "elements": 0, "tasks": 0 }));
+    let moved = celeriac.json("queues move a b --by ada --why test");
+    let expected = json!({
+        "from": "a", "to": "b", "elements": 0, "tasks": 0, "by": "ada", "why": "test",
+    });
+    assert_eq!(moved, expected);
     assert_eq!(celeriac.run("queues move a a").code, Some(7));
+    // Whoever looks for a task is told where it is now.
+    let status = celeriac.json(&format!("status {first}"));
+    assert_eq!((&status["queue"], &status["moved_from"]), (&json!("b"), &json!("a")));
+    let text = celeriac.ok(&format!("status {first}"));
+    assert!(text.contains("b, priority 5 (moved from a)"), "{text}");
+    let text = celeriac.ok(&format!("explain {first}"));
+    assert!(text.contains("echo in queue b, priority 5"), "{text}");
     let queues = celeriac.json("queues");
     assert_eq!(
         (&queues["queues"][0]["ready"], &queues["queues"][1]["ready"]),

@@ -189,7 +189,7 @@ async fn a_task_that_computes_on_is_settled_and_keeps_its_slot() {
         info.running.first().is_some_and(|running| running.wedged.is_some())
     })
     .await;
-    assert_eq!((info.busy, info.failed), (1, 0));
+    assert_eq!((info.busy, info.wedged, info.failed), (1, 1, 0));
     let next = producer.enqueue_task(note_task("next")).await.unwrap();
     assert_eq!(stage.count("next"), 0);
     stage.open("stubborn 1");

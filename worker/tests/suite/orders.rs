@@ -163,7 +163,9 @@ async fn a_worker_drains_when_told_to() {
     let running = producer.enqueue_task(hold_task("running")).await.unwrap();
     stage.heard("running begins").await;
 
-    assert!(order(&broker, Order::Drain).await.draining);
+    let info = order(&broker, Order::Drain).await;
+    assert!(info.draining);
+    assert_eq!(info.leaving.expect("it is known who ordered it").who, ada());
 
     stage.open("running");
     assert_eq!(worker.left().await, Summary { succeeded: 1, failed: 0, left_behind: 0 });
