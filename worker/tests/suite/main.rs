@@ -10,6 +10,7 @@ mod common;
 mod drain;
 mod endings;
 mod enqueue;
+mod events;
 mod explain;
 mod isolation;
 mod layers;
