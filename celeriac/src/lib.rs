@@ -125,7 +125,7 @@ pub mod process {
 ///     let lease = LeaseId::from_wire(&worker.lease);
 ///     broker.order(&lease, &Order::Pause, &ada).await?;
 /// }
-/// let first = broker.queued(&"mail".parse()?, Place::Ready(Priority::HIGHEST), 0, 1).await?;
+/// let first = broker.queued(&"mail".parse()?, &Place::Ready(Priority::HIGHEST), 0, 1).await?;
 /// if let Some(id) = first.tasks.first() {
 ///     let explanation: celeriac::Explanation = broker.explain(*id).await?;
 ///     println!("{} is {:?}", explanation.id, explanation.state);
@@ -214,3 +214,23 @@ pub mod guide_to_queues {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/schedules.md")]
 pub mod schedules_guide {}
+
+/// The guide to retries, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retries.md")]
+pub mod guide_to_retries {}
+
+/// The guide to uniqueness, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/uniqueness.md")]
+pub mod guide_to_uniqueness {}
+
+/// The guide to cancelling, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cancel.md")]
+pub mod guide_to_cancelling {}
+
+/// The guide to dead letters, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/dead-letters.md")]
+pub mod guide_to_dead_letters {}

@@ -30,18 +30,26 @@ fn the_rust_of_the_readme_is_the_hello_example() {
 #[tokio::test]
 async fn the_examples_run() {
     let redis = TestRedis::start().await;
-    for (name, line) in [
+    let examples = [
         ("cancel", "Done\nimproved: true\n"),
         ("checkpoint", "row 0\n"),
         ("hello", "Hello, Ada!"),
+        ("operate", OPERATED),
         ("pi", "pi is about 3.14"),
+        ("results", RESULTS),
         ("retries", "one task: true\nfilm is converted, at attempt Some(1)"),
         (
             "schedules",
             "the mornings have a time: true\nthe latest report, attempt 1\nthe latest report, attempt 1\n",
         ),
         ("tenants", "| order | ten tasks"),
-    ] {
+    ];
+    let there = fs::read_dir(root().join("celeriac/examples")).expect("a folder");
+    let there = there.map(|entry| entry.expect("an entry").path());
+    let there: BTreeSet<_> =
+        there.filter_map(|path| path.file_stem().map(ToOwned::to_owned)).collect();
+    assert_eq!(there, examples.iter().map(|(name, _)| (*name).into()).collect(), "all of them");
+    for (name, line) in examples {
         let ran = Command::new(example(name)).env("CELERIAC_REDIS_URL", redis.url()).output();
         let ran = ran.unwrap_or_else(|error| {
             panic!("{name}: {error}; build it with `cargo build -p celeriac --examples`")
@@ -50,6 +58,30 @@ async fn the_examples_run() {
         assert!(ran.status.success() && said.starts_with(line), "{name}: {ran:?}");
     }
 }
+
+const OPERATED: &str = "\
+no more than 2 may wait, says ada: the disk is full
+2 wait, the users among them: true
+paused by ada: the disk is full
+cancelled: true
+purged: 1
+users is exported
+orders is exported
+logs is exported
+bills is exported
+at once: 1
+told: true
+it ran 4 tasks and has left
+";
+
+const RESULTS: &str = "\
+page 1 of attempt 1
+page 2 of attempt 1
+page 3 of attempt 2
+page 4 of attempt 2
+4 pages
+[1, 3]
+";
 
 /// Examples are built into a directory beside that of the tests.
 fn example(name: &str) -> PathBuf {

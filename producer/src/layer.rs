@@ -14,14 +14,14 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// ```
 /// use celeriac_producer::{BoxError, EnqueueLayer, NewTask};
+/// use celeriac_broker_schema::Tenant;
 ///
-/// /// Puts the tasks of a tenant into a queue of their own.
-/// struct Tenant(String);
+/// /// Marks all tasks as those of a tenant.
+/// struct For(Tenant);
 ///
-/// impl EnqueueLayer for Tenant {
+/// impl EnqueueLayer for For {
 ///     fn enqueue(&self, task: &mut NewTask) -> Result<(), BoxError> {
-///         task.options.queue = format!("tenant-{}", self.0).parse()?;
-///         task.meta.headers.set("tenant", &self.0);
+///         task.options.tenant = Some(self.0.clone());
 ///         Ok(())
 ///     }
 /// }

@@ -11,7 +11,7 @@ use celeriac_broker_schema::retry::{Decision, Wish, decide};
 use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{
     Attempt, ErrorKind, Meta, Outcome, QueueName, Requester, RetryPolicy, State, TaskFailure,
-    Timestamp,
+    Tenant, Timestamp,
 };
 use serde_json::value::RawValue;
 
@@ -57,8 +57,8 @@ impl Running {
             task: order.task.clone(),
             attempt: unit.attempt(),
         });
-        let (queue, meta) = (order.queue, order.meta);
-        let parts = ContextParts { queue, meta, ..unit.context_parts() };
+        let (queue, tenant, meta) = (order.queue, order.tenant, order.meta);
+        let parts = ContextParts { queue, tenant, meta, ..unit.context_parts() };
         let ctx = Context::with_post(parts, post);
         Arc::new(Self {
             ctx,
@@ -184,6 +184,7 @@ impl Running {
         if result.is_err() {
             match self.ctx.cancel_reason() {
                 Some(CancelReason::Requested) => {
+                    shared.events.tell(|| self.told_cancelled());
                     return How::Told(self.unit.id(), Box::new(self.cancelled(shared)));
                 }
                 Some(CancelReason::Stopping | CancelReason::LeaseLost) => {
@@ -225,6 +226,14 @@ impl Running {
                 };
                 How::Told(self.unit.id(), Box::new(terms.ending(shared, &self.unit)))
             }
+        }
+    }
+
+    fn told_cancelled(&self) -> Event {
+        Event::Cancelled {
+            id: self.unit.id(),
+            attempt: self.ctx.attempt(),
+            requester: self.ctx.cancelled_by().cloned().unwrap_or_default(),
         }
     }
 
@@ -300,6 +309,7 @@ pub(crate) struct Terms {
     soft_timeout_ms: Option<u64>,
     keep_ms: u64,
     queue: QueueName,
+    tenant: Option<Tenant>,
     meta: Option<Arc<Meta>>,
     keep_failed_ms: u64,
 }
@@ -313,6 +323,7 @@ impl Terms {
             soft_timeout_ms: order.soft_timeout_ms,
             keep_ms: order.keep_ms,
             queue: order.queue.clone(),
+            tenant: order.tenant.clone(),
             meta: order.meta.clone(),
             keep_failed_ms: order.keep_failed_ms,
         }

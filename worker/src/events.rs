@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use celeriac_broker_schema::{LeaseId, TaskFailure, TaskId};
+use celeriac_broker_schema::{LeaseId, Requester, TaskFailure, TaskId};
 use tokio::sync::broadcast;
 
 use crate::task::CancelReason;
@@ -25,7 +25,8 @@ pub enum Event {
         /// How many.
         units: usize,
     },
-    /// An attempt begins.
+    /// An attempt begins. Exactly one event tells its end: [`Event::Succeeded`], [`Event::Retried`],
+    /// [`Event::Snoozed`], [`Event::Failed`], [`Event::Cancelled`] or [`Event::Released`].
     Started {
         /// The task or chunk.
         id: TaskId,
@@ -73,6 +74,16 @@ pub enum Event {
         attempt: u32,
         /// Why it failed.
         failure: TaskFailure,
+    },
+    /// An attempt stopped because somebody cancelled the task or its job, or its job is over. It may
+    /// be told while the attempt itself goes on: see `wedged` in what a worker tells of itself.
+    Cancelled {
+        /// The task or chunk.
+        id: TaskId,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+        /// Who cancelled it and why, if that was said. Of a chunk it is only known that its job is over.
+        requester: Requester,
     },
     /// An attempt was interrupted and goes back, not counted.
     Released {

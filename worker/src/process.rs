@@ -28,7 +28,7 @@ use crate::process::group::Group;
 pub use crate::process::guard::Guard;
 use crate::process::pipes::Heard;
 use crate::process::verdict::{Exit, cannot_start, judge};
-use crate::task::{Context, ErasedTask, RunResult, TaskError};
+use crate::task::{CancelReason, Context, ErasedTask, RunResult, TaskError};
 
 /// Between `SIGTERM` and `SIGKILL`, unless the task says otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(5);
@@ -148,6 +148,9 @@ impl ProcessTask {
         command.env("CELERIAC_TASK", name).env("CELERIAC_TASK_ID", ctx.id().to_string());
         command.env("CELERIAC_ATTEMPT", ctx.attempt().to_string());
         command.env("CELERIAC_QUEUE", ctx.queue().as_str());
+        if let Some(tenant) = ctx.tenant() {
+            command.env("CELERIAC_TENANT", tenant.as_str());
+        }
         // One variable of ours, and no names from a message: a header called PATH stays a header.
         let headers = serde_json::to_string(ctx.headers()).unwrap_or_else(|_| "{}".to_owned());
         command.env("CELERIAC_HEADERS", headers);
@@ -173,13 +176,23 @@ async fn run(
     let tail = heard.stderr.clone();
     let (end, told) = {
         let mut talk = pin!(pipes.talk(args.get(), spec.max_output, &mut heard));
-        tokio::select! {
-            biased;
-            end = group.end(talk.as_mut()) => (end, false),
-            _ = ctx.interrupted() => (group.stop(talk.as_mut()).await, true),
-            limit = over(spec.timeout) => {
-                group.stop(talk.as_mut()).await;
-                return Err(TaskError::timeout(limit).with_trace(tail.text()));
+        let mut over = pin!(over(spec.timeout));
+        let mut hinted = false;
+        loop {
+            tokio::select! {
+                biased;
+                end = group.end(talk.as_mut()) => break (end, false),
+                _ = ctx.interrupted() => break (group.stop(talk.as_mut()).await, true),
+                limit = over.as_mut() => {
+                    group.stop(talk.as_mut()).await;
+                    return Err(TaskError::timeout(limit).with_trace(tail.text()));
+                }
+                reason = ctx.cancelled(), if !hinted => {
+                    hinted = reason == CancelReason::SoftTimeout;
+                    if hinted {
+                        group.hint();
+                    }
+                }
             }
         }
     };

@@ -11,7 +11,7 @@ use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{Checkpoint, Delivery, Emission, Run, RunField};
 use celeriac_broker_schema::{
     Accumulate, ErrorKind, JobId, Meta, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId,
-    TaskOptions,
+    TaskOptions, Tenant,
 };
 use serde_json::value::RawValue;
 
@@ -67,6 +67,7 @@ pub(crate) struct Order<'a> {
     /// The same for the outcome of a failure.
     pub(crate) keep_failed_ms: u64,
     pub(crate) queue: QueueName,
+    pub(crate) tenant: Option<Tenant>,
     pub(crate) meta: Option<Arc<Meta>>,
     pub(crate) cost: u32,
 }
@@ -232,6 +233,7 @@ impl Unit {
                     soft_timeout_ms: job.options.soft_timeout_ms,
                     keep_ms: job.options.keep_ms,
                     queue: job.options.queue.clone(),
+                    tenant: job.options.tenant.clone(),
                     meta: job.meta.clone(),
                     cost: job.options.cost,
                     keep_failed_ms: job.options.keep_failed_ms.unwrap_or(job.options.keep_ms),
@@ -267,6 +269,7 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
         timeout_ms: record.timeout_ms,
         soft_timeout_ms: record.soft_timeout_ms,
         queue: record.queue.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),
+        tenant: record.tenant.as_deref().and_then(|tenant| tenant.parse().ok()),
         meta: shared(record.take_meta()),
         keep_ms,
         keep_failed_ms: record.keep_failed_ms.unwrap_or(keep_ms),

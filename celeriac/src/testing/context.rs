@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Chunk, Context, ContextParts, Meta, QueueName, TaskId};
+use crate::{Chunk, Context, ContextParts, Meta, QueueName, TaskId, Tenant};
 
 /// The context of an attempt, step by step; see [`context`].
 #[derive(Debug, Clone, Default)]
@@ -61,6 +61,12 @@ impl ContextBuilder {
     /// The queue it waited in.
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.parts.queue = queue;
+        self
+    }
+
+    /// For whom it is run.
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.parts.tenant = Some(tenant);
         self
     }
 

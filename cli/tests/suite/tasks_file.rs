@@ -71,6 +71,56 @@ async fn a_file_that_is_not_valid_is_refused_as_a_whole() {
     assert_eq!(celeriac.json("workers")["workers"], json!([]));
 }
 
+/// The guide to commands as tasks.
+const GUIDE: &str = include_str!("../../../docs/processes.md");
+
+/// The block of code that follows this text in the guide.
+fn block_after(text: &str) -> &'static str {
+    let (_, rest) = GUIDE.split_once(text).unwrap_or_else(|| panic!("{text:?} is in the guide"));
+    let (_, block) = rest.split_once("```").unwrap();
+    let (_language, block) = block.split_once('\n').unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[tokio::test]
+async fn the_examples_of_the_guide_run() {
+    let celeriac = Celeriac::shared().await;
+    let dir = tempfile::tempdir().unwrap();
+    for (file, intro) in [
+        ("resize.py", "`resize.py`:"),
+        ("usage.sh", "`usage.sh`:"),
+        ("improve.sh", "`improve.sh` is the better"),
+    ] {
+        std::fs::write(dir.path().join(file), block_after(intro)).unwrap();
+    }
+    let mut file: serde_json::Value =
+        serde_json::from_str(block_after("No Rust is needed:")).unwrap();
+    let python = Command::new("python3").args(["-c", ""]).status().is_ok_and(|ran| ran.success());
+    if !python {
+        eprintln!("skipped: there is no python3 here for the example in Python");
+        file["tasks"].as_object_mut().unwrap().remove("resize");
+    }
+    write(dir.path(), &file.to_string());
+    let _worker = celeriac.worker(&option(&dir)).await;
+
+    let usage: serde_json::Value =
+        serde_json::from_str(&celeriac.ok("enqueue disk.usage --wait")).unwrap();
+    assert!(usage["kib"].as_u64().is_some(), "{usage}");
+    // On a busy machine it may listen too late; then there is another attempt.
+    let times = "--soft-timeout 500ms --timeout 5s --retries 5 --backoff 1ms";
+    let best = celeriac.ok(&format!("enqueue improve {times} --wait"));
+    assert!(best.parse::<u64>().unwrap() > 0, "{best}");
+    if python {
+        let line = GUIDE.lines().find(|line| line.starts_with("celeriac enqueue resize")).unwrap();
+        let resized = celeriac.ok(line.strip_prefix("celeriac ").unwrap());
+        let resized: serde_json::Value = serde_json::from_str(&resized).unwrap();
+        assert_eq!(resized, json!({ "path": "a.png", "width": 300 }));
+        let failed = celeriac.run("enqueue resize --arg path=a.png --arg width=0 --wait");
+        assert_eq!(failed.code, Some(1));
+        assert!(failed.stderr.contains("65: an image of width 0 has no pixels"), "{failed:?}");
+    }
+}
+
 /// A worker that runs a command which starts another process, and a pipe that both hold open as
 /// long as they live.
 async fn running(

@@ -92,6 +92,12 @@ impl Group {
         ended.map_or_else(End::Unknown, End::Exited)
     }
 
+    /// Tells the group that its soft time-out is over. By default processes ignore this signal, so
+    /// that only those hear it that want to.
+    pub(super) fn hint(&self) {
+        self.signal(Signal::WINCH);
+    }
+
     /// Tells the group to stop, and kills it when the grace is over.
     pub(super) async fn stop<T>(&mut self, mut talk: Pin<&mut T>) -> End
     where

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use celeriac_broker_schema::{
-    ChunkIndex, Headers, JobId, Meta, QueueName, Requester, Split, TaskId, Timestamp,
+    ChunkIndex, Headers, JobId, Meta, QueueName, Requester, Split, TaskId, Tenant, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -61,6 +61,8 @@ pub struct ContextParts {
     pub chunk: Option<Chunk>,
     /// The queue it waited in.
     pub queue: QueueName,
+    /// For whom it is run, if that was said.
+    pub tenant: Option<Tenant>,
     /// Label, tags and headers, if it has any.
     pub meta: Option<Arc<Meta>>,
 }
@@ -180,6 +182,11 @@ impl Context {
         &self.shared.parts.queue
     }
 
+    /// For whom the task is run, if that was said: what limits and fair turns go by.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.shared.parts.tenant.as_ref()
+    }
+
     /// Label, tags and headers of the task.
     pub fn meta(&self) -> &Meta {
         static NONE: Meta = Meta { label: None, tags: BTreeSet::new(), headers: Headers::new() };
@@ -244,11 +251,23 @@ impl Context {
 
     /// Tells those who watch what the task is doing, in up to 200 characters.
     pub fn progress_note(&self, text: impl Into<String>) {
-        let mut text = text.into();
-        if let Some((end, _)) = text.char_indices().nth(MAX_NOTE_CHARS) {
-            text.truncate(end);
-        }
-        self.progress_slot().get_or_insert_default().note = Some(text);
+        let note = short(text.into());
+        self.progress_slot().get_or_insert_default().note = Some(note);
+    }
+
+    /// Both in one: nobody sees the numbers of one step with the note of another.
+    ///
+    /// ```
+    /// # use celeriac_worker::task::Context;
+    /// # let ctx = Context::for_test();
+    /// for (n, file) in ["a.csv", "b.csv"].into_iter().enumerate() {
+    ///     ctx.progress_with(n as u64, 2, format!("reads {file}"));
+    /// }
+    /// assert_eq!(ctx.progress_now().unwrap().note.as_deref(), Some("reads b.csv"));
+    /// ```
+    pub fn progress_with(&self, done: u64, total: u64, note: impl Into<String>) {
+        let note = Some(short(note.into()));
+        *self.progress_slot() = Some(Progress { done, total, note });
     }
 
     /// How far the task is, if it ever said so.
@@ -361,6 +380,14 @@ impl Context {
     }
 }
 
+/// A note that is not too long.
+fn short(mut note: String) -> String {
+    if let Some((end, _)) = note.char_indices().nth(MAX_NOTE_CHARS) {
+        note.truncate(end);
+    }
+    note
+}
+
 impl Default for ContextParts {
     /// The first attempt of a task that is no chunk, with an id of zeros: for tests.
     fn default() -> Self {
@@ -369,6 +396,7 @@ impl Default for ContextParts {
             attempt: 1,
             chunk: None,
             queue: QueueName::default(),
+            tenant: None,
             meta: None,
         }
     }
@@ -437,6 +465,10 @@ mod tests {
         let progress = ctx.progress_now().expect("it was told");
         assert_eq!((progress.done, progress.total), (2, 10));
         assert_eq!(progress.note.map(|note| note.chars().count()), Some(200));
+
+        ctx.progress_with(3, 11, "ö".repeat(201));
+        let all = Progress { done: 3, total: 11, note: Some("ö".repeat(200)) };
+        assert_eq!(ctx.progress_now(), Some(all));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::thread::Thread;
 
-use celeriac_broker_schema::{Headers, QueueName, TaskId};
+use celeriac_broker_schema::{Headers, QueueName, TaskId, Tenant};
 use serde_json::value::RawValue;
 
 use crate::task::{Context, ErasedTask, RunResult, TaskFuture};
@@ -27,13 +27,13 @@ use crate::task::{Context, ErasedTask, RunResult, TaskFuture};
 /// ```
 /// use celeriac_worker::task::{Next, Registry, Run, RunLayer, RunResult, TaskError};
 ///
-/// /// Runs only what is addressed to one tenant.
+/// /// Runs only what belongs to one tenant.
 /// struct OnlyFor(&'static str);
 ///
 /// impl RunLayer for OnlyFor {
 ///     async fn run(&self, run: Run, next: Next) -> RunResult {
-///         match run.headers().get("tenant") {
-///             Some(tenant) if tenant == self.0 => next.run(run).await,
+///         match run.tenant() {
+///             Some(tenant) if tenant.as_str() == self.0 => next.run(run).await,
 ///             other => Err(TaskError::fatal(format!("tenant {other:?} is not served here"))),
 ///         }
 ///     }
@@ -94,6 +94,11 @@ impl Run {
     /// The queue it waited in.
     pub fn queue(&self) -> &QueueName {
         self.ctx.queue()
+    }
+
+    /// For whom it is run, if that was said.
+    pub fn tenant(&self) -> Option<&Tenant> {
+        self.ctx.tenant()
     }
 
     /// What travels with it.
@@ -317,23 +322,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_layer_refuses_maps_errors_and_sees_the_headers() {
+    async fn a_layer_refuses_maps_errors_and_sees_whose_task_it_is() {
         let tasks = Registry::new(())
             .task(async |_: Double| Err::<u32, _>("broken"))
             .layer(async |run: Run, next: Next| {
-                let tenant = run.headers().get("tenant").map(str::to_owned);
-                let Some(tenant) = tenant else { return Err(TaskError::fatal("no tenant")) };
-                next.run(run).await.map_err(|error| TaskError::new(format!("{tenant}: {error}")))
+                let Some(tenant) = run.tenant() else { return Err(TaskError::fatal("no tenant")) };
+                let whose = format!("{tenant} {:?}", run.headers().get("locale"));
+                next.run(run).await.map_err(|error| TaskError::new(format!("{whose}: {error}")))
             })
             .build();
         let refused = tasks.call(&Context::for_test(), Double { n: 1 }).await;
         assert_eq!(refused.expect_err("is refused").to_string(), "no tenant");
 
         let mut meta = Meta::default();
-        meta.headers.set("tenant", "acme");
-        let parts = ContextParts { meta: Some(Arc::new(meta)), ..ContextParts::default() };
+        meta.headers.set("locale", "de");
+        let (tenant, meta) = (Some("acme".parse().expect("a tenant")), Some(Arc::new(meta)));
+        let parts = ContextParts { tenant, meta, ..ContextParts::default() };
         let failed = tasks.call(&Context::new(parts), Double { n: 1 }).await;
-        assert_eq!(failed.expect_err("fails").to_string(), "acme: broken");
+        assert_eq!(failed.expect_err("fails").to_string(), "acme Some(\"de\"): broken");
     }
 
     fn spin() -> Registry {

@@ -43,14 +43,17 @@ impl Task for TellComputing {
 
 fn tell_computing(ctx: Context, _: TellComputing) -> Result<Value, TaskError> {
     match ctx.chunk() {
-        Some(_) => Ok(json!({ "tenants": u8::from(ctx.header("tenant") == Some("acme")) })),
+        Some(_) => {
+            let own = ctx.tenant().is_some_and(|tenant| tenant.as_str() == "acme");
+            Ok(json!({ "tenants": u8::from(own && ctx.header("tenant") == Some("acme")) }))
+        }
         None => Ok(came_with(&ctx)),
     }
 }
 
 fn came_with(ctx: &Context) -> Value {
     let meta = ctx.meta();
-    json!([ctx.queue(), meta.label, meta.tags, meta.headers])
+    json!([ctx.queue(), ctx.tenant(), meta.label, meta.tags, meta.headers])
 }
 
 fn tellers() -> Registry {
@@ -64,6 +67,7 @@ async fn what_a_producer_layer_adds_comes_to_the_handler() {
     let plain = producer(&broker);
     let acme = plain.clone().layer(|task: &mut NewTask| -> Result<(), BoxError> {
         task.meta.headers.set("Tenant", "acme");
+        task.options.tenant = Some("acme".parse()?);
         Ok(())
     });
 
@@ -74,24 +78,24 @@ async fn what_a_producer_layer_adds_comes_to_the_handler() {
     for task in tasks {
         let handle = acme.enqueue_task(task.clone()).await.unwrap();
         let told: Value = handle.typed().result_within(LONG).await.unwrap();
-        assert_eq!(told, json!(["default", "the first", ["a", "b"], { "tenant": "acme" }]));
+        assert_eq!(told, json!(["default", "acme", "the first", ["a", "b"], { "tenant": "acme" }]));
         // The layer is that of the other value only.
         let handle = plain.enqueue_task(task).await.unwrap();
         let told: Value = handle.typed().result_within(LONG).await.unwrap();
-        assert_eq!(told, json!(["default", "the first", ["a", "b"], {}]));
+        assert_eq!(told, json!(["default", null, "the first", ["a", "b"], {}]));
     }
     let mut many = acme.many();
     let id = many.push(task("tell", &json!({}))).await.unwrap();
     many.finish().await.unwrap();
     let told: Value = plain.handle(id).typed().result_within(LONG).await.unwrap();
-    assert_eq!(told, json!(["default", null, [], { "tenant": "acme" }]));
+    assert_eq!(told, json!(["default", "acme", null, [], { "tenant": "acme" }]));
 
     // Chunks and reducer of a job.
     let chunk = task("tell-computing", &json!({ "n": 0 }));
     let job = NewJob::new(chunk, 5).sum("tenants").reduce(task("tell", &json!({})));
     let job = acme.enqueue_job(job).await.unwrap();
     let told: Value = job.clone().typed().result_within(LONG).await.unwrap();
-    assert_eq!(told, json!(["default", null, [], { "tenant": "acme" }]));
+    assert_eq!(told, json!(["default", "acme", null, [], { "tenant": "acme" }]));
     let (_, view) = broker.job(job.id().job()).await.unwrap();
     assert_eq!(view.unwrap().accumulators, [("tenants".to_owned(), "5".to_owned())].into());
     worker.drain().await;

@@ -11,6 +11,7 @@ mod common;
 mod drain;
 mod endings;
 mod enqueue;
+mod events;
 mod explain;
 mod housekeeping;
 mod isolation;

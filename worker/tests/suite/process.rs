@@ -7,7 +7,9 @@ use std::time::Duration;
 use celeriac_broker_schema::retry::Wish;
 use celeriac_broker_schema::{ErrorKind, Headers, Meta, Outcome, State};
 use celeriac_worker::process::{Guard, ProcessTask};
-use celeriac_worker::task::{Context, ContextParts, ErasedTask, RunResult, TaskError, Tasks};
+use celeriac_worker::task::{
+    CancelReason, Context, ContextParts, ErasedTask, RunResult, TaskError, Tasks,
+};
 use celeriac_worker::{WorkerConfig, builtin};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -122,15 +124,16 @@ async fn arguments_go_in_and_a_result_comes_out() {
 #[tokio::test]
 async fn nothing_of_a_message_is_executed_or_an_argument() {
     let script = Script::new(
-        r#"printf '{"argv":"%s %s","attempt":%s,"queue":"%s","task":"%s","id":"%s","own":"%s","headers":%s,"args":' \
-            "$#" "$*" "$CELERIAC_ATTEMPT" "$CELERIAC_QUEUE" "$CELERIAC_TASK" "$CELERIAC_TASK_ID" "$OWN" "$CELERIAC_HEADERS"
+        r#"printf '{"argv":"%s %s","attempt":%s,"queue":"%s","tenant":"%s","task":"%s","id":"%s","own":"%s","headers":%s,"args":' \
+            "$#" "$*" "$CELERIAC_ATTEMPT" "$CELERIAC_QUEUE" "$CELERIAC_TENANT" "$CELERIAC_TASK" "$CELERIAC_TASK_ID" "$OWN" "$CELERIAC_HEADERS"
         cat; echo '}'"#,
     )
     .with(|task| task.env("OWN", "$(touch made) `touch made`"));
     let mut headers = Headers::new();
     headers.set("PATH", "; touch made");
     let meta = Meta { headers: headers.clone(), ..Meta::default() };
-    let parts = ContextParts { attempt: 2, meta: Some(meta.into()), ..ContextParts::default() };
+    let (tenant, meta) = (Some("ada@example.org".parse().unwrap()), Some(meta.into()));
+    let parts = ContextParts { attempt: 2, tenant, meta, ..ContextParts::default() };
     let ctx = Context::new(parts);
     let args = json!(["; touch made", "$(touch made)", "--help"]);
 
@@ -141,6 +144,7 @@ async fn nothing_of_a_message_is_executed_or_an_argument() {
         "argv": "1 fixed",
         "attempt": 2,
         "queue": "default",
+        "tenant": "ada@example.org",
         "task": "script",
         "id": ctx.id().to_string(),
         "own": "$(touch made) `touch made`",
@@ -149,6 +153,12 @@ async fn nothing_of_a_message_is_executed_or_an_argument() {
     });
     assert_eq!(result, expected);
     assert!(!script.dir.path().join("made").exists());
+}
+
+#[tokio::test]
+async fn a_task_of_nobody_has_no_tenant() {
+    let script = Script::new(r#"echo "\"${CELERIAC_TENANT-none}\"""#);
+    assert_eq!(script.run(json!({})).await.unwrap(), json!("none"));
 }
 
 #[tokio::test]
@@ -298,6 +308,82 @@ async fn what_saves_its_work_when_it_is_told_to_stop_has_succeeded() {
         "exec 3>alive; trap 'exit 0' TERM; echo ready >&3; while :; do sleep 1000 & wait; done",
     );
     assert_eq!(outcome_after(&quiet, config(), None, true).await.state, State::Cancelled);
+}
+
+/// Becomes ready when it listens, and would go on for ever.
+const LISTENS: &str = r#"
+exec 3>alive
+trap 'echo "\"saved\""; exit 0' WINCH
+echo ready >&3
+while :; do sleep 1000 & wait; done
+"#;
+
+#[tokio::test]
+async fn a_soft_time_out_is_a_signal_to_those_who_listen() {
+    let script = Script::new(LISTENS);
+    let mut alive = script.alive();
+    let ctx = Context::for_test();
+    let soft = async {
+        alive.ready().await;
+        ctx.cancel(CancelReason::SoftTimeout);
+    };
+    let args = json!({});
+    let (result, ()) = tokio::join!(script.run_in(&ctx, &args), soft);
+    assert_eq!(result.unwrap().get(), "\"saved\"");
+    alive_to_its_end(alive).await;
+}
+
+#[tokio::test]
+async fn those_who_do_not_listen_go_on_after_their_soft_time_out() {
+    // It and its child know nothing of the signal; the last word goes through a pipe of its own.
+    let script = Script::new("exec 3>alive; echo ready >&3; sh -c 'read line <go; echo \"$line\"'");
+    let mut alive = script.alive();
+    let go = script.dir.path().join("go");
+    assert!(std::process::Command::new("mkfifo").arg(&go).status().unwrap().success());
+    let ctx = Context::for_test();
+    let soft = async {
+        alive.ready().await;
+        ctx.cancel(CancelReason::SoftTimeout);
+        tokio::task::yield_now().await;
+        tokio::task::spawn_blocking(move || std::fs::write(go, "7\n")).await.unwrap().unwrap();
+    };
+    let args = json!({});
+    let (result, ()) = tokio::join!(script.run_in(&ctx, &args), soft);
+    assert_eq!(result.unwrap().get(), "7");
+
+    // And a reason that is no hint still ends it.
+    let script = Script::new(&STUBBORN.replace("trap", "trap '' WINCH; trap"))
+        .with(|task| task.grace(Duration::ZERO));
+    let mut alive = script.alive();
+    let ctx = Context::for_test();
+    let stop = async {
+        alive.ready().await;
+        ctx.cancel(CancelReason::SoftTimeout);
+        tokio::task::yield_now().await;
+        ctx.cancel(CancelReason::Requested);
+    };
+    let (result, ()) = tokio::join!(script.run_in(&ctx, &args), stop);
+    assert!(result.unwrap_err().is_cancelled());
+    alive_to_its_end(alive).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_soft_time_out_of_the_message_comes_to_the_process() {
+    let broker = broker().await;
+    // On a busy machine it may listen too late; then another attempt is given the chance.
+    let script = Script::new(
+        "trap 'echo \"$CELERIAC_ATTEMPT\"; exit 0' WINCH; while :; do sleep 1000 & wait; done",
+    );
+    let script = script.with(|task| task.grace(Duration::ZERO));
+    let worker = Running::start(&broker, script.tasks(), one_slot());
+    let order = with_retries(task("script", &json!({})), 5);
+    let order = order.soft_timeout(Duration::from_millis(300)).timeout(Duration::from_secs(5));
+    let handle = producer(&broker).enqueue_task(order).await.unwrap();
+    let outcome = handle.outcome_within(2 * LONG).await.unwrap();
+    assert_eq!(outcome.state, State::Succeeded);
+    assert_eq!(outcome.result.unwrap().get(), outcome.attempt.unwrap().to_string());
+    worker.drain().await;
+    assert_finished(&broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
