@@ -44,7 +44,10 @@ async fn what_is_delivered_again_tells_its_losses(world: World) {
 
     let run = world.claim("w2", 3).await.runs.remove(0);
 
-    assert_eq!((&*runs(&[run.clone()])[0], counts_of(&run.history)), ("J:0-3 #2", (0, 1)));
+    assert_eq!(
+        (&*runs(std::slice::from_ref(&run))[0], counts_of(&run.history)),
+        ("J:0-3 #2", (0, 1))
+    );
     assert_eq!(world.readable(&run.history), format!("0 1\n{}", lost(1, "w1")));
     // Also if the reply is lost.
     let repeated = world.call("w2", 1, &Ask::want(3), None).await;
