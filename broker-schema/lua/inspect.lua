@@ -14,7 +14,7 @@
 --        moved: the queue to which it was moved (of a job: where chunks of it were moved last), or ''
 --        history: of a chunk with the lost runs that it was in
 -- cost   O(leases) in pages of about 100, for a chunk also O(what they hold) in bites of about 1,000, and
---        O(lost runs of its job), at most 500
+--        O(lost runs of its job), at most 200
 local id = ARGV[1]
 local LEASES_PAGE = 100
 local HELD_BITE = 1000

@@ -324,7 +324,7 @@ pub const TABLE: &[KeyRow] = &[
     key(
         "job:<id>:losses",
         "list",
-        "lost runs of chunks: the stretches that were open, and the attempt; the newest 500",
+        "lost runs of chunks: the stretches that were open, and the attempt; the newest 200",
         "reclaim",
         "claim, complete, reclaim, inspect",
         "reclaim (older ones), its expiry",

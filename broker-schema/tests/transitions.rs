@@ -402,6 +402,11 @@ async fn given_a_busy_namespace(world: &World) {
     let slow = RangeJob { speculate: Some(300), queue: queue("slow"), ..job("S", 2) };
     world.enqueue_job(&slow).await;
     world.claim_as("w3", Ask::want(1).from(&["slow"]).without_suspects()).await;
+    // A worker was lost with a run of chunks.
+    world.enqueue_job(&RangeJob { queue: queue("lost"), ..job("L", 4) }).await;
+    world.open_doomed("w5").await;
+    world.claim_as("w5", Ask::want(4).from(&["lost"]).without_suspects()).await;
+    world.reclaim_lost(3).await;
     // A lost worker is being emptied.
     world.enqueue(&["x1", "x2", "x3", "x4"]).await;
     world.open_doomed("w4").await;

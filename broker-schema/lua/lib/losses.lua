@@ -7,7 +7,7 @@
 local losses_made
 local function losses()
   if losses_made then return losses_made end
-  local MOST_RUNS = 500
+  local MOST_RUNS = 200
   -- So many stretches of a run are named. More of them has hardly any.
   local MOST_STRETCHES = 32
   -- So many lost runs of one chunk are told, the newest.
@@ -19,15 +19,23 @@ local function losses()
     if read[job] then return read[job] end
     local runs = {}
     for i, element in ipairs(call('LRANGE', job_losses_key(job), 0, -1)) do
-      local run = { entry = string.match(element, ' (.+)$') }
-      for lo, hi in string.gmatch(string.match(element, '^%S+'), '(%d+)%-(%d+)') do
-        run[#run + 1], run[#run + 2] = tonumber(lo), tonumber(hi)
+      -- Most have one stretch.
+      local lo, hi, at = string.match(element, '^(%d+)%-(%d+) ()')
+      local run = { tonumber(lo), tonumber(hi), element = element, at = at }
+      if not at then
+        local stretches
+        stretches, run.at = string.match(element, '^(%S+) ()')
+        for from, to in string.gmatch(stretches, '(%d+)%-(%d+)') do
+          run[#run + 1], run[#run + 2] = tonumber(from), tonumber(to)
+        end
       end
       runs[i] = run
     end
     read[job] = runs
     return runs
   end
+
+  local function entry_of(run) return string.sub(run.element, run.at) end
 
   local function covers(run, index)
     for i = 1, #run, 2 do
@@ -92,9 +100,10 @@ local function losses()
     local _, lost = string.gsub(lines, '"outcome":"lost"', '')
     local found, runs = {}, runs_of(job)
     for i = #runs, 1, -1 do
-      if covers(runs[i], index) and not string.find(lines, runs[i].entry, 1, true) then
+      local entry = covers(runs[i], index) and entry_of(runs[i])
+      if entry and not string.find(lines, entry, 1, true) then
         lost = lost + 1
-        if #found < MOST_TOLD then table.insert(found, 1, runs[i].entry) end
+        if #found < MOST_TOLD then table.insert(found, 1, entry) end
       end
     end
     crashes = math.max(tonumber(crashes), lost, least or 0)
