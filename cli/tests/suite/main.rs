@@ -10,6 +10,7 @@ mod doctor;
 mod enqueue;
 mod explain;
 mod faults;
+mod full;
 mod help;
 mod job;
 mod limits;
