@@ -34,8 +34,10 @@ pub(crate) enum ScheduleCommand {
         /// Name of the schedule
         name: String,
     },
-    /// Change what is named here and leave the rest as it is. The arguments, tags and headers that are
-    /// given take the place of all that were there
+    /// Change what is named here and leave the rest as it is
+    ///
+    /// Arguments, tags and headers take the place of all that were there. Another queue leaves what the
+    /// task needs as it is, unless it is written with a label: mail@gpu.
     Edit {
         /// Name of the schedule
         name: String,

@@ -12,6 +12,7 @@ mod doctor;
 mod enqueue;
 mod explain;
 mod faults;
+mod full;
 mod help;
 mod job;
 mod json;
