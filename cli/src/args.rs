@@ -373,6 +373,7 @@ pub(crate) struct CompletionsArgs {
 
 /// What to measure.
 #[derive(Debug, Args)]
+#[command(after_long_help = BENCH_PLACE)]
 pub(crate) struct BenchArgs {
     /// Parts to run, instead of all
     #[arg(long, value_name = "PART", num_args = 1.., value_delimiter = ',')]
@@ -387,6 +388,11 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) against: Option<PathBuf>,
 }
+
+const BENCH_PLACE: &str = "\
+It measures on private servers, whatever CELERIAC_REDIS_URL says: that one may be in use.
+With --redis it measures there, in namespaces of its own that it removes again.
+JSON is one object; of both forms of the append-only file it is an array of two.";
 
 /// Whether writes go to an append-only file while it is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

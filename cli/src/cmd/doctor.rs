@@ -188,7 +188,7 @@ fn lease_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
 }
 
 /// Slots that tasks keep which were settled long ago. A worker tells of at most
-/// [`WorkerInfo::MAX_RUNNING`] of them.
+/// [`celeriac_broker_schema::WorkerInfo::MAX_RUNNING`] of them.
 fn wedged_findings(fleet: &FleetView) -> Vec<Finding> {
     let mut findings = Vec::new();
     for WorkerLine { lease, info, .. } in &fleet.workers {
