@@ -35,7 +35,7 @@ const SLEEPERS: &[(&str, &str)] = &[
 
 /// Who may know what time it is on the machine, and what for: never to decide about a task or a schedule.
 const CLOCK_READERS: &[(&str, &str)] = &[
-    ("cli/src/bench/delay.rs", "how late a task starts, on one machine with Redis"),
+    ("cli/src/bench/marking.rs", "how late a task starts, on one machine with Redis"),
     ("cli/src/cmd/doctor.rs", "whether the clock of this machine differs from that of Redis"),
     ("cli/src/cmd/schedule/view.rs", "the next times of an expression, without Redis"),
     ("monitor/src/poller.rs", "since when Redis is away"),

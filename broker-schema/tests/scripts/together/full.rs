@@ -74,6 +74,7 @@ async fn operators_can_act(redis: TestRedis) {
         "queues": ["default"],
         "limits:task": { "t": at_once(1).encode() },
         "fair": ["default"],
+        "limited:why": { "task:t": note, "fair:default": note },
         "settings": { "dead_max": "5" },
         "schedules": { "r": null },
         "schedules:due": { "p": null, "r": null, "s": 8 },
