@@ -4,7 +4,9 @@
 //! several slots begins when so many are free, and nothing else does meanwhile. What is handed back
 //! is taken from here, too.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod lane;
+
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::served::Served;
 use crate::unit::Unit;
+use lane::{Lane, Waiting};
 
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -51,77 +54,6 @@ struct State {
 enum Kind {
     Awaiting,
     Computing,
-}
-
-/// A unit with the class that its queue had when it came: the queues may be others by now.
-#[derive(Debug)]
-struct Waiting {
-    unit: Unit,
-    class: usize,
-}
-
-/// Units by their rank, in the order of their arrival where it is the same. What is claimed later and
-/// ranks higher overtakes what has not begun.
-#[derive(Debug, Default)]
-struct Lane(BTreeMap<usize, VecDeque<Waiting>>);
-
-impl Lane {
-    fn push(&mut self, unit: Unit, served: &Served) {
-        let (queue, priority) = unit.place();
-        let (rank, class) = (served.rank(queue, priority), served.class(queue));
-        self.0.entry(rank).or_default().push_back(Waiting { unit, class });
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The rank of the first one that may begin, and that one.
-    fn first(&self, may_begin: impl Fn(&Waiting) -> bool) -> Option<(usize, &Waiting)> {
-        let mut firsts = self.0.iter().filter_map(|(rank, units)| Some((*rank, units.front()?)));
-        firsts.find(|(_, waiting)| may_begin(waiting))
-    }
-
-    fn pop(&mut self, rank: usize) -> Option<Waiting> {
-        let units = self.0.get_mut(&rank)?;
-        let waiting = units.pop_front();
-        if units.is_empty() {
-            self.0.remove(&rank);
-        }
-        waiting
-    }
-
-    /// The one that would begin last, if it is one of these.
-    fn pop_last_if(&mut self, wanted: impl Fn(&Unit) -> bool) -> Option<Waiting> {
-        let mut last = self.0.last_entry()?;
-        let waiting = last.get_mut().pop_back()?;
-        if !wanted(&waiting.unit) {
-            last.get_mut().push_back(waiting);
-            return None;
-        }
-        if last.get().is_empty() {
-            last.remove();
-        }
-        Some(waiting)
-    }
-
-    /// All chunks of a job, those that would begin last first.
-    fn take_job(&mut self, job: JobId) -> Vec<Waiting> {
-        let mut taken = Vec::new();
-        for units in self.0.values_mut().rev() {
-            let all = std::mem::take(units).into_iter();
-            let (of_job, rest) = all.partition(|waiting| waiting.unit.job() == Some(job));
-            *units = rest;
-            let of_job: VecDeque<Waiting> = of_job;
-            taken.extend(of_job.into_iter().rev());
-        }
-        self.0.retain(|_, units| !units.is_empty());
-        taken
-    }
-
-    fn jobs(&self) -> impl Iterator<Item = JobId> {
-        self.0.values().flatten().filter_map(|waiting| waiting.unit.job())
-    }
 }
 
 /// The right to run one unit; it ends when this is dropped.
@@ -410,155 +342,4 @@ impl Lanes {
 }
 
 #[cfg(test)]
-mod tests {
-    use celeriac_broker_schema::TaskId;
-    use celeriac_broker_schema::script::Delivery;
-
-    use super::*;
-    use crate::config::WorkerConfig;
-    use crate::unit::Work;
-
-    fn served(names: &[&str]) -> Served {
-        let queues = names.iter().map(|name| name.parse().expect("a queue")).collect();
-        Served::new(&WorkerConfig { queues, ..WorkerConfig::default() }).expect("valid")
-    }
-
-    fn unit(queue: &str, priority: u8, record: &str) -> Unit {
-        let delivery = Delivery {
-            id: TaskId::new(celeriac_broker_schema::Timestamp(1)),
-            record: record.as_bytes().to_vec(),
-            queue: queue.into(),
-            priority,
-            history: String::new(),
-            input: None,
-            checkpoint: None,
-        };
-        Unit { epoch: 1, cost: 1, work: Work::Task(Box::new(delivery)) }
-    }
-
-    fn heavy(cost: usize, record: &str) -> Unit {
-        Unit { cost, ..unit("mail", 5, record) }
-    }
-
-    fn name(unit: &Unit) -> String {
-        match &unit.work {
-            Work::Task(delivery) => String::from_utf8(delivery.record.clone()).expect("text"),
-            Work::Chunk { .. } => unreachable!("there is none"),
-        }
-    }
-
-    fn names(mut pop: impl FnMut() -> Option<Unit>) -> Vec<String> {
-        std::iter::from_fn(|| pop().map(|unit| name(&unit))).collect()
-    }
-
-    /// The next one that may begin, if there is one.
-    fn pop_first(lane: &mut Lane, may_begin: impl Fn(&Unit) -> bool) -> Option<Unit> {
-        let rank = lane.first(|waiting| may_begin(&waiting.unit))?.0;
-        Some(lane.pop(rank)?.unit)
-    }
-
-    fn filled() -> Lane {
-        let (served, mut lane) = (served(&["mail", "batch"]), Lane::default());
-        for unit in [
-            unit("batch", 9, "b9"),
-            unit("mail", 5, "first"),
-            unit("mail", 5, "second"),
-            unit("mail", 9, "urgent"),
-        ] {
-            lane.push(unit, &served);
-        }
-        lane
-    }
-
-    #[test]
-    fn what_comes_later_and_ranks_higher_overtakes() {
-        let mut lane = filled();
-        assert_eq!(names(|| pop_first(&mut lane, |_| true)), ["urgent", "first", "second", "b9"]);
-        assert!(lane.is_empty());
-    }
-
-    #[test]
-    fn what_would_begin_last_goes_back_first() {
-        let mut lane = filled();
-        assert_eq!(
-            names(|| Some(lane.pop_last_if(|_| true)?.unit)),
-            ["b9", "second", "first", "urgent"]
-        );
-        assert!(lane.is_empty());
-    }
-
-    #[test]
-    fn what_has_no_slot_is_passed_over() {
-        let mut lane = filled();
-        assert_eq!(names(|| pop_first(&mut lane, |unit| unit.place().0 == "batch")), ["b9"]);
-        assert!(!lane.is_empty());
-    }
-
-    fn lanes(slots: usize) -> Lanes {
-        Lanes::new(slots, Arc::new(served(&["mail", "batch"])))
-    }
-
-    /// What computes next, if anything may begin now.
-    fn begins(lanes: &Lanes) -> Option<(String, Permit<'_>)> {
-        let (unit, permit) = lanes.begin(Kind::Computing, &mut lanes.state())?;
-        Some((name(&unit), permit))
-    }
-
-    #[test]
-    fn no_more_run_than_there_are_slots() {
-        let lanes = lanes(2);
-        lanes.push_to_compute(vec![heavy(1, "a"), heavy(1, "b"), heavy(1, "c")]);
-        let (a, b) = (begins(&lanes).expect("a slot"), begins(&lanes).expect("a slot"));
-        assert!(begins(&lanes).is_none());
-        lanes.change(1, Arc::new(served(&["mail"])));
-        drop(a);
-        assert!(begins(&lanes).is_none(), "the slot was given up");
-        drop(b);
-        assert_eq!(begins(&lanes).expect("a slot").0, "c");
-    }
-
-    #[test]
-    fn what_costs_much_waits_for_its_room_and_nothing_overtakes_it() {
-        let lanes = lanes(3);
-        lanes.push_to_compute(vec![heavy(1, "light"), heavy(3, "heavy"), heavy(1, "behind")]);
-        let light = begins(&lanes).expect("a slot");
-        assert!(begins(&lanes).is_none());
-        assert!(lanes.heavy_waits());
-        lanes.push_to_await(vec![heavy(1, "beside")]);
-        assert!(lanes.begin(Kind::Awaiting, &mut lanes.state()).is_none());
-        drop(light);
-        let heavy = begins(&lanes).expect("all slots");
-        assert_eq!(heavy.0, "heavy");
-        drop(heavy);
-        assert_eq!(begins(&lanes).expect("a slot").0, "behind");
-    }
-
-    #[test]
-    fn who_ends_wakes_what_came_while_all_slots_were_taken() {
-        let lanes = lanes(1);
-        lanes.push_to_compute(vec![heavy(1, "first")]);
-        let first = begins(&lanes).expect("a slot");
-        assert!(!lanes.state().blocked);
-        lanes.push_to_compute(vec![heavy(1, "second")]);
-        assert!(lanes.state().blocked);
-        drop(first);
-        assert!(!lanes.state().blocked);
-    }
-
-    #[test]
-    fn what_costs_more_than_is_left_runs_alone() {
-        let lanes = lanes(4);
-        lanes.push_to_compute(vec![heavy(4, "heavy")]);
-        lanes.change(2, Arc::new(served(&["mail"])));
-        assert_eq!(begins(&lanes).expect("all slots").0, "heavy");
-    }
-
-    #[test]
-    fn no_more_is_taken_back_than_it_may_cost() {
-        let lanes = lanes(1);
-        lanes.push_to_compute(vec![heavy(1, "a"), heavy(2, "b"), heavy(2, "c")]);
-        let taken: Vec<String> = lanes.take_last_costing(3).iter().map(name).collect();
-        assert_eq!(taken, ["c"]);
-        assert_eq!(lanes.buffered(), 2);
-    }
-}
+mod tests;
