@@ -110,7 +110,11 @@ pub(crate) struct Reserve {
 
 impl Reserve {
     fn new(config: &WorkerConfig) -> Self {
-        let mut own: Vec<usize> = config.reserve.values().copied().collect();
+        // Orders may have taken a queue away; its slots are for the others then.
+        let of = |(queue, slots): (&QueueName, &usize)| {
+            if config.queues.contains(queue) { *slots } else { 0 }
+        };
+        let mut own: Vec<usize> = config.reserve.iter().map(of).collect();
         own.push(0);
         let pool = config.concurrency.saturating_sub(own.iter().sum());
         Self { own, pool }
@@ -259,5 +263,13 @@ mod tests {
         assert_eq!(reserve.room(&[0, 2], 0), (vec![2, 0], 0));
         assert_eq!(reserve.room(&[3, 0], 0), (vec![0, 0], 1));
         assert_eq!(reserve.room(&[0, 102], 100), (vec![102, 0], 0));
+    }
+
+    #[test]
+    fn slots_of_a_queue_that_was_taken_away_are_for_the_others() {
+        let reserve = BTreeMap::from([(queue("mail"), 2)]);
+        let config = WorkerConfig { reserve, concurrency: 4, ..config(&["batch"]) };
+        let served = Served::new(&config).expect("valid");
+        assert_eq!(served.reserve().room(&[0, 0], 0), (vec![0, 0], 4));
     }
 }
