@@ -67,7 +67,10 @@ impl Place {
         let (server, url) = match &self.given {
             Some(url) => (None, url.clone()),
             None => {
-                let options = Options { append_only: self.append_only, ..Options::default() };
+                // The longest call is told, too.
+                let told = ("latency-tracking-info-percentiles".to_owned(), "50 99 100".to_owned());
+                let append_only = self.append_only;
+                let options = Options { append_only, extra: vec![told], ..Options::default() };
                 let started = spawn_blocking(|| PrivateServer::start(options)).await;
                 let server = started.map_err(|error| CliError::Bug(error.to_string()))??;
                 let url = server.url();
@@ -118,6 +121,15 @@ pub(super) async fn script_micros(broker: &Broker) -> Result<f64, CliError> {
     let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
     let usec = line.and_then(|line| line.split(',').find_map(|field| field.strip_prefix("usec=")));
     Ok(usec.and_then(|usec| usec.parse().ok()).unwrap_or(0.0))
+}
+
+/// Milliseconds of the longest call of a script so far, if the server keeps it: a private one does.
+pub(super) async fn longest_script_ms(broker: &Broker) -> Result<Option<f64>, CliError> {
+    let info = broker.info("latencystats").await?;
+    let found = info.lines().find(|line| line.starts_with("latency_percentiles_usec_evalsha:"));
+    let longest = found.and_then(|line| line.trim_end().split([',', ':']).next_back());
+    let micros = longest.and_then(|text| text.strip_prefix("p100=")?.parse::<f64>().ok());
+    Ok(micros.map(|micros| micros / 1e3))
 }
 
 /// Bytes that the server has allocated for data, connections and itself.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use celeriac_broker_schema::Broker;
 use celeriac_producer::{NewTask, Producer};
 
-use crate::bench::place::{Place, script_micros, used_memory};
+use crate::bench::place::{Place, longest_script_ms, script_micros, used_memory};
 use crate::bench::report::{Report, median, median_ratio};
 use crate::bench::workers::Workers;
 use crate::bench::{ROUNDS, floor};
@@ -105,6 +105,7 @@ async fn drain_with(
     workers.stop().await;
     if let Some(report) = report {
         report.bytes_per_finished_task = Some((used_memory(broker).await? - empty) / tasks as f64);
+        report.longest_script_ms = longest_script_ms(broker).await?;
     }
     Ok((tasks - before) as f64 / (end - begin).as_secs_f64())
 }

@@ -41,6 +41,9 @@ pub(super) struct Report {
     /// them: in batches of 500.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redis_us_per_task: Option<f64>,
+    /// The longest call of any script while a full queue was filled and drained by two workers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) longest_script_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redis_us_per_chunk: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,6 +244,7 @@ impl Report {
             ("producer and worker together", self.end_to_end_per_s, "tasks/s"),
             ("Redis script time, enqueue alone", self.redis_us_per_enqueue, "µs/task"),
             ("Redis script time, bare client, batches of 500", self.redis_us_per_task, "µs/task"),
+            ("longest call of a script meanwhile", self.longest_script_ms, "ms"),
             ("Redis script time of a chunk", self.redis_us_per_chunk, "µs/chunk"),
             ("chunks of a range, 1 worker process", self.chunks_per_s, "chunks/s"),
             ("enqueue a range of 1,000,000 chunks", self.enqueue_million_chunks_ms, "ms"),
