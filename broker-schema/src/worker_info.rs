@@ -20,12 +20,12 @@ pub struct WorkerInfo {
     pub queues: Vec<String>,
     /// The tasks it knows.
     pub tasks: Vec<String>,
-    /// How many tasks it runs at once.
+    /// Its slots: so many tasks run at once, or fewer that cost more.
     pub slots: u32,
-    /// How many it runs now.
+    /// Slots that are taken.
     pub busy: u32,
-    /// Of them those that go on although they were told to stop and their time to do so is over: what
-    /// they ran is settled, they only keep their slots.
+    /// Of them those whose tasks go on although they were told to stop and their time to do so is over:
+    /// what they ran is settled.
     #[serde(default, skip_serializing_if = "is_none_of_them")]
     pub wedged: u32,
     /// Of a worker that keeps slots for some queues: how many are free for each of its queues now.
@@ -104,6 +104,14 @@ pub struct Progress {
 impl WorkerInfo {
     /// Most running tasks that are listed: a heartbeat stays small whatever the slots.
     pub const MAX_RUNNING: usize = 32;
+
+    /// Slots that are kept by tasks which were settled long ago; also of a worker that does not count
+    /// them and only names the tasks.
+    #[must_use]
+    pub fn wedged_slots(&self) -> u32 {
+        let named = self.running.iter().filter(|task| task.wedged.is_some()).count();
+        self.wedged.max(u32::try_from(named).unwrap_or(u32::MAX))
+    }
 
     /// How many slots are free for tasks of a queue.
     #[must_use]

@@ -139,6 +139,11 @@ pub mod operate {
         Controls, DeadPage, Found, JobView, KeyMemory, Limit, LimitChanged, Limits, MemoryPage,
         QueueView, SubjectView, Whereabouts, WorkerView, Workers,
     };
+    pub use celeriac_broker_schema::script::{FairView, LimitView, Tidied};
+    // Pages of what a filter means.
+    pub use celeriac_broker_schema::{
+        CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage, QueueCursor, TasksPage,
+    };
     // One attempt of a task that has ended, and what a worker tells of what it runs.
     pub use celeriac_broker_schema::{Attempt, Progress, RunningTask, ServerReport};
 }

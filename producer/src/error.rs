@@ -67,9 +67,9 @@ impl From<Refusal> for EnqueueError {
 
 /// `closed by ada: moving house`
 fn told(what: &str, note: &Note) -> String {
-    match note.who.by {
-        None => format!("{what} a moment ago"),
-        Some(_) => format!("{what} {}", note.who),
+    match (&note.who.by, &note.who.why) {
+        (None, None) => format!("{what} a moment ago"),
+        _ => format!("{what} {}", note.who),
     }
 }
 

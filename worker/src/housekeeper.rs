@@ -23,6 +23,9 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How often every worker tidies up, idle or busy, beginning with its start.
 const TIDY_PERIOD: Duration = Duration::from_secs(60);
 
+/// Most such calls in a round: lost workers are looked after in between.
+const TIDY_BITES: usize = 20;
+
 /// Most dead letters and names of queues in one call: about half a millisecond of Redis time.
 const TIDY_BITE: u32 = 25;
 
@@ -43,7 +46,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         if tidied.is_none_or(|last| last.elapsed() >= TIDY_PERIOD) {
             match tidy(&shared).await {
-                Ok(()) => tidied = Some(Instant::now()),
+                // What is left comes with the next round.
+                Ok(Tidy::Done) => tidied = Some(Instant::now()),
+                Ok(Tidy::More) => {}
                 Err(error) => tracing::debug!(%error, "tidying up waits for Redis"),
             }
         }
@@ -72,13 +77,20 @@ async fn round(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerErro
 
 /// Goes on as long as there is a bite's worth of work. Names are looked at at random: that half of them
 /// were idle says that there are more.
-async fn tidy(shared: &Shared) -> Result<(), celeriac_broker_schema::BrokerError> {
-    loop {
+async fn tidy(shared: &Shared) -> Result<Tidy, celeriac_broker_schema::BrokerError> {
+    for _ in 0..TIDY_BITES {
         let done = shared.broker.tidy(TIDY_BITE).await?;
         if done.dead.max(2 * done.names) < u64::from(TIDY_BITE) {
-            return Ok(());
+            return Ok(Tidy::Done);
         }
     }
+    Ok(Tidy::More)
+}
+
+/// Whether something may be left to tidy up.
+enum Tidy {
+    Done,
+    More,
 }
 
 /// Has slow chunks started a second time, if there is room for them here, and stops those that others

@@ -164,7 +164,8 @@ impl Keeper {
         let mut running = shared.running();
         let busy = u32::try_from(shared.lanes.taken()).unwrap_or(u32::MAX);
         // Before those that are not listed are left out.
-        let wedged = running.iter().filter(|running| running.wedged().is_some()).count();
+        let wedged = running.iter().filter(|running| running.wedged().is_some());
+        let wedged: usize = wedged.map(|running| running.unit.cost).sum();
         running.sort_by_key(|running| running.since);
         running.truncate(WorkerInfo::MAX_RUNNING);
         WorkerInfo {

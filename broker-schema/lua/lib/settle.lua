@@ -67,7 +67,13 @@ local function settle()
 
   -- What the record of a task says that no worker will read: for how long (ms) the outcome of anything
   -- but a success is kept, and the fields of the outcome that name the task and its queue.
+  -- Large ones are not parsed: it would take too long.
+  local MOST_PARSED = 8192
   local function terms_of_end(id, record)
+    if #record > MOST_PARSED then
+      local task = terms_of(record)
+      return KEEP_MS, task and ',"task":"' .. task .. '"' or ''
+    end
     local readable, fields = pcall(cjson.decode, record)
     if not readable or type(fields) ~= 'table' then return KEEP_MS, '' end
     local function named(name, text)

@@ -118,7 +118,7 @@ impl Broker {
         script::speculate(&self.inner.connections, &self.inner.keys, most, chunks).await
     }
 
-    /// The upkeep that nothing waits for, at most `limit` of each kind and at most 1,000: dead letters
+    /// The upkeep that nothing waits for, at most `limit` of each kind and at most 100: dead letters
     /// that are too old or too many leave, and names of queues that are not used any more. Workers do it
     /// once a minute.
     ///

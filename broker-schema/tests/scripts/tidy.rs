@@ -88,11 +88,7 @@ async fn what_waits_anywhere_keeps_its_name(world: World) {
     world.enqueue_all(&[entry_in("r", "ready", 0)]).await;
     let one = Cap::new(None, Some(1)).expect("a limit");
     let subject = "task:limited".parse().expect("a subject");
-    world
-        .broker
-        .limit(&subject, Some(&one), &celeriac_broker_schema::Requester::default())
-        .await
-        .expect("it is set");
+    world.broker.limit(&subject, Some(&one), &ada()).await.expect("it is set");
     let parked = ["p1", "p2"].map(|name| entry_of(name, "limited", None));
     let parked = parked.map(|entry| Entry { queue: queue("parked"), ..entry });
     world.enqueue_all(&parked).await;
@@ -113,18 +109,10 @@ async fn what_people_have_set_keeps_the_name(world: World) {
     let one = Cap::new(None, Some(1)).expect("a limit");
     world
         .broker
-        .limit(
-            &"queue:b".parse().expect("a subject"),
-            Some(&one),
-            &celeriac_broker_schema::Requester::default(),
-        )
+        .limit(&"queue:b".parse().expect("a subject"), Some(&one), &ada())
         .await
         .expect("set");
-    world
-        .broker
-        .fair(&queue("c"), true, &celeriac_broker_schema::Requester::default())
-        .await
-        .expect("it is set");
+    world.broker.fair(&queue("c"), true, &ada()).await.expect("it is set");
 
     assert_eq!(tidy(&world).await.names, 1);
 

@@ -82,10 +82,16 @@ async fn measure(program: &Path, args: &[String], to: &mut Figures) -> Result<()
     Ok(())
 }
 
+/// Whether a number says what was measured with, and not what was found.
+fn is_given(path: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or(path);
+    matches!(name, "tasks" | "cores" | "load_average" | "samples" | "chunks" | "workers")
+}
+
 /// All numbers of a report under their paths, except those that tell where it was made.
 fn collect(path: &str, value: &Value, to: &mut Figures) {
     match value {
-        Value::Number(number) if !matches!(path, "tasks" | "cores" | "load_average") => {
+        Value::Number(number) if !is_given(path) => {
             to.entry(path.to_owned()).or_default().extend(number.as_f64());
         }
         Value::Object(fields) => {
@@ -113,6 +119,10 @@ fn compare(before: Figures, mut after: Figures) -> Vec<Figure> {
         let Some(mut new) = after.remove(&name) else { continue };
         let spread = spread(&mut old).max(spread(&mut new));
         let (before, after) = (median(&mut old), median(&mut new));
+        // Nothing compares with nothing.
+        if before == 0.0 || after == 0.0 {
+            continue;
+        }
         figures.push(Figure { name, before, after, ratio: after / before, spread });
     }
     figures

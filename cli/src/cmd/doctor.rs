@@ -187,18 +187,17 @@ fn lease_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
     findings
 }
 
-/// Slots that tasks keep which were settled long ago. A worker tells of at most
-/// [`celeriac_broker_schema::WorkerInfo::MAX_RUNNING`] of them.
+/// Slots that tasks keep which were settled long ago.
 fn wedged_findings(fleet: &FleetView) -> Vec<Finding> {
     let mut findings = Vec::new();
     for WorkerLine { lease, info, .. } in &fleet.workers {
         let wedged = info.running.iter().filter(|task| task.wedged.is_some());
-        let names: BTreeSet<&str> = wedged.clone().map(|task| &*task.task).collect();
+        let names: BTreeSet<&str> = wedged.map(|task| &*task.task).collect();
         let names = Vec::from_iter(names).join(", ");
-        let number = wedged.count();
+        let number = info.wedged_slots();
         let (slots, host, pid) = (info.slots, &info.host, info.pid);
         let what = format!(
-            "worker {lease} (pid {pid} on {host}) has {number} of its {} wedged: {names} goes on after its end",
+            "worker {lease} (pid {pid} on {host}) has {number} of its {} wedged by what goes on after its end: {names}",
             counted(slots.into(), "slot")
         );
         let todo = format!(
@@ -206,7 +205,7 @@ fn wedged_findings(fleet: &FleetView) -> Vec<Finding> {
         );
         match number {
             0 => {}
-            _ if number >= slots as usize => findings.push(problem(what, todo)),
+            _ if number >= slots => findings.push(problem(what, todo)),
             _ => findings.push(notice(what, todo)),
         }
     }
@@ -334,8 +333,7 @@ mod tests {
         assert_eq!((some.len(), some[0].severity), (1, Severity::Notice));
         let all = wedged_findings(&fleet(2, 0));
         assert_eq!((all.len(), all[0].severity), (1, Severity::Problem));
-        let expected =
-            "worker 4f2a (pid 7 on h) has 2 of its 2 slots wedged: render goes on after its end";
+        let expected = "worker 4f2a (pid 7 on h) has 2 of its 2 slots wedged by what goes on after its end: render";
         assert_eq!(all[0].what, expected);
         assert!(all[0].todo.contains("celeriac workers drain 4f2a"), "{}", all[0].todo);
     }

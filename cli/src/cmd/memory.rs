@@ -113,6 +113,9 @@ struct LargeJob {
 
 /// Tasks whose records are looked at, to tell what the records of each queue take.
 const SAMPLE: u32 = 1_000;
+/// So many of their records are read in a call, and no more once they have so many bytes.
+const SAMPLE_BITE: usize = 50;
+const SAMPLE_BYTES: usize = 16 << 20;
 /// About what a record takes beside its own bytes: its id, and what Redis needs to find it.
 const ENTRY: u64 = 90;
 /// Jobs that are shown.
@@ -181,10 +184,19 @@ impl Report {
         let ids = broker.sample(SAMPLE).await?;
         let tasks = broker.snapshot(1, 0).await?.tasks.max(ids.len() as u64);
         let mut looked_at = BTreeMap::<String, (u64, u64)>::new();
-        for record in broker.records(&ids).await?.into_iter().flatten() {
-            let queue = Record::decode(&record).map(|record| record.options().queue.to_string());
-            let sum = looked_at.entry(queue.unwrap_or_else(|_| "?".to_owned())).or_default();
-            *sum = (sum.0 + 1, sum.1 + record.len() as u64 + ENTRY);
+        let mut read = 0;
+        for some in ids.chunks(SAMPLE_BITE) {
+            for record in broker.records(some).await?.into_iter().flatten() {
+                let queue =
+                    Record::decode(&record).map(|record| record.options().queue.to_string());
+                let sum = looked_at.entry(queue.unwrap_or_else(|_| "?".to_owned())).or_default();
+                *sum = (sum.0 + 1, sum.1 + record.len() as u64 + ENTRY);
+                read += record.len();
+            }
+            // Large ones tell enough when there are fewer of them.
+            if read > SAMPLE_BYTES {
+                break;
+            }
         }
         self.records = shared_out(&looked_at, tasks, self.record_bytes);
         Ok(())

@@ -4,7 +4,7 @@ mod orders;
 
 use std::time::Duration;
 
-use celeriac_broker_schema::{Note, Timestamp, WorkerInfo};
+use celeriac_broker_schema::{Note, Timestamp};
 
 use crate::args::WorkersArgs;
 use crate::error::CliError;
@@ -86,16 +86,10 @@ fn runs(worker: &WorkerLine, now: Timestamp) -> String {
             format!("{} for {since}", task.task)
         }
     };
-    match wedged(info) {
+    match u64::from(info.wedged_slots()) {
         0 => runs,
         wedged => format!("{} wedged; {runs}", counted(wedged, "slot")),
     }
-}
-
-/// Workers of an earlier version tell it only of those that they list.
-fn wedged(info: &WorkerInfo) -> u64 {
-    let listed = info.running.iter().filter(|task| task.wedged.is_some()).count() as u64;
-    u64::from(info.wedged).max(listed)
 }
 
 /// Since when it takes nothing new, who said so, and why.

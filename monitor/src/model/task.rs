@@ -70,10 +70,14 @@ impl Task {
         match found {
             Found::Unknown => return None,
             Found::Ended(outcome) => task.add_outcome(outcome),
-            Found::Task { whereabouts, record, history, .. } => {
+            Found::Task { whereabouts, record, history, moved } => {
                 match Record::decode(record) {
                     Ok(record) => task.add_record(&record),
                     Err(error) => task.unreadable = Some(error.to_string()),
+                }
+                // Its record names the queue into which it was put.
+                if let Some(queue) = moved {
+                    task.queue = Some(queue.to_string());
                 }
                 task.add_history(history);
                 task.add_whereabouts(whereabouts);

@@ -61,9 +61,8 @@ fn write_workers(text: &mut Exposition, reading: &Reading) {
         .value(&[], totals.orphans);
     // Sums over a part of the workers would look like sums over all.
     if totals.workers_read == totals.workers {
-        text.gauge("worker_slots", "Tasks that all workers can run at once")
-            .value(&[], totals.slots);
-        text.gauge("worker_slots_busy", "Tasks that they run").value(&[], totals.running);
+        text.gauge("worker_slots", "Slots of all workers").value(&[], totals.slots);
+        text.gauge("worker_slots_busy", "Slots that are taken").value(&[], totals.running);
     }
 }
 

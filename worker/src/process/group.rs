@@ -37,6 +37,8 @@ pub(super) struct Group {
     grace: Duration,
     /// When it was told to stop.
     told: Option<Instant>,
+    /// Whether all was read: it may close its pipes long before its end.
+    read: bool,
     ctx: Context,
 }
 
@@ -58,21 +60,27 @@ impl Group {
         guard.watch(id);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let members = Some(Members { child, id, guard: guard.clone(), gone: false });
-        let group = Self { members, grace, told: None, ctx: ctx.clone() };
+        let group = Self { members, grace, told: None, read: false, ctx: ctx.clone() };
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else { return Err(missing()) };
         Ok((group, Pipes { stdin, stdout, stderr }))
     }
 
-    /// Waits until the process has ended and its pipes are read. What it left behind is killed.
+    /// Waits until the process has ended and its pipes are read. What it left behind is killed. May be
+    /// dropped and called again, with the same `talk`.
     pub(super) async fn end<T>(&mut self, mut talk: Pin<&mut T>) -> End
     where
         T: Future<Output = Result<(), TooMuch>>,
     {
-        let Some(members) = &mut self.members else { return End::Unknown(already()) };
+        let Self { members: Some(members), read, .. } = self else {
+            return End::Unknown(already());
+        };
         let ended = tokio::select! {
             biased;
-            said = talk.as_mut() => match said {
-                Ok(()) => members.child.wait().await,
+            said = talk.as_mut(), if !*read => match said {
+                Ok(()) => {
+                    *read = true;
+                    members.child.wait().await
+                }
                 Err(TooMuch) => {
                     members.signal(Signal::KILL);
                     let _ = members.child.wait().await;
@@ -82,10 +90,10 @@ impl Group {
             },
             ended = members.child.wait() => {
                 members.kill();
-                match timeout(LINGER, talk).await {
-                    Ok(Err(TooMuch)) => return End::TooMuch,
-                    _ => ended,
+                if !*read && let Ok(Err(TooMuch)) = timeout(LINGER, talk).await {
+                    return End::TooMuch;
                 }
+                ended
             }
         };
         members.kill();

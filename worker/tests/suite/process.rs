@@ -367,6 +367,27 @@ async fn those_who_do_not_listen_go_on_after_their_soft_time_out() {
     alive_to_its_end(alive).await;
 }
 
+#[tokio::test]
+async fn one_that_has_closed_its_pipes_may_be_told_again_and_again() {
+    let script = Script::new("exec 3>alive; exec >&- 2>&- <&-; echo ready >&3; exec sleep 1000");
+    let mut alive = script.alive();
+    let ctx = Context::for_test();
+    let told = async {
+        alive.ready().await;
+        // Its pipes are found closed in between.
+        for reason in [CancelReason::SoftTimeout, CancelReason::Requested] {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            ctx.cancel(reason);
+        }
+    };
+    let args = json!({});
+    let (result, ()) = tokio::join!(script.run_in(&ctx, &args), told);
+    assert!(result.unwrap_err().is_cancelled());
+    alive_to_its_end(alive).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_soft_time_out_of_the_message_comes_to_the_process() {
     let broker = broker().await;
