@@ -2,10 +2,9 @@
 -- keys   1 prefix
 -- args   for each setting to change: name, value; '' for the default
 -- reply  <all that is set: name, value; ...>
--- cost   O(settings); a change of what is kept of the dead letters takes effect at once for 100 of them,
---        for the others with the upkeep that workers do
+-- cost   O(settings); what is kept of the dead letters changes with the upkeep that workers do (tidy), so
+--        that a slip of the hand can be taken back
 local SETTINGS = prefix .. 'settings'
-local TRIM_BITE = 100
 
 -- nothing above writes
 for i = 1, #ARGV, 2 do
@@ -15,5 +14,4 @@ for i = 1, #ARGV, 2 do
     call('HSET', SETTINGS, ARGV[i], ARGV[i + 1])
   end
 end
-if #ARGV > 0 then settle().trim_dead(now_ms(), TRIM_BITE) end
 return { call('HGETALL', SETTINGS) }

@@ -283,7 +283,7 @@ pub(crate) struct ResultArgs {
     #[arg(long, conflicts_with = "json")]
     pub(crate) raw: bool,
     /// Print what it sends while it runs, one value in a line, and the result at the end
-    #[arg(long, conflicts_with_all = ["raw", "wait"])]
+    #[arg(long, conflicts_with_all = ["raw", "wait", "wait_timeout"])]
     pub(crate) follow: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,

@@ -60,6 +60,14 @@ impl FleetView {
         self.workers.iter().any(|worker| worker.info.queues.iter().any(|name| name == queue))
     }
 
+    /// Whether any of those that serve this queue takes something new.
+    pub(crate) fn takes_from(&self, queue: &str) -> bool {
+        let takes = |info: &WorkerInfo| !info.draining && info.paused.is_none();
+        self.workers.iter().any(|worker| {
+            takes(&worker.info) && worker.info.queues.iter().any(|name| name == queue)
+        })
+    }
+
     /// Whether any worker knows this task.
     pub(crate) fn knows(&self, task: &str) -> bool {
         self.workers.iter().any(|worker| worker.info.tasks.iter().any(|name| name == task))

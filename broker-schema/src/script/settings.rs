@@ -10,7 +10,7 @@ use crate::script::script;
 use crate::settings::Setting;
 
 // A full server may be one that keeps too many dead letters.
-script!(SETTINGS, "settings", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle"]);
+script!(SETTINGS, "settings", " flags=allow-oom", ["base"]);
 
 /// What is set; what is not there has its default. Settings of newer versions are left out.
 pub(crate) async fn settings(

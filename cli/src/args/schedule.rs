@@ -84,7 +84,7 @@ pub(crate) struct NextArgs {
     /// How many
     #[arg(short, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) number: u16,
-    /// Time zone of the expression [default: UTC]
+    /// Time zone of the expression, and of the times that are shown [default: that of the schedule, or UTC]
     #[arg(long, value_name = "NAME")]
     pub(crate) zone: Option<String>,
 }

@@ -227,6 +227,12 @@ fn queue_findings(snapshot: &Snapshot, fleet: &FleetView) -> Vec<Finding> {
                 },
             ));
         }
+        if queue.ready > 0 && fleet.serves(name) && !fleet.takes_from(name) {
+            findings.push(notice(
+                format!("all workers of queue {name} are paused or about to leave; waiting there: {ready}"),
+                "when that is over: celeriac workers resume --all, or start others",
+            ));
+        }
         if let Some(note) = queue.controls.paused.as_ref().filter(|_| queue.ready > 0) {
             findings.push(notice(
                 format!("queue {name} is paused{}; waiting there: {ready}", note.who.by_whom()),

@@ -162,7 +162,7 @@ fn why_not_running(status: &TaskStatus, fleet: &FleetView) -> Option<String> {
     if !fleet.knows(task) {
         return Some(format!("no worker knows task {task}: it will fail when one takes it"));
     }
-    Some("it waits for a free worker".to_owned())
+    Some(format!("it waits for its turn: celeriac explain {} says for what", status.id))
 }
 
 /// A task or chunk as JSON.

@@ -29,6 +29,10 @@ async fn orders_are_taken_up_while_it_runs() {
     listed(&celeriac, 1).await;
     let text = celeriac.ok(&format!("workers pause {} --why upgrade", &lease[..8]));
     assert_eq!(text, format!("{lease} taken up"));
+    // A variable of a script that was never set is no way to say: the only one.
+    let mut unset = celeriac.command("workers drain");
+    let refused = run(unset.arg(""));
+    assert!(refused.code == Some(7) && refused.stderr.contains("--all"), "{refused:?}");
     let table = celeriac.ok("workers");
     let row = table.lines().nth(1).unwrap();
     assert!(row.contains("paused for ") && row.ends_with(": upgrade"), "{table}");
@@ -97,7 +101,7 @@ async fn who_is_meant_must_be_clear() {
     let mut command = celeriac.command("workers pause");
     let ran = run(command.arg(""));
     assert_eq!(ran.code, Some(7));
-    assert!(ran.stderr.contains("several leases begin with"), "{ran:?}");
+    assert!(ran.stderr.contains("a lease is empty"), "{ran:?}");
     let ran = celeriac.run("workers pause xyz");
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""));
     assert!(ran.stderr.contains("no worker has a lease"), "{ran:?}");

@@ -67,6 +67,13 @@ async fn an_edit_changes_what_it_names_and_nothing_else() {
     assert_eq!(put["record"], record);
     assert_eq!(put["expires_after_ms"], 3_600_000);
 
+    celeriac.ok("schedule add often noop --every 1h");
+    let zone = celeriac.run("schedule edit often --zone Europe/Berlin");
+    assert!(zone.code == Some(7) && zone.stderr.contains("no time zone"), "{zone:?}");
+    let local = celeriac.ok("schedule next often -n 1 --zone Asia/Tokyo");
+    assert!(local.contains("+09:00"), "{local}");
+    celeriac.ok("schedule remove often");
+
     let mut edit = |options: &str, change: &dyn Fn(&mut Value)| {
         celeriac.ok(&format!("schedule edit s {options}"));
         change(&mut record);

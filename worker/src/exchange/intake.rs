@@ -66,7 +66,9 @@ impl Exchange {
     pub(super) fn deliver(&mut self, tasks: Vec<Delivery>, runs: Vec<Run>) -> usize {
         let epoch = self.epoch;
         let slots = self.shared.changes.slots();
-        let within = |cost: u32| usize::try_from(cost).unwrap_or(slots).min(slots);
+        // What costs more than there is fails as soon as it begins, and waits for no more than one.
+        let within =
+            |cost: u32| usize::try_from(cost).ok().filter(|cost| *cost <= slots).unwrap_or(1);
         let mut awaiting = Vec::with_capacity(tasks.len());
         let mut computing = Vec::new();
         for delivery in tasks {

@@ -10,7 +10,7 @@ use celeriac_worker::task::{Context, Data, Registry, TaskError};
 
 use crate::common::{
     LONG, Running, assert_finished, broker, config, one_slot, producer, snapshot, state, task,
-    until,
+    until, with_retries,
 };
 use crate::stage::{Stage, hold_task, note_task};
 
@@ -127,6 +127,26 @@ async fn a_task_that_costs_more_than_a_worker_has_says_so() {
     assert!(error.message.contains("takes 2 slots and this worker has 1"), "{}", error.message);
     worker.drain().await;
     assert!(stage.log().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_can_never_fit_holds_nobody_up() {
+    let (broker, stage) = (broker().await, Stage::new());
+    let producer = producer(&broker);
+    let worker = Running::start(&broker, stage.tasks(), slots(2));
+    producer.enqueue_task(hold_task("long")).await.unwrap();
+    stage.heard("long begins").await;
+    let never = producer.enqueue_task(with_retries(note_task("never").cost(3), 0)).await.unwrap();
+    producer.enqueue_task(note_task("behind it")).await.unwrap();
+
+    let error = never.outcome_within(LONG).await.unwrap().error.unwrap();
+
+    assert_eq!(error.kind, ErrorKind::BadOptions);
+    stage.heard("behind it").await;
+    assert_eq!(stage.count("long ends"), 0);
+    stage.open("long");
+    worker.drain().await;
+    assert_finished(&broker).await;
 }
 
 /// How many slots are in use, and the most there ever were.

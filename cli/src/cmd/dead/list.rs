@@ -59,7 +59,7 @@ pub(super) async fn letters(args: &DeadArgs, globals: &Globals) -> Result<(), Cl
             time_and_distance(letter.at, found.now),
             letter.task.clone(),
             letter.queue.to_string(),
-            grouped(letter.attempts.len() as u64),
+            grouped(attempts(letter)),
             kind(letter.error.kind),
             short(&letter.error.message),
         ]);
@@ -120,6 +120,11 @@ pub(super) async fn groups(args: &DeadArgs, globals: &Globals) -> Result<(), Cli
         ]);
     }
     output::line(table.render())
+}
+
+/// How many attempts it had: a revival is a mark between them.
+fn attempts(letter: &DeadLetter) -> u64 {
+    letter.attempts.iter().filter(|attempt| attempt.outcome != "revived").count() as u64
 }
 
 fn nothing(total: u64) -> String {

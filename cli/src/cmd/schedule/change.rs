@@ -1,6 +1,7 @@
 //! Making and changing schedules. Each change tells when the schedule is due after it.
 
-use celeriac_broker_schema::{Requester, TaskId, TaskName, Timestamp};
+use celeriac_broker_schema::script::ScheduleView;
+use celeriac_broker_schema::{Requester, ScheduleSpec, TaskId, TaskName, Timestamp, Timing};
 use celeriac_producer::{NewTask, Replace, Schedule, ScheduleName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -95,6 +96,11 @@ pub(super) async fn edit(
     let mut schedule = Schedule::of(&view).map_err(|error| {
         CliError::Arguments(format!("schedule {name} cannot be edited: {error}"))
     })?;
+    if when.zone.is_some() && when.cron.is_none() && runs_in_intervals(&view) {
+        return Err(CliError::Arguments(format!(
+            "schedule {name} runs in equal intervals, which have no time zone: --zone goes with --cron"
+        )));
+    }
     if let Some(expression) = &when.cron {
         schedule = schedule.by_cron(expression);
     }
@@ -111,6 +117,10 @@ pub(super) async fn edit(
     let schedule = with_options(schedule, when, options)?;
     let due = schedules.put(name, &schedule, Replace::Revision(view.revision)).await?;
     tell_due(name, due, globals)
+}
+
+fn runs_in_intervals(view: &ScheduleView) -> bool {
+    ScheduleSpec::decode(&view.spec).is_ok_and(|spec| matches!(spec.timing, Timing::Every { .. }))
 }
 
 pub(super) async fn pause(

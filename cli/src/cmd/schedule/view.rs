@@ -243,9 +243,10 @@ pub(super) async fn next(args: &NextArgs, globals: &Globals) -> Result<(), CliEr
     } else {
         next_of(&super::named(&args.what)?, number, globals).await?
     };
-    let zone = match &timing {
-        Timing::Cron(timing) => timing.zone(),
-        Timing::Every { .. } => "UTC",
+    let zone = match (&args.zone, &timing) {
+        (Some(zone), _) => zone,
+        (None, Timing::Cron(timing)) => timing.zone(),
+        (None, Timing::Every { .. }) => "UTC",
     };
     let times: Vec<NextTime> =
         times.into_iter().map(|at| NextTime { at, local: in_zone(at, zone) }).collect();

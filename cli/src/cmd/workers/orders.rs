@@ -74,10 +74,18 @@ fn leases(fleet: &FleetView, which: &WhichArgs) -> Result<Vec<String>, CliError>
         return Ok(all.into_iter().cloned().collect());
     }
     let one = |text: &String| {
+        // Every lease begins with it: a variable of a script that was never set, most likely.
+        if text.is_empty() {
+            return Err(CliError::Arguments(
+                "a lease is empty: name one of `celeriac workers`, or say --all".to_owned(),
+            ));
+        }
         let mut fitting = all.iter().filter(|lease| lease.starts_with(text.as_str()));
         match (fitting.next(), fitting.next()) {
             (Some(lease), None) => Ok((*lease).clone()),
-            (None, _) => Err(CliError::Arguments(format!("no worker has a lease {text:?}"))),
+            (None, _) => Err(CliError::Arguments(format!(
+                "no worker has a lease {text:?}: see `celeriac workers`"
+            ))),
             (Some(_), Some(_)) => {
                 Err(CliError::Arguments(format!("several leases begin with {text:?}")))
             }
