@@ -131,7 +131,10 @@ pub(super) async fn pause(
     let Requester { by, why } = requester(who);
     let (by, why) = (by.unwrap_or_default(), why.unwrap_or_default());
     schedules(globals).await?.pause(name, &by, &why).await?;
-    tell_due(name, None, globals)
+    if globals.json {
+        return output::json(&DueLine { name: name.as_str(), due: None });
+    }
+    output::line(format_args!("{name} is paused"))
 }
 
 pub(super) async fn resume(name: &ScheduleName, globals: &Globals) -> Result<(), CliError> {
