@@ -26,7 +26,7 @@ pub struct WorkerInfo {
     pub busy: u32,
     /// Of them those whose tasks go on although they were told to stop and their time to do so is over:
     /// what they ran is settled.
-    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub wedged: u32,
     /// Of a worker that keeps slots for some queues: how many are free for each of its queues now.
     /// Of others all that are not busy are.
@@ -61,12 +61,9 @@ pub struct WorkerInfo {
     pub running: Vec<RunningTask>,
 }
 
-fn is_none_of_them(number: &u32) -> bool {
-    *number == 0
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+/// For numbers that are left out of JSON when there is nothing to tell.
+pub(crate) fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// A task that a worker runs.

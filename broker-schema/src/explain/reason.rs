@@ -6,7 +6,7 @@ use crate::name::{Priority, QueueName};
 use crate::outcome::TaskFailure;
 use crate::state::State;
 use crate::time::Timestamp;
-use crate::worker_info::Progress;
+use crate::worker_info::{Progress, is_zero};
 
 /// One reason why a task is where it is. Its `Display` is a sentence; in JSON, `reason` is its name.
 /// All times are Redis time.
@@ -197,7 +197,7 @@ pub enum Reason {
         /// Their slots together.
         slots: u64,
         /// Those of them whose tasks were settled and go on all the same.
-        #[serde(skip_serializing_if = "is_none_of_them")]
+        #[serde(skip_serializing_if = "is_zero")]
         wedged: u64,
     },
     /// Slots are free, but it takes more of them than any worker of its queue has.
@@ -331,8 +331,4 @@ pub enum Reason {
         /// Milliseconds from now.
         for_ms: u64,
     },
-}
-
-fn is_none_of_them(number: &u64) -> bool {
-    *number == 0
 }

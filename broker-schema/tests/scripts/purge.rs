@@ -22,7 +22,8 @@ on_both_servers![
     many_in_bites,
 ];
 
-fn purged(tasks: u64, jobs: u64, elements: u64) -> Purged {
+/// What a purge or a move says.
+pub(crate) fn purged(tasks: u64, jobs: u64, elements: u64) -> Purged {
     Purged { tasks, jobs, elements }
 }
 

@@ -1,6 +1,7 @@
 //! What is purged or moved: cancelled, behind turns, parked by a limit, with a key, of a job.
 
 use super::*;
+use crate::purge::purged;
 
 on_both_servers![
     purge_drops_cancelled_tasks_for_good,
@@ -18,10 +19,6 @@ on_both_servers![
     what_is_behind_turns_is_listed,
     a_moved_task_that_is_put_off_to_another_queue_is_found_there,
 ];
-
-fn purged(tasks: u64, jobs: u64, elements: u64) -> Purged {
-    Purged { tasks, jobs, elements }
-}
 
 async fn purge_drops_cancelled_tasks_for_good(world: World) {
     world.enqueue(&["s1", "s2"]).await;
