@@ -27,6 +27,7 @@ pub mod state;
 pub mod time;
 pub mod unique;
 pub mod worker_info;
+pub mod workflow;
 
 #[cfg(feature = "client")]
 mod broker;

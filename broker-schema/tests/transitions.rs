@@ -12,9 +12,10 @@ use std::time::Duration;
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{
     Checkpoint, Control, Emission, Ending, Entry, Found, Kept, Order, RangeJob, Run, RunField,
-    Start, Whereabouts,
+    Start, Whereabouts, WorkflowPart,
 };
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
+use celeriac_broker_schema::workflow::{Barrier, Edit};
 use celeriac_broker_schema::{
     Limit, Outcome, Rate, Requester, Setting, State, TaskId, Unique, UniqueKey, UniqueMode,
 };
@@ -106,7 +107,7 @@ async fn every_row_is_visited() {
     for row in TRANSITIONS {
         let visit = Visit { row: *row, world: World::on_a_single_server().await };
         match row.script {
-            "enqueue" | "enqueue_range" => visit_enqueue(&visit).await,
+            "enqueue" | "enqueue_range" | "enqueue_workflow" => visit_enqueue(&visit).await,
             "claim" => visit_claim(&visit).await,
             "cancel" => visit_cancel_by_people(&visit).await,
             "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
@@ -142,6 +143,16 @@ async fn visit_enqueue(visit: &Visit) {
             visit.check(id("b"), follow()).await;
         }
         "enqueue a job" => visit.check(chunk, enqueue_job()).await,
+        "enqueue a workflow" => {
+            let part = chord("J");
+            let first = TaskId::of_chunk(job_id("J"), 0);
+            visit.check(first, async { drop(world.enqueue_part(1, &part).await) }).await;
+        }
+        "enqueue what follows" => {
+            let part = chord("J");
+            let last = TaskId::of_chunk(job_id("J"), 2);
+            visit.check(last, async { drop(world.enqueue_part(1, &part).await) }).await;
+        }
         "enqueue a job's reducer" => visit.check(id("J"), enqueue_job()).await,
         _ => unknown(&visit.row),
     }
@@ -399,6 +410,17 @@ async fn given_a_busy_namespace(world: &World) {
     world.claim_as("w3", Ask::want(1).from(&["mine"]).without_suspects()).await;
     leave_something(world, "w3", id("y"), None).await;
     // A chunk runs that may be started twice.
+    let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
+    let mut workflow = WorkflowPart { joins: Some((2, 1)), last: false, ..chord("W") };
+    workflow.edits.push(stand_in);
+    workflow.edits.push(Edit::Barrier(Barrier {
+        number: 2,
+        missing: 2,
+        opens: Vec::new(),
+        stand_ins: vec![2],
+        tolerates: None,
+    }));
+    world.enqueue_part(80, &workflow).await;
     let slow = RangeJob { speculate: Some(300), queue: queue("slow"), ..job("S", 2) };
     world.enqueue_job(&slow).await;
     world.claim_as("w3", Ask::want(1).from(&["slow"]).without_suspects()).await;
