@@ -410,17 +410,6 @@ async fn given_a_busy_namespace(world: &World) {
     world.claim_as("w3", Ask::want(1).from(&["mine"]).without_suspects()).await;
     leave_something(world, "w3", id("y"), None).await;
     // A chunk runs that may be started twice.
-    let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
-    let mut workflow = WorkflowPart { joins: Some((2, 1)), last: false, ..chord("W") };
-    workflow.edits.push(stand_in);
-    workflow.edits.push(Edit::Barrier(Barrier {
-        number: 2,
-        missing: 2,
-        opens: Vec::new(),
-        stand_ins: vec![2],
-        tolerates: None,
-    }));
-    world.enqueue_part(80, &workflow).await;
     let slow = RangeJob { speculate: Some(300), queue: queue("slow"), ..job("S", 2) };
     world.enqueue_job(&slow).await;
     world.claim_as("w3", Ask::want(1).from(&["slow"]).without_suspects()).await;
@@ -447,6 +436,18 @@ async fn given_a_busy_namespace(world: &World) {
     let later = world.now().await.0 + HOUR_MS;
     world.schedule("s", put_schedule("{}", Some(later))).await;
     world.broker.due(&lease("w3"), 10).await.expect("an answer");
+    // Members follow one another.
+    let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
+    let mut workflow = WorkflowPart { joins: Some((2, 1)), last: false, ..chord("W") };
+    workflow.edits.push(stand_in);
+    workflow.edits.push(Edit::Barrier(Barrier {
+        number: 2,
+        missing: 2,
+        opens: Vec::new(),
+        stand_ins: vec![2],
+        tolerates: None,
+    }));
+    world.enqueue_part(80, &workflow).await;
 }
 
 /// One task of a limited name runs, another one waits for it, and tenants take turns.
