@@ -8,6 +8,7 @@ mod frame;
 mod job;
 mod jobs;
 mod json;
+mod login;
 mod parts;
 mod problem;
 mod queues;
@@ -27,6 +28,7 @@ use crate::state::Monitor;
 use crate::viewers::Topic;
 
 pub(crate) use frame::page;
+pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
 
 /// A part of a page that changes: an element with this id.
