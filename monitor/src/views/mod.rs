@@ -2,6 +2,7 @@
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
 pub(crate) mod action;
+mod audit;
 mod chart;
 mod format;
 mod frame;
@@ -11,6 +12,7 @@ mod json;
 mod login;
 mod parts;
 mod problem;
+mod question;
 mod queues;
 mod status;
 mod table;
@@ -27,9 +29,12 @@ use crate::observation::{Detail, Link, Observation};
 use crate::state::Monitor;
 use crate::viewers::Topic;
 
+pub(crate) use audit::audit;
+pub(crate) use format::counted;
 pub(crate) use frame::page;
 pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
+pub(crate) use question::{Question, question};
 
 /// A part of a page that changes: an element with this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
