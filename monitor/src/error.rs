@@ -23,6 +23,15 @@ pub enum MonitorError {
         #[source]
         source: io::Error,
     },
+    /// Others would reach what only this machine may see.
+    #[error(
+        "whoever reaches {address} could see all names, arguments and results: say who may look with \
+         --users, --tokens or --trust-header, or say --public-view"
+    )]
+    Open {
+        /// The address.
+        address: SocketAddr,
+    },
     /// The server ended by itself.
     #[error("the monitor's web server ended: {0}")]
     Server(#[source] io::Error),
@@ -87,7 +96,8 @@ impl Problem {
             kind: "urn:celeriac:problem:method-not-allowed",
             title: "Method not allowed",
             status: StatusCode::METHOD_NOT_ALLOWED,
-            detail: "the monitor only shows things: use GET".to_owned(),
+            detail: "this is not what can be done here: most things are only shown, use GET"
+                .to_owned(),
         }
     }
 

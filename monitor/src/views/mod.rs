@@ -1,14 +1,18 @@
 //! HTML. A page is a frame around fragments; the same fragments are sent again, under the same
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
+pub(crate) mod action;
+mod audit;
 mod chart;
 mod format;
 mod frame;
 mod job;
 mod jobs;
 mod json;
+mod login;
 mod parts;
 mod problem;
+mod question;
 mod queues;
 mod status;
 mod table;
@@ -20,12 +24,17 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use crate::auth::Role;
 use crate::observation::{Detail, Link, Observation};
 use crate::state::Monitor;
 use crate::viewers::Topic;
 
+pub(crate) use audit::audit;
+pub(crate) use format::counted;
 pub(crate) use frame::page;
+pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
+pub(crate) use question::{Question, question};
 
 /// A part of a page that changes: an element with this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,16 +50,23 @@ impl Fragment {
 }
 
 /// What an observation has for the live pages of a topic. What is missing stays as it is there.
-pub(crate) fn live(monitor: &Monitor, topic: Topic, observation: &Observation) -> Arc<[Fragment]> {
-    observation.fragments(topic, || {
-        fragments(monitor, topic, observation, observation.details.get(&topic))
+pub(crate) fn live(
+    monitor: &Monitor,
+    topic: Topic,
+    role: Role,
+    observation: &Observation,
+) -> Arc<[Fragment]> {
+    observation.fragments(topic, role, || {
+        fragments(monitor, topic, role, observation, observation.details.get(&topic))
     })
 }
 
-/// All fragments of a page. `detail`: what its topic is about, if it was read.
+/// All fragments of a page for those who may do what `role` says. `detail`: what its topic is
+/// about, if it was read.
 pub(crate) fn fragments(
     monitor: &Monitor,
     topic: Topic,
+    _role: Role,
     observation: &Observation,
     detail: Option<&Detail>,
 ) -> Vec<Fragment> {

@@ -42,7 +42,17 @@ impl Site {
     }
 
     pub(crate) async fn start_at(listen: SocketAddr, broker: Broker, max_viewers: usize) -> Self {
-        let config = MonitorConfig { listen, max_viewers };
+        let config = MonitorConfig { listen, max_viewers, ..MonitorConfig::default() };
+        Self::serve(broker, config).await
+    }
+
+    /// One of this configuration, on a free port.
+    pub(crate) async fn configured(broker: Broker, config: MonitorConfig) -> Self {
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        Self::serve(broker, MonitorConfig { listen, ..config }).await
+    }
+
+    async fn serve(broker: Broker, config: MonitorConfig) -> Self {
         let listener: TcpListener = config.bind().await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let shutdown = CancellationToken::new();
