@@ -2,6 +2,7 @@
 //! file has the verbs of one topic.
 
 mod bulk;
+mod check;
 mod dead;
 mod limits;
 mod queues;

@@ -6,6 +6,7 @@
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
 mod bytes;
+pub mod check;
 pub mod dead;
 pub mod error;
 pub mod explain;
