@@ -3,6 +3,7 @@
 
 mod audit;
 mod bulk;
+mod check;
 mod dead;
 mod limits;
 mod queues;

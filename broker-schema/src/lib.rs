@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod bytes;
+pub mod check;
 pub mod dead;
 pub mod error;
 pub mod explain;

@@ -14,10 +14,12 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod contents;
 mod control;
 mod dead;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
@@ -99,11 +101,13 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    contents::contents,
     control::control,
     dead::dead,
     dead::dead_letters,
     discard::discard,
     due::due,
+    elements::elements,
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,

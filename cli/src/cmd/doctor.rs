@@ -1,5 +1,7 @@
 //! `celeriac doctor`: looks for trouble and says what to do about it. It only looks.
 
+mod deep;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -62,7 +64,7 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
+pub(crate) async fn run(globals: &Globals, deep: bool) -> Result<(), CliError> {
     let broker = Broker::new(globals.redis.clone())?;
     let server = broker.check_server().await?;
     let round_trip = round_trip(&broker).await?;
@@ -75,6 +77,9 @@ pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
     findings.extend(wedged_findings(&fleet));
     findings.extend(queue_findings(&snapshot, &fleet));
     findings.extend(job_findings(&snapshot, &fleet));
+    if deep {
+        findings.extend(deep::findings(&broker).await?);
+    }
     findings.sort_by_key(|finding| finding.severity);
     let report = Report {
         server: broker.server().to_owned(),
