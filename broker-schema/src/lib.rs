@@ -22,8 +22,11 @@ pub mod record;
 mod requester;
 pub mod retry;
 pub mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod settings;
 pub mod state;
+pub mod text;
 pub mod time;
 pub mod unique;
 pub mod worker_info;

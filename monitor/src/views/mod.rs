@@ -1,6 +1,7 @@
 //! HTML. A page is a frame around fragments; the same fragments are sent again, under the same
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
+mod api;
 mod chart;
 mod format;
 mod frame;
@@ -24,6 +25,7 @@ use crate::observation::{Detail, Link, Observation};
 use crate::state::Monitor;
 use crate::viewers::Topic;
 
+pub(crate) use api::api_page;
 pub(crate) use frame::page;
 pub(crate) use problem::problem_page;
 

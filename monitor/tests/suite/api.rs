@@ -1,4 +1,9 @@
-//! The JSON API.
+//! The JSON API: single things here, the rest in a file for each matter.
+
+mod document;
+mod hostile;
+mod lists;
+mod world;
 
 use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
 use serde_json::json;

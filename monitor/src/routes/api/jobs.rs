@@ -1,0 +1,83 @@
+//! Jobs.
+
+use celeriac_broker_schema::JobId;
+
+use super::query::{Limit, Parameter, query};
+use super::refusal::Refusal;
+use super::reply::Told;
+use super::shapes::Jobs;
+use super::table::{Call, Table, words};
+use crate::error::Problem;
+use crate::model::{Job, JobDetail};
+use crate::observation::{Detail, Reading};
+use crate::poller::JOBS;
+use crate::read;
+use crate::viewers::Topic;
+
+pub(super) fn add(table: &mut Table) {
+    table.get(
+        "/jobs",
+        words(
+            "listJobs",
+            "jobs",
+            "The newest jobs",
+            "The newest open ones, then the newest ended ones.",
+        ),
+        list,
+    );
+    table.get("/jobs/{id}", words("getJob", "jobs", "One job", ""), one);
+}
+
+query! {
+    struct JobsQuery {
+        /// Only jobs in this state.
+        state: JobState,
+        /// Most open jobs, and as many ended ones.
+        limit: Limit<20, 200>,
+    }
+}
+
+/// The state of a job.
+struct JobState(&'static str);
+
+const STATES: [&str; 5] = ["running", "reducing", "succeeded", "failed", "cancelled"];
+
+impl Parameter for JobState {
+    fn read(text: &str) -> Result<Self, String> {
+        let found = STATES.into_iter().find(|state| *state == text);
+        found
+            .map(Self)
+            .ok_or_else(|| format!("there is no such state: there are {}", STATES.join(", ")))
+    }
+
+    fn schema() -> serde_json::Value {
+        serde_json::json!({ "type": "string", "enum": STATES })
+    }
+}
+
+async fn list(call: Call<(), JobsQuery>) -> Result<Told<Jobs>, Refusal> {
+    let observation = call.monitor.latest().await;
+    let Reading { now, jobs, totals, .. } = observation.current()?.clone();
+    let limit = Limit::of(call.query.limit);
+    let wanted = |job: &Job| call.query.state.as_ref().is_none_or(|state| job.state == state.0);
+    let told = |now, jobs: Vec<Job>| Jobs { now, open: totals.open_jobs, jobs };
+    if limit == JOBS {
+        let jobs = jobs.into_iter().filter(wanted).collect();
+        return Ok(Told::seen(told(now, jobs), &observation));
+    }
+    let snapshot = call.monitor.broker().snapshot(0, limit).await?;
+    let rate = |id: JobId| jobs.iter().find(|job| job.id == id).and_then(|job| job.done_per_s);
+    let now = snapshot.now;
+    let found = snapshot.jobs.iter().map(|view| Job::new(view, now, rate(view.id))).filter(wanted);
+    Ok(Told::new(told(now, found.collect())))
+}
+
+async fn one(call: Call<JobId>) -> Result<Told<JobDetail>, Refusal> {
+    let observation = call.monitor.latest().await;
+    let reading = observation.current()?;
+    match read::detail(call.monitor.broker(), Topic::Job(call.path), Some(reading)).await? {
+        Some(Detail::Job(job)) => Ok(Told::new(*job)),
+        Some(Detail::None(problem)) => Err(problem.into()),
+        _ => Err(Problem::unknown_job(call.path).into()),
+    }
+}
