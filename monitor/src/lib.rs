@@ -26,6 +26,7 @@ mod config;
 mod error;
 mod model;
 mod observation;
+mod outlet;
 mod poller;
 mod rates;
 mod read;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::MonitorConfig;
 use crate::observation::Observation;
+use crate::outlet::Outlet;
 use crate::viewers::{Topic, Viewer, Viewers};
 
 /// An observation of this age answers a request without another look at Redis.
@@ -33,6 +34,7 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    outlet: Outlet,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -44,6 +46,7 @@ impl Monitor {
     pub fn new(broker: Broker, config: MonitorConfig) -> Self {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
         let inner = Inner {
+            outlet: Outlet::new(broker.clone(), config.max_viewers),
             broker,
             config,
             observations,
@@ -68,6 +71,10 @@ impl Monitor {
 
     pub(crate) fn viewers(&self) -> &Viewers {
         &self.inner.viewers
+    }
+
+    pub(crate) fn outlet(&self) -> &Outlet {
+        &self.inner.outlet
     }
 
     pub(crate) fn closing(&self) -> &CancellationToken {

@@ -4,7 +4,6 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::routes::assets;
 use crate::state::Monitor;
 use crate::views::frame::still;
 

@@ -1,14 +1,14 @@
 //! Jobs.
 
-use celeriac_broker_schema::JobId;
+use celeriac_broker_schema::{JobId, TaskId};
 
 use super::query::{Limit, Parameter, query};
 use super::refusal::Refusal;
 use super::reply::Told;
-use super::shapes::Jobs;
+use super::shapes::{Chunks, Jobs, Stretch};
 use super::table::{Call, Table, words};
 use crate::error::Problem;
-use crate::model::{Job, JobDetail};
+use crate::model::{Job, JobDetail, running_of};
 use crate::observation::{Detail, Reading};
 use crate::poller::JOBS;
 use crate::read;
@@ -26,6 +26,11 @@ pub(super) fn add(table: &mut Table) {
         list,
     );
     table.get("/jobs/{id}", words("getJob", "jobs", "One job", ""), one);
+    table.get(
+        "/jobs/{id}/chunks",
+        words("mapChunks", "jobs", "How far each stretch of the chunks is", "The chunks in stretches of the same length, as many as asked for at most; of a job with no more chunks than that each chunk by itself."),
+        chunks,
+    );
 }
 
 query! {
@@ -38,7 +43,7 @@ query! {
 }
 
 /// The state of a job.
-struct JobState(&'static str);
+pub(super) struct JobState(&'static str);
 
 const STATES: [&str; 5] = ["running", "reducing", "succeeded", "failed", "cancelled"];
 
@@ -80,4 +85,42 @@ async fn one(call: Call<JobId>) -> Result<Told<JobDetail>, Refusal> {
         Some(Detail::None(problem)) => Err(problem.into()),
         _ => Err(Problem::unknown_job(call.path).into()),
     }
+}
+
+query! {
+    struct ChunksQuery {
+        /// Most stretches.
+        limit: Limit<256, 512>,
+    }
+}
+
+async fn chunks(call: Call<JobId, ChunksQuery>) -> Result<Told<Chunks>, Refusal> {
+    let (broker, job) = (call.monitor.broker(), call.path);
+    let (_, view) = broker.job(job).await?;
+    let total = view.ok_or_else(|| Problem::unknown_job(job))?.total;
+    let most = Limit::of(call.query.limit).into();
+    let map = broker.map_chunks(job, total, most).await?;
+    let map = map.ok_or_else(|| Problem::unknown_job(job))?;
+    let size = map.size.max(1);
+    let stretches = map.stretches.iter().zip((0..).step_by(size as usize));
+    let mut stretches: Vec<Stretch> = stretches
+        .map(|(stretch, first)| Stretch {
+            first,
+            chunks: size.min(total - first),
+            done: stretch.done,
+            retried: stretch.retried,
+            running: 0,
+        })
+        .collect();
+    let observation = call.monitor.latest().await;
+    let workers = observation.reading.as_ref().map_or(&[][..], |reading| &reading.workers);
+    for (_, running) in running_of(workers, job) {
+        let index = running.id.parse().ok().and_then(TaskId::chunk);
+        let stretch =
+            index.and_then(|index| stretches.get_mut(usize::try_from(index / size).ok()?));
+        if let Some(stretch) = stretch {
+            stretch.running += 1;
+        }
+    }
+    Ok(Told::new(Chunks { job, total, stretch: size, stretches }))
 }

@@ -4,9 +4,11 @@
 //! null. Errors are problem documents (RFC 9457). Every call to Redis is bounded; what would take
 //! more comes in pages.
 
+mod body;
 mod cursor;
 mod dead;
 mod document;
+mod enqueue;
 mod guard;
 mod health;
 mod jobs;
@@ -17,6 +19,8 @@ mod query;
 mod queues;
 mod refusal;
 mod reply;
+mod request;
+mod results;
 mod schedules;
 mod settings;
 mod shapes;
@@ -25,7 +29,7 @@ mod tasks;
 mod workers;
 
 use axum::Router;
-use celeriac_broker_schema::{JobId, QueueName, State, TaskId, TaskName, Tenant};
+use celeriac_broker_schema::{JobId, Label, QueueName, State, TaskId, TaskName, Tenant};
 
 use self::table::Table;
 use crate::state::Monitor;
@@ -35,10 +39,12 @@ pub(crate) use document::page;
 /// All operations. A noun of its own gets a file of its own and a line here.
 fn table() -> Table {
     let mut table = Table::new();
-    table.know::<(QueueName, TaskName, Tenant, TaskId, JobId, State)>();
+    table.know::<(QueueName, TaskName, Tenant, Label, TaskId, JobId, State)>();
     overview::add(&mut table);
     queues::add(&mut table);
     tasks::add(&mut table);
+    results::add(&mut table);
+    enqueue::add(&mut table);
     jobs::add(&mut table);
     workers::add(&mut table);
     dead::add(&mut table);

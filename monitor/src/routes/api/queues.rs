@@ -1,15 +1,16 @@
 //! Queues, and a look at what waits in one.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
-use celeriac_broker_schema::script::Place;
-use celeriac_broker_schema::{Priority, QueueName, Record, TaskId};
+use celeriac_broker_schema::script::{self, Place};
+use celeriac_broker_schema::{Priority, QueueName, Record, TaskId, Timestamp};
 
 use super::cursor::Cursor;
 use super::query::{Limit, Parameter, query};
 use super::refusal::Refusal;
 use super::reply::Told;
-use super::shapes::{OneQueue, QueuePage, QueuedTask, Queues};
+use super::shapes::{OneQueue, QueuePage, QueuedTask, Queues, Waiting};
 use super::table::{Call, Table, words};
 use crate::model::Queue;
 use crate::observation::Reading;
@@ -30,7 +31,7 @@ pub(super) fn add(table: &mut Table) {
             "peekQueue",
             "queues",
             "What waits in a queue",
-            "One place of the queue, page by page. Without `place` the highest priority at which something is ready.",
+            "One place of the queue, page by page: what goes first comes first, except behind turns and limits. Without `place` the highest priority at which something is ready.",
         ),
         peek,
     );
@@ -84,7 +85,7 @@ query! {
 }
 
 /// A place as it is written.
-struct PlaceName(Place);
+pub(super) struct PlaceName(Place);
 
 impl Parameter for PlaceName {
     fn read(text: &str) -> Result<Self, String> {
@@ -120,8 +121,9 @@ fn read_cursor(text: &str) -> Option<(u64, Place)> {
 }
 
 async fn peek(call: Call<QueueName, PeekQuery>) -> Result<Told<QueuePage>, Refusal> {
-    let (broker, queue) = (call.monitor.broker(), &call.path);
+    let queue = &call.path;
     let list = format!("queue/{queue}");
+    let limit = Limit::of(call.query.limit);
     let (at, place) = match Cursor::read(call.query.cursor.as_ref(), &list, read_cursor)? {
         Some(cursor) => cursor,
         None => (
@@ -132,18 +134,75 @@ async fn peek(call: Call<QueueName, PeekQuery>) -> Result<Told<QueuePage>, Refus
             },
         ),
     };
-    let page = broker.queued(queue, &place, at, Limit::of(call.query.limit)).await?;
-    let records = broker.records(&page.tasks).await?;
-    let tasks = page.tasks.iter().zip(&records);
-    let tasks = tasks.filter_map(|(id, record)| Some(told(*id, record.as_deref()?)));
-    Ok(Told::new(QueuePage {
-        now: page.now,
-        place: place.to_string(),
-        tasks: tasks.collect(),
-        jobs: page.jobs,
-        turns: page.turns.iter().map(ToString::to_string).collect(),
-        next: page.next.map(|at| Cursor::new(&list, format_args!("{at} {place}"))),
-    }))
+    let (now, waiting, next) = match &place {
+        Place::Parked(_) | Place::Turn(..) => {
+            behind(&call.monitor, queue, &place, at, limit).await?
+        }
+        _ => in_order(&call.monitor, queue, &place, at, limit).await?,
+    };
+    let next = next.map(|at| Cursor::new(&list, format_args!("{at} {place}")));
+    Ok(Told::new(QueuePage { now, place: place.to_string(), waiting, next }))
+}
+
+type Page = (Timestamp, Vec<Waiting>, Option<u64>);
+
+/// What goes first comes first.
+async fn in_order(
+    monitor: &Monitor,
+    queue: &QueueName,
+    place: &Place,
+    at: u64,
+    limit: u32,
+) -> Result<Page, Refusal> {
+    let page = monitor.broker().peek(queue, place, at, limit).await?;
+    let id_of = |waiting: &script::Waiting| match waiting {
+        script::Waiting::Task(id, _) => id.chunk().is_none().then_some(*id),
+        _ => None,
+    };
+    let ids: Vec<TaskId> = page.waiting.iter().filter_map(id_of).collect();
+    let mut records = records(monitor, &ids).await?;
+    let waiting = page.waiting.into_iter().filter_map(|waiting| match waiting {
+        script::Waiting::Task(id, due) if id.chunk().is_some() => Some(Waiting::Chunk { id, due }),
+        script::Waiting::Task(id, due) => Some(Waiting::Task(told(id, &records.remove(&id)?, due))),
+        script::Waiting::Range(job, lo, hi) => {
+            Some(Waiting::Range { job, first: lo, chunks: hi.saturating_sub(lo) })
+        }
+        script::Waiting::Turn(tenant, tasks) => Some(Waiting::Turn {
+            place: format!("turn:{place}:{tenant}"),
+            tenant: Some(tenant),
+            tasks: Some(tasks),
+        }),
+    });
+    Ok((page.now, waiting.collect(), page.next))
+}
+
+/// What waits behind a turn or a limit, in no particular order.
+async fn behind(
+    monitor: &Monitor,
+    queue: &QueueName,
+    place: &Place,
+    at: u64,
+    limit: u32,
+) -> Result<Page, Refusal> {
+    let page = monitor.broker().queued(queue, place, at, limit).await?;
+    let mut records = records(monitor, &page.tasks).await?;
+    let tasks = page
+        .tasks
+        .iter()
+        .filter_map(|id| Some(Waiting::Task(told(*id, &records.remove(id)?, None))));
+    let jobs = page.jobs.iter().map(|job| Waiting::Job { job: *job });
+    let turns = page.turns.iter().map(|turn| Waiting::Turn {
+        place: turn.to_string(),
+        tenant: None,
+        tasks: None,
+    });
+    Ok((page.now, tasks.chain(jobs).chain(turns).collect(), page.next))
+}
+
+/// The records of those that have not ended meanwhile.
+async fn records(monitor: &Monitor, ids: &[TaskId]) -> Result<HashMap<TaskId, String>, Refusal> {
+    let records = monitor.broker().records(ids).await?;
+    Ok(ids.iter().zip(records).filter_map(|(id, record)| Some((*id, record?))).collect())
 }
 
 /// The highest priority at which something is ready.
@@ -154,31 +213,26 @@ async fn first_priority(monitor: &Monitor, queue: &QueueName) -> Result<Priority
     Ok(first.unwrap_or_default())
 }
 
-fn told(id: TaskId, record: &str) -> QueuedTask {
-    let enqueued = id.time();
-    let none = QueuedTask {
+fn told(id: TaskId, record: &str, due: Option<Timestamp>) -> QueuedTask {
+    let mut task = QueuedTask {
         id,
+        due,
         task: None,
-        enqueued,
+        enqueued: id.time(),
         label: None,
         tags: Vec::new(),
         tenant: None,
         args: None,
     };
-    match Record::decode(record) {
-        Ok(mut record) => {
-            let meta = record.take_meta();
-            QueuedTask {
-                task: Some(record.task.to_string()),
-                label: meta.label,
-                tags: meta.tags.into_iter().collect(),
-                tenant: record.tenant.as_ref().map(ToString::to_string),
-                args: (record.args.get().len() <= SHORT_ARGS).then(|| record.args.to_owned()),
-                ..none
-            }
-        }
-        Err(_) => none,
+    if let Ok(mut record) = Record::decode(record) {
+        let meta = record.take_meta();
+        task.task = Some(record.task.to_string());
+        task.label = meta.label;
+        task.tags = meta.tags.into_iter().collect();
+        task.tenant = record.tenant.as_ref().map(ToString::to_string);
+        task.args = (record.args.get().len() <= SHORT_ARGS).then(|| record.args.to_owned());
     }
+    task
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use celeriac_broker_schema::{
     Attempt, DeadGroup, DeadLetter, Explanation, JobId, Note, State, Subject, TaskFailure, TaskId,
-    Timestamp,
+    Tenant, Timestamp,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -65,20 +65,49 @@ pub(super) struct QueuePage {
     /// The place of this page: a priority (`5`), `suspects`, `delayed`, `parked:<subject>` or
     /// `turn:<priority>:<tenant>`.
     pub(super) place: String,
-    /// Tasks in the order in which they wait.
-    pub(super) tasks: Vec<QueuedTask>,
-    /// Jobs of which chunks wait here.
-    pub(super) jobs: Vec<JobId>,
-    /// Turns of tenants that are kept back here: places of their own.
-    pub(super) turns: Vec<String>,
+    /// What waits there, tasks and ranges of chunks alike.
+    pub(super) waiting: Vec<Waiting>,
     /// Where the next page begins; null: there is none.
     pub(super) next: Option<Cursor>,
+}
+
+/// Something that waits.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum Waiting {
+    /// A task.
+    Task(QueuedTask),
+    /// A chunk that goes its own way, since it was retried.
+    Chunk {
+        id: TaskId,
+        /// When it is due, if it waits for that.
+        due: Option<Timestamp>,
+    },
+    /// Chunks of a job that follow one another.
+    Range {
+        job: JobId,
+        /// The index of the first one.
+        first: u64,
+        chunks: u64,
+    },
+    /// Chunks of a job, it is not told which.
+    Job { job: JobId },
+    /// The turn of a tenant: a place of its own.
+    Turn {
+        /// The place in which its tasks wait.
+        place: String,
+        tenant: Option<Tenant>,
+        /// How many wait there.
+        tasks: Option<u64>,
+    },
 }
 
 /// A task that waits.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct QueuedTask {
     pub(super) id: TaskId,
+    /// When it is due, if it waits for that.
+    pub(super) due: Option<Timestamp>,
     /// Its name; null if its record cannot be read.
     pub(super) task: Option<String>,
     /// When it was enqueued, as its id says.
@@ -98,6 +127,48 @@ pub(super) struct Jobs {
     pub(super) open: u64,
     /// The newest open ones, then the newest ended ones.
     pub(super) jobs: Vec<Job>,
+}
+
+/// How far each stretch of the chunks of a job is.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Chunks {
+    pub(super) job: JobId,
+    /// All chunks.
+    pub(super) total: u64,
+    /// Chunks of a stretch; the last one may have fewer.
+    pub(super) stretch: u64,
+    /// In the order of their indices.
+    pub(super) stretches: Vec<Stretch>,
+}
+
+/// Chunks that follow one another.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Stretch {
+    /// The index of the first one.
+    pub(super) first: u64,
+    pub(super) chunks: u64,
+    /// Those that are settled.
+    pub(super) done: u64,
+    /// Those that were retried, settled or not.
+    pub(super) retried: u64,
+    /// Those that run, as far as workers tell.
+    pub(super) running: u64,
+}
+
+/// What became of tasks that were sent: of one, or of several in their order.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Enqueued {
+    One(EnqueuedOne),
+    Several { tasks: Vec<EnqueuedOne> },
+}
+
+/// What became of a task or job that was sent.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct EnqueuedOne {
+    pub(super) id: TaskId,
+    /// Whether nothing was enqueued: an earlier one with the same idempotency key has this id.
+    pub(super) duplicate: bool,
 }
 
 /// A page of workers.
