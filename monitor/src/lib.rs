@@ -22,6 +22,8 @@
 //! fragments → `routes` send them as a page, or over `/events` into a page that is open.
 //! The page and its updates come from the same functions, so they cannot differ.
 
+mod actions;
+mod auth;
 mod config;
 mod error;
 mod model;

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use celeriac_broker_schema::{ServerReport, Timestamp};
 use tokio::time::Instant;
 
+use crate::auth::Role;
 use crate::error::Problem;
 use crate::model::{Job, JobDetail, Notice, Queue, Task, Totals, Worker};
 use crate::rates::{Point, Rates};
@@ -67,8 +68,8 @@ pub(crate) struct Observation {
     /// What is looked at closely; empty during an outage.
     pub(crate) details: BTreeMap<Topic, Detail>,
     at: Instant,
-    /// Each topic is rendered once, however many look at it.
-    rendered: Mutex<BTreeMap<Topic, Arc<[Fragment]>>>,
+    /// Each topic is rendered once for each role, however many look at it.
+    rendered: Mutex<BTreeMap<(Topic, Role), Arc<[Fragment]>>>,
 }
 
 impl Observation {
@@ -106,13 +107,14 @@ impl Observation {
         }
     }
 
-    /// The fragments for a topic, rendered at the first call.
+    /// The fragments for a topic and a role, rendered at the first call.
     pub(crate) fn fragments(
         &self,
         topic: Topic,
+        role: Role,
         render: impl FnOnce() -> Vec<Fragment>,
     ) -> Arc<[Fragment]> {
         let mut rendered = self.rendered.lock().expect("no panic while the lock is held");
-        Arc::clone(rendered.entry(topic).or_insert_with(|| render().into()))
+        Arc::clone(rendered.entry((topic, role)).or_insert_with(|| render().into()))
     }
 }

@@ -21,6 +21,7 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::auth::{self, Role};
 use crate::error::Problem;
 use crate::observation::Observation;
 use crate::routes::assets;
@@ -34,31 +35,37 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The longest silence; the script takes three of them for a dead connection.
 const BEAT: Duration = Duration::from_secs(5);
 
-pub(super) async fn overview(State(monitor): State<Monitor>) -> Result<Response, Problem> {
-    events(monitor, Topic::Overview)
+pub(super) async fn overview(
+    State(monitor): State<Monitor>,
+    who: auth::Viewer,
+) -> Result<Response, Problem> {
+    events(monitor, who, Topic::Overview)
 }
 
 pub(super) async fn job(
     State(monitor): State<Monitor>,
+    who: auth::Viewer,
     Id(id): Id<JobId>,
 ) -> Result<Response, Problem> {
-    events(monitor, Topic::Job(id))
+    events(monitor, who, Topic::Job(id))
 }
 
 pub(super) async fn task(
     State(monitor): State<Monitor>,
+    who: auth::Viewer,
     Id(id): Id<TaskId>,
 ) -> Result<Response, Problem> {
-    events(monitor, Topic::Task(id))
+    events(monitor, who, Topic::Task(id))
 }
 
-fn events(monitor: Monitor, topic: Topic) -> Result<Response, Problem> {
+fn events(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response, Problem> {
     let most = monitor.config().max_viewers;
     let viewer = monitor.join(topic).ok_or_else(|| Problem::too_many_viewers(most))?;
     let updates = Updates {
         observations: monitor.observations(),
         monitor,
         viewer,
+        role: who.role,
         sent: Vec::new(),
         begun: false,
     };
@@ -74,6 +81,8 @@ struct Updates {
     monitor: Monitor,
     observations: watch::Receiver<Arc<Observation>>,
     viewer: Viewer,
+    /// What actions the page offers.
+    role: Role,
     /// What the page shows.
     sent: Vec<Fragment>,
     begun: bool,
@@ -111,7 +120,7 @@ impl Updates {
 
     /// An event with the fragments that the page does not show yet, if there are any.
     fn changes(&mut self, observation: &Observation) -> Option<Event> {
-        let fragments = views::live(&self.monitor, self.viewer.topic(), observation);
+        let fragments = views::live(&self.monitor, self.viewer.topic(), self.role, observation);
         let mut changed = Vec::new();
         for fragment in fragments.iter() {
             match self.sent.iter_mut().find(|sent| sent.id == fragment.id) {

@@ -16,6 +16,7 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::auth::Viewer;
 use crate::error::Problem;
 use crate::state::Monitor;
 
@@ -43,11 +44,11 @@ pub fn router(monitor: Monitor) -> Router {
 }
 
 /// Programs get a document, people a page.
-async fn no_such_page(State(monitor): State<Monitor>, uri: Uri) -> Response {
+async fn no_such_page(State(monitor): State<Monitor>, viewer: Viewer, uri: Uri) -> Response {
     let problem = Problem::no_such_page(uri.path());
     if uri.path().starts_with("/api/") {
         problem.into_response()
     } else {
-        pages::problem(&monitor, &problem)
+        pages::problem(&monitor, &viewer, &problem)
     }
 }

@@ -6,6 +6,7 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use celeriac_broker_schema::{JobId, TaskId};
 use serde::Deserialize;
 
+use crate::auth::Viewer;
 use crate::error::Problem;
 use crate::observation::{Detail, Link};
 use crate::read;
@@ -14,27 +15,29 @@ use crate::state::Monitor;
 use crate::viewers::Topic;
 use crate::views;
 
-pub(super) async fn overview(State(monitor): State<Monitor>) -> Response {
-    page(&monitor, Topic::Overview).await
+pub(super) async fn overview(State(monitor): State<Monitor>, viewer: Viewer) -> Response {
+    page(&monitor, &viewer, Topic::Overview).await
 }
 
 pub(super) async fn job(
     State(monitor): State<Monitor>,
+    viewer: Viewer,
     id: Result<Id<JobId>, Problem>,
 ) -> Response {
     match id {
-        Ok(Id(id)) => page(&monitor, Topic::Job(id)).await,
-        Err(invalid) => problem(&monitor, &invalid),
+        Ok(Id(id)) => page(&monitor, &viewer, Topic::Job(id)).await,
+        Err(invalid) => problem(&monitor, &viewer, &invalid),
     }
 }
 
 pub(super) async fn task(
     State(monitor): State<Monitor>,
+    viewer: Viewer,
     id: Result<Id<TaskId>, Problem>,
 ) -> Response {
     match id {
-        Ok(Id(id)) => page(&monitor, Topic::Task(id)).await,
-        Err(invalid) => problem(&monitor, &invalid),
+        Ok(Id(id)) => page(&monitor, &viewer, Topic::Task(id)).await,
+        Err(invalid) => problem(&monitor, &viewer, &invalid),
     }
 }
 
@@ -45,10 +48,14 @@ pub(super) struct Find {
 }
 
 /// Leads from an id to the page of what it names.
-pub(super) async fn find(State(monitor): State<Monitor>, Query(find): Query<Find>) -> Response {
+pub(super) async fn find(
+    State(monitor): State<Monitor>,
+    viewer: Viewer,
+    Query(find): Query<Find>,
+) -> Response {
     let id: TaskId = match find.id.trim().parse() {
         Ok(id) => id,
-        Err(error) => return problem(&monitor, &Problem::invalid_id(&error)),
+        Err(error) => return problem(&monitor, &viewer, &Problem::invalid_id(&error)),
     };
     // While Redis is away, the page of the task tells that.
     let is_job = id.chunk().is_none()
@@ -58,7 +65,7 @@ pub(super) async fn find(State(monitor): State<Monitor>, Query(find): Query<Find
 }
 
 /// A live page, also while Redis is away: it tells that, and recovers by itself.
-async fn page(monitor: &Monitor, topic: Topic) -> Response {
+async fn page(monitor: &Monitor, viewer: &Viewer, topic: Topic) -> Response {
     let observation = monitor.latest().await;
     let away = || (StatusCode::SERVICE_UNAVAILABLE, None);
     let (status, detail) = match &observation.link {
@@ -73,13 +80,13 @@ async fn page(monitor: &Monitor, topic: Topic) -> Response {
         }
         Link::Connecting | Link::Away(_) => away(),
     };
-    let fragments = views::fragments(monitor, topic, &observation, detail.as_ref());
-    let page = views::page(monitor, topic, &observation, &fragments);
+    let fragments = views::fragments(monitor, topic, viewer.role, &observation, detail.as_ref());
+    let page = views::page(monitor, viewer, topic, &observation, &fragments);
     html(status, page.into_string())
 }
 
-pub(super) fn problem(monitor: &Monitor, problem: &Problem) -> Response {
-    html(problem.status, views::problem_page(monitor, problem).into_string())
+pub(super) fn problem(monitor: &Monitor, viewer: &Viewer, problem: &Problem) -> Response {
+    html(problem.status, views::problem_page(monitor, viewer, problem).into_string())
 }
 
 fn html(status: StatusCode, page: String) -> Response {

@@ -2,15 +2,17 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::auth::Viewer;
 use crate::observation::Observation;
 use crate::routes::assets;
 use crate::state::Monitor;
 use crate::viewers::Topic;
-use crate::views::{Fragment, parts};
+use crate::views::{Fragment, action, parts};
 
 /// A live page of these fragments.
 pub(crate) fn page(
     monitor: &Monitor,
+    viewer: &Viewer,
     topic: Topic,
     observation: &Observation,
     fragments: &[Fragment],
@@ -26,14 +28,14 @@ pub(crate) fn page(
     };
     let parts =
         Parts { status: raw(status), outage: raw(outage), main, footer: footer(observation) };
-    frame(monitor, Some(topic), &title(topic), &parts)
+    frame(monitor, viewer, Some(topic), &title(topic), &parts)
 }
 
 /// A page that shows something else, and is not live.
-pub(crate) fn still(monitor: &Monitor, title: &str, main: Markup) -> Markup {
+pub(crate) fn still(monitor: &Monitor, viewer: &Viewer, title: &str, main: Markup) -> Markup {
     let nothing = || html! {};
     let parts = Parts { status: nothing(), outage: nothing(), main, footer: nothing() };
-    frame(monitor, None, title, &parts)
+    frame(monitor, viewer, None, title, &parts)
 }
 
 fn title(topic: Topic) -> String {
@@ -61,7 +63,13 @@ struct Parts {
     footer: Markup,
 }
 
-fn frame(monitor: &Monitor, topic: Option<Topic>, title: &str, parts: &Parts) -> Markup {
+fn frame(
+    monitor: &Monitor,
+    viewer: &Viewer,
+    topic: Option<Topic>,
+    title: &str,
+    parts: &Parts,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -82,7 +90,8 @@ fn frame(monitor: &Monitor, topic: Option<Topic>, title: &str, parts: &Parts) ->
                 (header(monitor, &parts.status))
                 (parts.outage)
                 p #stream.banner role="status" {}
-                main #main tabindex="-1" { (parts.main) }
+                (action::form(viewer))
+                main #main tabindex="-1" { (action::notice(viewer)) (parts.main) }
                 footer.foot {
                     (parts.footer)
                     p {

@@ -1,6 +1,7 @@
 //! HTML. A page is a frame around fragments; the same fragments are sent again, under the same
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
+pub(crate) mod action;
 mod api;
 mod chart;
 mod format;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use crate::auth::Role;
 use crate::observation::{Detail, Link, Observation};
 use crate::state::Monitor;
 use crate::viewers::Topic;
@@ -43,16 +45,23 @@ impl Fragment {
 }
 
 /// What an observation has for the live pages of a topic. What is missing stays as it is there.
-pub(crate) fn live(monitor: &Monitor, topic: Topic, observation: &Observation) -> Arc<[Fragment]> {
-    observation.fragments(topic, || {
-        fragments(monitor, topic, observation, observation.details.get(&topic))
+pub(crate) fn live(
+    monitor: &Monitor,
+    topic: Topic,
+    role: Role,
+    observation: &Observation,
+) -> Arc<[Fragment]> {
+    observation.fragments(topic, role, || {
+        fragments(monitor, topic, role, observation, observation.details.get(&topic))
     })
 }
 
-/// All fragments of a page. `detail`: what its topic is about, if it was read.
+/// All fragments of a page for those who may do what `role` says. `detail`: what its topic is
+/// about, if it was read.
 pub(crate) fn fragments(
     monitor: &Monitor,
     topic: Topic,
+    _role: Role,
     observation: &Observation,
     detail: Option<&Detail>,
 ) -> Vec<Fragment> {

@@ -3,6 +3,7 @@
 mod document;
 mod hostile;
 mod lists;
+mod results;
 mod world;
 
 use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
@@ -200,7 +201,7 @@ async fn what_is_not_known_is_a_problem_document() {
     // A chunk is no job.
     site.get(&format!("/api/v1/jobs/{id}:5")).await.problem(400, "invalid-id");
     for method in ["POST", "DELETE", "PUT"] {
-        let answer = request(site.address, method, "/api/v1/jobs", "").await;
+        let answer = request(site.address, method, "/api/v1/queues", "").await;
         answer.problem(405, "method-not-allowed");
     }
 }

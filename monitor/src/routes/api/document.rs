@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::refusal::Refusal;
 use super::reply::{Reply, tagged};
 use super::table::{Call, Table, words};
+use crate::auth::Viewer;
 use crate::state::Monitor;
 
 /// The document as text. It is the same for all monitors of this build.
@@ -49,7 +50,8 @@ async fn document(_: Call) -> Result<Document, Refusal> {
 }
 
 /// The page `/api`.
-pub(crate) async fn page(State(monitor): State<Monitor>) -> Response {
+pub(crate) async fn page(State(monitor): State<Monitor>, viewer: Viewer) -> Response {
     let document: Value = serde_json::from_str(&DOCUMENT).unwrap_or_default();
-    axum::response::Html(crate::views::api_page(&monitor, &document).into_string()).into_response()
+    axum::response::Html(crate::views::api_page(&monitor, &viewer, &document).into_string())
+        .into_response()
 }

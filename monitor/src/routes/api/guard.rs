@@ -3,13 +3,16 @@
 use axum::http::request::Parts;
 
 use super::refusal::Refusal;
-use crate::state::Monitor;
+use crate::auth::Viewer;
 
-/// Lets those through who may write, and says who that is.
+/// Lets those through who may write, and says who that is. The gate in front of all routes has
+/// refused the others already; this holds wherever the routes are mounted.
 ///
 /// # Errors
 /// Everybody else.
-pub(super) async fn may_write(_: &Monitor, _: &mut Parts) -> Result<Option<String>, Refusal> {
-    // Nobody can log in: nobody may write.
-    Err(Refusal::forbidden("this monitor only shows things: nobody can log in who might do this"))
+pub(super) fn may_write(parts: &Parts) -> Result<Option<String>, Refusal> {
+    match parts.extensions.get::<Viewer>() {
+        Some(viewer) if viewer.role.may_act() => Ok(viewer.name.clone()),
+        _ => Err(Refusal::forbidden("this is for operators only: ask for that role")),
+    }
 }

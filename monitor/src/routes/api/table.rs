@@ -278,7 +278,7 @@ where
     A: Future<Output = Result<R, Refusal>>,
 {
     let (mut parts, body) = request.into_parts();
-    let who = if writes { guard::may_write(&monitor, &mut parts).await? } else { None };
+    let who = if writes { guard::may_write(&parts)? } else { None };
     let path = P::read(&path_parameter(&mut parts).await)?;
     let query = query::read(pairs(&parts))?;
     let body = match B::MOST {

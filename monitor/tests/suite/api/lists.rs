@@ -80,14 +80,15 @@ async fn a_queue_is_looked_into_page_by_page() {
     let site = Site::start(broker).await;
     json_when(site.address, "/api/v1/queues/mail", |_| true).await;
     let path = "/api/v1/queues/mail/tasks";
-    assert_eq!(all(&site, &format!("{path}?limit=2"), "tasks", "id").await, ids);
+    assert_eq!(all(&site, &format!("{path}?limit=2"), "waiting", "id").await, ids);
     let first = json(&site, path).await;
-    assert_eq!((&first["place"], &first["tasks"][0]["task"]), (&json!("7"), &json!("mail/send")));
-    assert_eq!(first["tasks"][0]["args"], json!({"order": 4711}));
-    let later = all(&site, &format!("{path}?place=delayed"), "tasks", "id").await;
+    assert_eq!((&first["place"], &first["waiting"][0]["task"]), (&json!("7"), &json!("mail/send")));
+    assert_eq!(first["waiting"][0]["args"], json!({"order": 4711}));
+    let later = all(&site, &format!("{path}?place=delayed"), "waiting", "id").await;
     assert_eq!(later, [json!(delayed.to_string())]);
     let jobs = json(&site, "/api/v1/queues/default/tasks").await;
-    assert_eq!(jobs["jobs"], json!([job.to_string()]));
+    let range = json!({"kind": "range", "job": job.to_string(), "first": 0, "chunks": 5});
+    assert_eq!(jobs["waiting"], json!([range]));
     site.get("/api/v1/queues/none").await.problem(404, "unknown-queue");
 }
 

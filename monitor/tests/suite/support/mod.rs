@@ -1,6 +1,7 @@
 //! Fixtures: a served monitor, what it shows, and who looks at it.
 
 pub(crate) mod chromium;
+pub(crate) mod fleet;
 pub(crate) mod http;
 pub(crate) mod seed;
 pub(crate) mod site;

@@ -32,7 +32,18 @@ pub(crate) fn broker_at(url: &str) -> Broker {
     Broker::new(RedisConfig::new(url).namespace(namespace)).expect("a valid URL")
 }
 
+/// The header of somebody who may act, at a [`Site::for_operators`].
+pub(crate) const OPERATOR: &str = "authorization: Bearer operator-of-the-tests\r\n";
+
+/// The header of somebody who may look there.
+pub(crate) const VIEWER: &str = "authorization: Bearer viewer-of-the-tests\r\n";
+
 impl Site {
+    /// One that lets [`OPERATOR`] act.
+    pub(crate) async fn for_operators(broker: Broker) -> Self {
+        Self::start(broker).await
+    }
+
     pub(crate) async fn start(broker: Broker) -> Self {
         Self::start_with(broker, MonitorConfig::default().max_viewers).await
     }

@@ -1,0 +1,5 @@
+//! What operators do.
+
+mod kind;
+
+pub(crate) use kind::Kind;
