@@ -32,14 +32,17 @@ mod outlet;
 mod poller;
 mod rates;
 mod read;
+mod redact;
 mod routes;
 mod server;
 mod state;
 mod viewers;
 mod views;
 
+pub use auth::{Access, AccessOptions, InvalidAccess, hash_password};
 pub use config::MonitorConfig;
 pub use error::MonitorError;
+pub use redact::{InvalidRule, Redaction, Rule};
 pub use routes::router;
 pub use server::serve;
 pub use state::Monitor;

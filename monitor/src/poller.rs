@@ -200,7 +200,7 @@ async fn look(
         tokio::try_join!(broker.snapshot(QUEUES, JOBS), broker.workers(0, WORKERS))?;
     let mut details = BTreeMap::new();
     for topic in monitor.viewers().topics() {
-        if let Some(detail) = read::detail(broker, topic, last.as_deref()).await? {
+        if let Some(detail) = read::detail(monitor, topic, last.as_deref()).await? {
             details.insert(topic, detail);
         }
     }

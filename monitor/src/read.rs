@@ -6,23 +6,34 @@ use celeriac_broker_schema::{Broker, BrokerError, JobId, Outcome, TaskId};
 use crate::error::Problem;
 use crate::model::{JobDetail, Task};
 use crate::observation::{Detail, Reading};
+use crate::state::Monitor;
 use crate::viewers::Topic;
 
-/// What a page is about, beyond the reading; None for the overview, which is the reading.
+/// What a page is about, beyond the reading; None for the overview, which is the reading. What is not
+/// to be shown is not in it.
 ///
 /// # Errors
 /// Redis is away. What is wrong with the one thing alone is a [`Detail::None`].
 pub(crate) async fn detail(
-    broker: &Broker,
+    monitor: &Monitor,
     topic: Topic,
     reading: Option<&Reading>,
 ) -> Result<Option<Detail>, BrokerError> {
+    let (broker, hidden) = (monitor.broker(), &monitor.config().redaction);
     let detail = match topic {
         Topic::Overview => return Ok(None),
         Topic::Job(id) => job(broker, id, reading).await,
         Topic::Task(id) => task(broker, id, reading).await,
     };
     match detail {
+        Ok(Detail::Job(mut job)) => {
+            hidden.job(&mut job);
+            Ok(Some(Detail::Job(job)))
+        }
+        Ok(Detail::Task(mut task)) => {
+            hidden.task(&mut task);
+            Ok(Some(Detail::Task(task)))
+        }
         Ok(detail) => Ok(Some(detail)),
         Err(error @ (BrokerError::Script { .. } | BrokerError::Protocol { .. })) => {
             Ok(Some(Detail::None(error.into())))

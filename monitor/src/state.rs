@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::observation::Observation;
 use crate::outlet::Outlet;
@@ -35,6 +36,7 @@ struct Inner {
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
     outlet: Outlet,
+    guard: Guard,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -45,12 +47,14 @@ impl Monitor {
     /// A monitor of what this broker reaches. Nothing is read yet.
     pub fn new(broker: Broker, config: MonitorConfig) -> Self {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
+        let guard = Guard::new(config.access.clone());
         let inner = Inner {
             outlet: Outlet::new(broker.clone(), config.max_viewers),
             broker,
             config,
             observations,
             viewers: Arc::default(),
+            guard,
             wanted: Notify::new(),
             closing: CancellationToken::new(),
         };
@@ -75,6 +79,10 @@ impl Monitor {
 
     pub(crate) fn outlet(&self) -> &Outlet {
         &self.inner.outlet
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.inner.guard
     }
 
     pub(crate) fn closing(&self) -> &CancellationToken {

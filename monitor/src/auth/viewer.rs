@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde::Serialize;
+use tokio::time::Instant;
 
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -19,6 +20,19 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// The role of this word.
+    pub(super) fn of(word: &str) -> Option<Self> {
+        [Self::Viewer, Self::Operator].into_iter().find(|role| role.word() == word)
+    }
+
+    /// Its word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+
     /// Whether actions are offered, and carried out.
     pub(crate) fn may_act(self) -> bool {
         self == Self::Operator
@@ -39,6 +53,12 @@ pub(crate) struct Viewer {
     pub(crate) notice: Option<String>,
     /// Whether anybody can log in here at all.
     pub(crate) login: bool,
+    /// Whether this is a session, which can be ended.
+    pub(crate) session: bool,
+    /// When it ends by itself; a live page ends with it.
+    pub(crate) until: Option<Instant>,
+    /// Whether they may not even look: on the few pages that are for everybody.
+    pub(crate) outside: bool,
 }
 
 /// Somebody who may only look, if no gate has said otherwise.

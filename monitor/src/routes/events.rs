@@ -9,6 +9,7 @@
 //! | `beat` | nothing; comes when nothing has changed for a while |
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use celeriac_broker_schema::{JobId, TaskId};
 use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::auth::{self, Role};
 use crate::error::Problem;
@@ -66,6 +67,7 @@ fn events(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response,
         monitor,
         viewer,
         role: who.role,
+        until: who.until,
         sent: Vec::new(),
         begun: false,
     };
@@ -77,12 +79,22 @@ fn events(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response,
     Ok((headers, Sse::new(updates.into_stream())).into_response())
 }
 
+/// Returns when the session has ended.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
 struct Updates {
     monitor: Monitor,
     observations: watch::Receiver<Arc<Observation>>,
     viewer: Viewer,
     /// What actions the page offers.
     role: Role,
+    /// When the session ends of the one who looks.
+    until: Option<Instant>,
     /// What the page shows.
     sent: Vec<Fragment>,
     begun: bool,
@@ -92,8 +104,10 @@ impl Updates {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut updates| async move {
             let closing = updates.monitor.closing().clone();
+            let ends = updates.until;
             let event = tokio::select! {
                 event = updates.next() => Some(event),
+                () = over(ends) => None,
                 () = closing.cancelled() => None,
             };
             event.map(|event| (Ok(event), updates))

@@ -71,7 +71,7 @@ async fn page(monitor: &Monitor, viewer: &Viewer, topic: Topic) -> Response {
     let (status, detail) = match &observation.link {
         Link::Connected => {
             let reading = observation.reading.as_deref();
-            match read::detail(monitor.broker(), topic, reading).await {
+            match read::detail(monitor, topic, reading).await {
                 Ok(Some(Detail::None(problem))) => (problem.status, Some(Detail::None(problem))),
                 Ok(detail) => (StatusCode::OK, detail),
                 // The poller notices it, too, within a second.

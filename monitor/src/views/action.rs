@@ -41,6 +41,25 @@ pub(crate) fn form(viewer: &Viewer) -> Markup {
     }
 }
 
+/// Who looks, and the way in or out.
+pub(crate) fn who(viewer: &Viewer) -> Markup {
+    html! {
+        @if let Some(name) = &viewer.name {
+            div.who {
+                span title=(viewer.role.word()) { (name) }
+                @if viewer.session {
+                    form method="post" action="/logout" {
+                        input type="hidden" name="csrf" value=(viewer.csrf);
+                        button { "Log out" }
+                    }
+                }
+            }
+        } @else if viewer.login {
+            div.who { a href={ "/login?back=" (escaped(&viewer.here)) } { "Log in" } }
+        }
+    }
+}
+
 /// What the last action did.
 pub(crate) fn notice(viewer: &Viewer) -> Markup {
     html! {

@@ -87,7 +87,7 @@ fn frame(
             }
             body data-events=[topic.map(Topic::events_path)] data-build=(assets::build()) {
                 a.skip href="#main" { "Skip to content" }
-                (header(monitor, &parts.status))
+                (header(monitor, viewer, &parts.status))
                 (parts.outage)
                 p #stream.banner role="status" {}
                 (action::form(viewer))
@@ -105,7 +105,7 @@ fn frame(
     }
 }
 
-fn header(monitor: &Monitor, status: &Markup) -> Markup {
+fn header(monitor: &Monitor, viewer: &Viewer, status: &Markup) -> Markup {
     html! {
         header.top {
             a.brand href="/" {
@@ -122,6 +122,7 @@ fn header(monitor: &Monitor, status: &Markup) -> Markup {
                 button { "Find" }
             }
             (status)
+            (action::who(viewer))
         }
     }
 }

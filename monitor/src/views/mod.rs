@@ -9,6 +9,7 @@ mod frame;
 mod job;
 mod jobs;
 mod json;
+mod login;
 mod parts;
 mod problem;
 mod queues;
@@ -29,6 +30,7 @@ use crate::viewers::Topic;
 
 pub(crate) use api::api_page;
 pub(crate) use frame::page;
+pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
 
 /// A part of a page that changes: an element with this id.

@@ -1,6 +1,7 @@
 //! The JSON API: single things here, the rest in a file for each matter.
 
 mod document;
+mod enqueue;
 mod hostile;
 mod lists;
 mod results;
@@ -201,8 +202,8 @@ async fn what_is_not_known_is_a_problem_document() {
     // A chunk is no job.
     site.get(&format!("/api/v1/jobs/{id}:5")).await.problem(400, "invalid-id");
     for method in ["POST", "DELETE", "PUT"] {
-        let answer = request(site.address, method, "/api/v1/queues", "").await;
-        answer.problem(405, "method-not-allowed");
+        let answer = request(site.address, method, "/api/v1/jobs", "").await;
+        answer.problem(403, "forbidden");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Dead letters: a list, groups of the same sort of error, and single ones.
 
 use celeriac_broker_schema::{
-    DeadCursor, DeadFilter, DeadLetter, QueueName, TaskId, TaskName, Timestamp,
+    DeadCursor, DeadFilter, DeadGroup, DeadLetter, QueueName, TaskFailure, TaskId, TaskName,
+    Timestamp,
 };
 
 use super::cursor::Cursor;
@@ -10,6 +11,7 @@ use super::refusal::Refusal;
 use super::reply::Told;
 use super::shapes::{DeadGroups, DeadLetters};
 use super::table::{Call, Table, words};
+use crate::state::Monitor;
 
 /// Most pages of the engine that one answer adds up: a thousand dead letters.
 const PAGES: usize = 5;
@@ -101,6 +103,7 @@ async fn list(call: Call<(), DeadQuery>) -> Result<Told<DeadLetters>, Refusal> {
         page.letters.truncate(limit);
         page.next = page.letters.last().map(|last| (last.at, last.id));
     }
+    page.letters.iter_mut().for_each(|letter| hide(letter, &call.monitor));
     Ok(Told::new(DeadLetters {
         now: page.now,
         total: page.total,
@@ -122,21 +125,43 @@ async fn groups(call: Call<(), GroupsQuery>) -> Result<Told<DeadGroups>, Refusal
         all.groups.merge(page.groups);
         all.next = page.next;
     }
+    let mut groups = all.groups.sorted();
+    groups.iter_mut().for_each(|group| hide_of_group(group, &call.monitor));
     Ok(Told::new(DeadGroups {
         now: all.now,
         total: all.total,
-        groups: all.groups.sorted(),
+        groups,
         next: all.next.map(|next| cursor("groups", next)),
     }))
 }
 
 async fn one(call: Call<TaskId>) -> Result<Told<DeadLetter>, Refusal> {
     let letter = call.monitor.broker().dead_letter(call.path).await?;
-    letter.map(Told::new).ok_or_else(|| {
+    let shown = |mut letter| {
+        hide(&mut letter, &call.monitor);
+        Told::new(letter)
+    };
+    letter.map(shown).ok_or_else(|| {
         Refusal::not_found(
             "urn:celeriac:problem:unknown-dead-letter",
             "Unknown dead letter",
             format!("task {} is not among the dead letters: it did not fail for good, was revived, or is not kept any more", call.path),
         )
     })
+}
+
+/// Leaves out what is not to be shown.
+fn hide(letter: &mut DeadLetter, monitor: &Monitor) {
+    let hidden = &monitor.config().redaction;
+    hidden.args(Some(&letter.task), &mut letter.args);
+    let of_attempts = letter.attempts.iter_mut().filter_map(|attempt| attempt.error.as_mut());
+    for failure in of_attempts.chain([&mut letter.error]) {
+        hidden.failure(Some(&letter.task), failure);
+    }
+}
+
+fn hide_of_group(group: &mut DeadGroup, monitor: &Monitor) {
+    let mut failure = TaskFailure::new(group.kind, std::mem::take(&mut group.message));
+    monitor.config().redaction.failure(Some(&group.task), &mut failure);
+    group.message = failure.message;
 }

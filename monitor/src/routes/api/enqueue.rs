@@ -83,7 +83,10 @@ async fn job(call: Call<(), (), NewJobs>) -> Result<Made<EnqueuedOne>, Refusal> 
             let key = UniqueKey::new(key).map_err(|error| Refusal::header(error.to_string()))?;
             chunk = chunk.key(key);
         }
-        let who = call.who.map_or_else(|| "over HTTP".to_owned(), |who| format!("{who} over HTTP"));
+        let who = call
+            .viewer
+            .name
+            .map_or_else(|| "over HTTP".to_owned(), |who| format!("{who} over HTTP"));
         new_job(&chunk, &rest, label.as_deref(), Some(rest.submitted_by.as_deref().unwrap_or(&who)))
     };
     let handle = call.monitor.outlet().producer().enqueue_job(job).await.map_err(refused)?;

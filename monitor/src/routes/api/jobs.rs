@@ -80,7 +80,7 @@ async fn list(call: Call<(), JobsQuery>) -> Result<Told<Jobs>, Refusal> {
 async fn one(call: Call<JobId>) -> Result<Told<JobDetail>, Refusal> {
     let observation = call.monitor.latest().await;
     let reading = observation.current()?;
-    match read::detail(call.monitor.broker(), Topic::Job(call.path), Some(reading)).await? {
+    match read::detail(&call.monitor, Topic::Job(call.path), Some(reading)).await? {
         Some(Detail::Job(job)) => Ok(Told::new(*job)),
         Some(Detail::None(problem)) => Err(problem.into()),
         _ => Err(Problem::unknown_job(call.path).into()),

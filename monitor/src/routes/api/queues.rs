@@ -15,6 +15,7 @@ use super::table::{Call, Table, words};
 use crate::model::Queue;
 use crate::observation::Reading;
 use crate::poller::QUEUES;
+use crate::redact::Redaction;
 use crate::state::Monitor;
 
 /// Most queues that are looked through for one.
@@ -160,10 +161,13 @@ async fn in_order(
         _ => None,
     };
     let ids: Vec<TaskId> = page.waiting.iter().filter_map(id_of).collect();
+    let hidden = &monitor.config().redaction;
     let mut records = records(monitor, &ids).await?;
     let waiting = page.waiting.into_iter().filter_map(|waiting| match waiting {
         script::Waiting::Task(id, due) if id.chunk().is_some() => Some(Waiting::Chunk { id, due }),
-        script::Waiting::Task(id, due) => Some(Waiting::Task(told(id, &records.remove(&id)?, due))),
+        script::Waiting::Task(id, due) => {
+            Some(Waiting::Task(told(id, &records.remove(&id)?, due, hidden)))
+        }
         script::Waiting::Range(job, lo, hi) => {
             Some(Waiting::Range { job, first: lo, chunks: hi.saturating_sub(lo) })
         }
@@ -185,11 +189,12 @@ async fn behind(
     limit: u32,
 ) -> Result<Page, Refusal> {
     let page = monitor.broker().queued(queue, place, at, limit).await?;
+    let hidden = &monitor.config().redaction;
     let mut records = records(monitor, &page.tasks).await?;
     let tasks = page
         .tasks
         .iter()
-        .filter_map(|id| Some(Waiting::Task(told(*id, &records.remove(id)?, None))));
+        .filter_map(|id| Some(Waiting::Task(told(*id, &records.remove(id)?, None, hidden))));
     let jobs = page.jobs.iter().map(|job| Waiting::Job { job: *job });
     let turns = page.turns.iter().map(|turn| Waiting::Turn {
         place: turn.to_string(),
@@ -213,7 +218,7 @@ async fn first_priority(monitor: &Monitor, queue: &QueueName) -> Result<Priority
     Ok(first.unwrap_or_default())
 }
 
-fn told(id: TaskId, record: &str, due: Option<Timestamp>) -> QueuedTask {
+fn told(id: TaskId, record: &str, due: Option<Timestamp>, hidden: &Redaction) -> QueuedTask {
     let mut task = QueuedTask {
         id,
         due,
@@ -231,6 +236,7 @@ fn told(id: TaskId, record: &str, due: Option<Timestamp>) -> QueuedTask {
         task.tags = meta.tags.into_iter().collect();
         task.tenant = record.tenant.as_ref().map(ToString::to_string);
         task.args = (record.args.get().len() <= SHORT_ARGS).then(|| record.args.to_owned());
+        hidden.args(task.task.as_deref(), &mut task.args);
     }
     task
 }

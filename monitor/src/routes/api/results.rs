@@ -2,6 +2,7 @@
 //! results end with the task at once.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 
 use axum::response::sse::Event;
@@ -12,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
 use super::query::{Wait, query};
 use super::refusal::Refusal;
@@ -20,10 +21,11 @@ use super::reply::{Awaited, Events};
 use super::shapes::{Ended, Unended};
 use super::table::{Call, Table, words};
 use crate::error::Problem;
-use crate::model::JobDetail;
+use crate::model::{JobDetail, raw_json};
 use crate::observation::{Detail, Observation};
 use crate::outlet::{Permit, WAITERS};
 use crate::read;
+use crate::redact::Redaction;
 use crate::state::Monitor;
 use crate::viewers::{Topic, Viewer};
 
@@ -80,7 +82,7 @@ async fn result(call: Call<TaskId, ResultQuery>) -> Result<Awaited<Ended, Unende
     let wait = call.query.wait.map_or(Duration::ZERO, |Wait(wait)| wait);
     let outcome = wait_for(monitor, id, wait).await?;
     Ok(match outcome {
-        Some(outcome) => Awaited::Here(Ended::of(id, outcome)),
+        Some(outcome) => Awaited::Here(Ended::of(id, outcome, &monitor.config().redaction)),
         None => Awaited::NotYet(Unended { id, has_ended: false }),
     })
 }
@@ -142,12 +144,18 @@ fn unreadable(detail: String) -> Refusal {
 }
 
 impl Ended {
-    fn of(id: TaskId, outcome: Outcome) -> Self {
+    fn of(id: TaskId, mut outcome: Outcome, hidden: &Redaction) -> Self {
+        let task = outcome.task.clone();
+        hidden.result(task.as_deref(), &mut outcome.result);
+        let of_attempts = outcome.attempts.iter_mut().filter_map(|attempt| attempt.error.as_mut());
+        for failure in outcome.error.iter_mut().chain(of_attempts) {
+            hidden.failure(task.as_deref(), failure);
+        }
         let queue = outcome.queue().map(str::to_owned);
         Self {
             id,
             state: outcome.state,
-            task: outcome.task,
+            task,
             queue,
             result: outcome.result,
             error: outcome.error,
@@ -170,6 +178,8 @@ struct Parts {
     after: Option<String>,
     pause: Duration,
     over: bool,
+    /// The name of the task: some of it may not be shown.
+    task: Option<String>,
     _permit: Permit,
 }
 
@@ -182,11 +192,14 @@ async fn parts(call: Call<TaskId>) -> Result<Events, Refusal> {
     }
     let most = monitor.config().max_viewers;
     let permit = monitor.outlet().stream().ok_or_else(|| Problem::too_many_viewers(most))?;
-    let parts = Parts { monitor, id, after, pause: PAUSE, over: false, _permit: permit };
-    let pages = stream::unfold(parts, |mut parts| async move {
+    let task = name_of(&monitor, id).await?;
+    let until = call.viewer.until;
+    let parts = Parts { monitor, id, after, pause: PAUSE, over: false, task, _permit: permit };
+    let pages = stream::unfold(parts, move |mut parts| async move {
         let closing = parts.monitor.closing().clone();
         let page = tokio::select! {
             page = parts.next() => page?,
+            () = over(until) => return None,
             () = closing.cancelled() => return None,
         };
         Some((stream::iter(page.into_iter().map(Ok::<_, Infallible>)), parts))
@@ -207,6 +220,22 @@ fn last_event(header: Option<&axum::http::HeaderValue>) -> Result<Option<String>
     }
 }
 
+/// The name of a task.
+async fn name_of(monitor: &Monitor, id: TaskId) -> Result<Option<String>, Refusal> {
+    Ok(match read::detail(monitor, Topic::Task(id), None).await? {
+        Some(Detail::Task(task)) => task.task,
+        _ => None,
+    })
+}
+
+/// Returns when a session has ended.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
 impl Parts {
     /// The next events; None at the end.
     async fn next(&mut self) -> Option<Vec<Event>> {
@@ -215,7 +244,7 @@ impl Parts {
                 Ok(page) if !page.parts.is_empty() => {
                     self.pause = PAUSE;
                     self.after = page.parts.last().map(|part| part.at.clone());
-                    return Some(page.parts.into_iter().map(event).collect());
+                    return Some(page.parts.into_iter().map(|part| self.event(part)).collect());
                 }
                 Ok(page) if page.state != StreamState::Open => {
                     self.over = true;
@@ -245,6 +274,15 @@ impl Parts {
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 
+    fn event(&self, part: Part) -> Event {
+        let mut value = Some(raw_json(&part.value));
+        self.monitor.config().redaction.result(self.task.as_deref(), &mut value);
+        let value = value.as_ref().map_or("null", |value| value.get());
+        // JSON that our workers write has no line breaks.
+        let data = format!("{{\"attempt\":{},\"value\":{value}}}", part.attempt);
+        Event::default().event("part").id(part.at).data(data)
+    }
+
     async fn end(&self) -> Event {
         let state = match self.monitor.broker().inspect(self.id).await {
             Ok(Found::Ended(outcome)) => {
@@ -254,12 +292,6 @@ impl Parts {
         };
         Event::default().event("end").data(json!({ "state": state }).to_string())
     }
-}
-
-fn event(part: Part) -> Event {
-    // The value is JSON without line breaks; a worker of ours writes no other.
-    let data = format!("{{\"attempt\":{},\"value\":{}}}", part.attempt, part.value);
-    Event::default().event("part").id(part.at).data(data)
 }
 
 /// A job for one client: the poller reads it once for all of them.
@@ -277,7 +309,7 @@ async fn job(call: Call<JobId>) -> Result<Events, Refusal> {
     let (monitor, id) = (call.monitor, call.path);
     let observation = monitor.latest().await;
     let topic = Topic::Job(id);
-    let first = match read::detail(monitor.broker(), topic, Some(observation.current()?)).await? {
+    let first = match read::detail(&monitor, topic, Some(observation.current()?)).await? {
         Some(Detail::Job(job)) => job,
         Some(Detail::None(problem)) => return Err(problem.into()),
         _ => return Err(Problem::unknown_job(id).into()),
@@ -285,12 +317,15 @@ async fn job(call: Call<JobId>) -> Result<Events, Refusal> {
     let most = monitor.config().max_viewers;
     let viewer = monitor.join(topic).ok_or_else(|| Problem::too_many_viewers(most))?;
     let observations = monitor.observations();
-    let (sent, over) = (String::new(), false);
-    let watching = Watching { monitor, observations, viewer, id, first: Some(first), sent, over };
-    let events = stream::unfold(watching, |mut watching| async move {
+    let until = call.viewer.until;
+    let sent = String::new();
+    let watching =
+        Watching { monitor, observations, viewer, id, first: Some(first), sent, over: false };
+    let events = stream::unfold(watching, move |mut watching| async move {
         let closing = watching.monitor.closing().clone();
         let event = tokio::select! {
             event = watching.next() => event?,
+            () = over(until) => return None,
             () = closing.cancelled() => return None,
         };
         Some((Ok(event), watching))

@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::reply::Told;
 use super::shapes::{LastRun, OneSchedule, Schedule, Schedules};
 use super::table::{Call, Table, words};
+use crate::redact::Redaction;
 
 /// Times that are told beyond the next one.
 const UPCOMING: usize = 3;
@@ -31,21 +32,23 @@ async fn list(call: Call<(), SchedulesQuery>) -> Result<Told<Schedules>, Refusal
     let offset =
         Cursor::read(call.query.cursor.as_ref(), "schedules", |at| at.parse::<u64>().ok())?;
     let (offset, limit) = (offset.unwrap_or(0), Limit::of(call.query.limit));
+    let hidden = &call.monitor.config().redaction;
     let found = call.monitor.broker().schedules(None, offset, limit).await?;
     let next = offset + found.page.len() as u64;
     Ok(Told::new(Schedules {
         now: found.now,
         total: found.total,
-        schedules: found.page.iter().map(told).collect(),
+        schedules: found.page.iter().map(|view| told(view, hidden)).collect(),
         next: (next < found.total && !found.page.is_empty())
             .then(|| Cursor::new("schedules", next)),
     }))
 }
 
 async fn one(call: Call<ScheduleName>) -> Result<Told<OneSchedule>, Refusal> {
+    let hidden = &call.monitor.config().redaction;
     let found = call.monitor.broker().schedules(Some(&call.path), 0, 1).await?;
     match found.page.first() {
-        Some(view) => Ok(Told::new(OneSchedule { now: found.now, schedule: told(view) })),
+        Some(view) => Ok(Told::new(OneSchedule { now: found.now, schedule: told(view, hidden) })),
         None => Err(Refusal::not_found(
             "urn:celeriac:problem:unknown-schedule",
             "Unknown schedule",
@@ -54,7 +57,7 @@ async fn one(call: Call<ScheduleName>) -> Result<Told<OneSchedule>, Refusal> {
     }
 }
 
-fn told(view: &ScheduleView) -> Schedule {
+fn told(view: &ScheduleView, hidden: &Redaction) -> Schedule {
     let spec = ScheduleSpec::decode(&view.spec);
     let unreadable = spec.as_ref().err().map(ToString::to_string);
     let spec = spec.ok();
@@ -80,13 +83,16 @@ fn told(view: &ScheduleView) -> Schedule {
         due: last.due,
         running: last.running,
     });
+    let name = record.as_ref().map(|record| record.task.to_string());
+    let mut args = record.as_ref().map(|record| record.args.to_owned());
+    hidden.args(name.as_deref(), &mut args);
     Schedule {
         name: view.name.to_string(),
         revision: view.revision,
         unreadable,
-        task: record.as_ref().map(|record| record.task.to_string()),
+        task: name,
         queue: record.as_ref().map(|record| record.options().queue.to_string()),
-        args: record.map(|record| record.args.to_owned()),
+        args,
         cron,
         zone,
         every_ms,

@@ -22,6 +22,7 @@ use super::openapi;
 use super::query::{self, Query};
 use super::refusal::Refusal;
 use super::reply::Reply;
+use crate::auth::Viewer;
 use crate::state::Monitor;
 
 /// A request as handlers get it.
@@ -31,8 +32,8 @@ pub(super) struct Call<P = (), Q = (), B = ()> {
     pub(super) path: P,
     pub(super) query: Q,
     pub(super) body: B,
-    /// Who asks, if that is known: it is noted with what is done.
-    pub(super) who: Option<String>,
+    /// Who asks.
+    pub(super) viewer: Viewer,
 }
 
 /// The one parameter of a path, if it has one.
@@ -278,7 +279,10 @@ where
     A: Future<Output = Result<R, Refusal>>,
 {
     let (mut parts, body) = request.into_parts();
-    let who = if writes { guard::may_write(&parts)? } else { None };
+    let viewer = parts.extensions.get::<Viewer>().cloned().unwrap_or_default();
+    if writes {
+        guard::may_write(&viewer)?;
+    }
     let path = P::read(&path_parameter(&mut parts).await)?;
     let query = query::read(pairs(&parts))?;
     let body = match B::MOST {
@@ -291,7 +295,7 @@ where
             B::read(&bytes)?
         }
     };
-    handler(Call { monitor, headers: parts.headers, path, query, body, who }).await
+    handler(Call { monitor, headers: parts.headers, path, query, body, viewer }).await
 }
 
 async fn path_parameter(parts: &mut Parts) -> String {

@@ -1,7 +1,9 @@
 //! Queries that are not meant well.
 
+use celeriac_monitor::{MonitorConfig, Redaction};
 use serde_json::json;
 
+use super::world::World;
 use crate::support::http::json_when;
 use crate::support::site::{Site, fresh_broker};
 
@@ -60,4 +62,41 @@ async fn bad_cursors_ids_and_names_are_refused() {
     }
     let page = site.get("/api/v1/queues/mail/tasks?place=parked:task:%00").await;
     assert_eq!(page.status, 400, "{page:?}");
+}
+
+#[tokio::test]
+async fn what_is_redacted_is_told_nowhere() {
+    let world = World::new().await;
+    let rules =
+        ["*:args.order", "*:args.n", "*:result.sent", "*:error"].map(|rule| rule.parse().unwrap());
+    let redaction = Redaction(rules.to_vec());
+    let site = Site::configured(
+        world.broker.clone(),
+        MonitorConfig { redaction, ..MonitorConfig::default() },
+    )
+    .await;
+    json_when(site.address, "/api/v1/queues/mail", |_| true).await;
+    for path in [
+        format!("tasks/{}", world.ready),
+        format!("tasks/{}/result", world.succeeded),
+        format!("tasks/{}/result", world.dead),
+        format!("tasks/{}/explain", world.dead),
+        format!("tasks/{}/explain", world.retried),
+        format!("dead/{}", world.dead),
+        "dead".to_owned(),
+        "dead/groups".to_owned(),
+        "queues/mail/tasks".to_owned(),
+        "queues/mail/tasks?place=delayed".to_owned(),
+        "schedules".to_owned(),
+        "schedules/nightly".to_owned(),
+        format!("jobs/{}", world.failed_job),
+    ] {
+        let told = site.get(&format!("/api/v1/{path}")).await.ok();
+        for hidden in
+            ["4711", "\"n\":7", "18446744073709551615", "no such address", "try later", "row 17"]
+        {
+            assert!(!told.contains(hidden), "{hidden} in {path}: {told}");
+        }
+        assert!(told.contains("redacted"), "{path}: {told}");
+    }
 }
