@@ -97,7 +97,8 @@ fn frame(
                     p {
                         "Celeriac " (env!("CARGO_PKG_VERSION")) " · "
                         a href="/api/v1/overview" { "JSON" } " · "
-                        a href="/metrics" { "Metrics" }
+                        a href="/metrics" { "Metrics" } " · "
+                        a href="/audit" { "Audit" }
                     }
                 }
             }

@@ -3,6 +3,7 @@
 
 pub(crate) mod action;
 mod api;
+mod audit;
 mod chart;
 mod format;
 mod frame;
@@ -12,6 +13,7 @@ mod json;
 mod login;
 mod parts;
 mod problem;
+mod question;
 mod queues;
 mod status;
 mod table;
@@ -29,9 +31,12 @@ use crate::state::Monitor;
 use crate::viewers::Topic;
 
 pub(crate) use api::api_page;
+pub(crate) use audit::audit;
+pub(crate) use format::counted;
 pub(crate) use frame::page;
 pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
+pub(crate) use question::{Question, question};
 
 /// A part of a page that changes: an element with this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
