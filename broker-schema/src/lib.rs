@@ -26,6 +26,7 @@ pub mod settings;
 pub mod state;
 pub mod time;
 pub mod unique;
+pub mod words;
 pub mod worker_info;
 
 #[cfg(feature = "client")]
@@ -34,6 +35,8 @@ mod broker;
 pub mod config;
 #[cfg(feature = "client")]
 mod connection;
+#[cfg(feature = "client")]
+pub mod health;
 #[cfg(feature = "client")]
 mod reply;
 #[cfg(feature = "client")]

@@ -32,6 +32,7 @@ mod read;
 mod routes;
 mod server;
 mod state;
+mod topic;
 mod viewers;
 mod views;
 

@@ -14,7 +14,7 @@ use crate::rates::Rates;
 use crate::read;
 use crate::routes::id::Id;
 use crate::state::Monitor;
-use crate::viewers::Topic;
+use crate::topic::Topic;
 
 #[derive(Serialize)]
 pub(super) struct Overview {
@@ -93,7 +93,7 @@ pub(super) async fn job(
     Id(id): Id<JobId>,
 ) -> Result<Json<JobDetail>, Problem> {
     match detail(&monitor, Topic::Job(id)).await? {
-        Detail::Job(job) => Ok(Json(*job)),
+        Detail::Job(job, _) => Ok(Json(*job)),
         _ => Err(Problem::unknown_job(id)),
     }
 }
@@ -103,7 +103,7 @@ pub(super) async fn task(
     Id(id): Id<TaskId>,
 ) -> Result<Json<Task>, Problem> {
     match detail(&monitor, Topic::Task(id)).await? {
-        Detail::Task(task) => Ok(Json(*task)),
+        Detail::Task(task, _) => Ok(Json(*task)),
         _ => Err(Problem::unknown_task(id)),
     }
 }
@@ -111,7 +111,7 @@ pub(super) async fn task(
 async fn detail(monitor: &Monitor, topic: Topic) -> Result<Detail, Problem> {
     let observation = monitor.latest().await;
     let reading = observation.current()?;
-    match read::detail(monitor.broker(), topic, Some(reading)).await? {
+    match read::detail(monitor.broker(), &topic, Some(reading)).await? {
         Some(Detail::None(problem)) => Err(problem),
         Some(detail) => Ok(detail),
         None => Err(Problem::no_such_page(&topic.to_string())),
