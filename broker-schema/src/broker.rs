@@ -1,6 +1,7 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script. Each
 //! file has the verbs of one topic.
 
+mod audit;
 mod bulk;
 mod dead;
 mod limits;

@@ -403,6 +403,15 @@ pub const TABLE: &[KeyRow] = &[
         "never",
     ),
     key(
+        "audit",
+        "stream",
+        "what people did, JSON; about the newest 10,000",
+        "note_audit",
+        "audit",
+        "note_audit (older ones)",
+        "never",
+    ),
+    key(
         "bell:<queue>",
         "list",
         "at most one token; idle workers block on it",

@@ -5,6 +5,7 @@
 //! without an async runtime; the feature `client` (on by default) adds the scripts and the
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
+pub mod audit;
 mod bytes;
 pub mod dead;
 pub mod error;
@@ -54,6 +55,7 @@ pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
 
+pub use audit::{AuditLine, AuditPage, Deed};
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
 pub use error::{BrokerError, InvalidInput};

@@ -100,6 +100,12 @@ impl Requester {
         serde_json::json!({ "by": by, "why": why }).to_string()
     }
 
+    /// The same, cut to what is kept.
+    pub(crate) fn cut(&self) -> Self {
+        let [by, why] = self.kept();
+        Self { by, why }
+    }
+
     /// What is kept of both: the one place where they are cut.
     fn kept(&self) -> [Option<String>; 2] {
         let cut = |text: &Option<String>, most| {

@@ -4,6 +4,7 @@
 //! Names, ids and keys stay text here: whether they are valid is a question of the protocol, with
 //! an exit code of its own.
 
+mod access;
 mod cancel;
 mod dead;
 mod enqueue;
@@ -22,6 +23,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::access::AccessArgs;
 pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadDeleteArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
@@ -241,7 +243,7 @@ pub(crate) struct WorkerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MonitorArgs {
-    /// Where to listen; there is no login, so think before you leave 127.0.0.1
+    /// Where to listen; any address that others reach needs one of the options below
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -258,6 +260,8 @@ pub(crate) struct MonitorArgs {
     /// Leave when standard input ends, which is when the parent process does.
     #[arg(long, hide = true)]
     pub(crate) exit_with_parent: bool,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,15 @@ pub enum MonitorError {
         #[source]
         source: io::Error,
     },
+    /// Others would reach what only this machine may see.
+    #[error(
+        "whoever reaches {address} could see all names, arguments and results: say who may look with \
+         --users, --tokens or --trust-header, or say --public-view"
+    )]
+    Open {
+        /// The address.
+        address: SocketAddr,
+    },
     /// The server ended by itself.
     #[error("the monitor's web server ended: {0}")]
     Server(#[source] io::Error),

@@ -9,6 +9,7 @@ use celeriac_broker_schema::script::Limits;
 use celeriac_broker_schema::{Explanation, ServerReport, Timestamp};
 use tokio::time::Instant;
 
+use crate::auth::Role;
 use crate::error::Problem;
 use crate::model::{
     Dead, Health, Job, JobDetail, Map, Notice, Queue, QueueDetail, Schedules, Task, Totals, Worker,
@@ -78,8 +79,8 @@ pub(crate) struct Observation {
     /// What is looked at closely; empty during an outage.
     pub(crate) details: BTreeMap<Topic, Detail>,
     at: Instant,
-    /// Each topic is rendered once, however many look at it.
-    rendered: Mutex<BTreeMap<Topic, Arc<[Fragment]>>>,
+    /// Each topic is rendered once for each role, however many look at it.
+    rendered: Mutex<BTreeMap<(Topic, Role), Arc<[Fragment]>>>,
 }
 
 impl Observation {
@@ -117,13 +118,14 @@ impl Observation {
         }
     }
 
-    /// The fragments for a topic, rendered at the first call.
+    /// The fragments for a topic and a role, rendered at the first call.
     pub(crate) fn fragments(
         &self,
         topic: &Topic,
+        role: Role,
         render: impl FnOnce() -> Vec<Fragment>,
     ) -> Arc<[Fragment]> {
         let mut rendered = self.rendered.lock().expect("no panic while the lock is held");
-        Arc::clone(rendered.entry(topic.clone()).or_insert_with(|| render().into()))
+        Arc::clone(rendered.entry((topic.clone(), role)).or_insert_with(|| render().into()))
     }
 }

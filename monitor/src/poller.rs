@@ -202,7 +202,7 @@ async fn look(
     let mut details = BTreeMap::new();
     let wanted = |topic: &Topic| number.is_multiple_of(topic.every());
     for topic in monitor.viewers().topics().into_iter().filter(wanted) {
-        if let Some(detail) = read::detail(broker, &topic, last.as_deref()).await? {
+        if let Some(detail) = read::detail(monitor, &topic, last.as_deref()).await? {
             details.insert(topic, detail);
         }
     }

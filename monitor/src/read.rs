@@ -7,12 +7,14 @@ use celeriac_broker_schema::health::{self, Memory};
 use celeriac_broker_schema::script::{Found, JobView, Place, Waiting};
 use celeriac_broker_schema::{
     Broker, BrokerError, DeadFilter, DeadGroups, JobId, Outcome, Priority, QueueName, State,
-    TaskId, Timestamp, WorkerInfo,
+    TaskFailure, TaskId, Timestamp, WorkerInfo,
 };
 
 use crate::error::Problem;
 use crate::model::{Dead, Health, Job, JobDetail, Map, QueueDetail, Schedule, Schedules, Task};
 use crate::observation::{Detail, Reading};
+use crate::redact::Redaction;
+use crate::state::Monitor;
 use crate::topic::{DeadPlace, Peek, Topic};
 
 /// Queues of which the age of the oldest is asked for.
@@ -28,15 +30,17 @@ const DEAD_PAGES: usize = 4;
 /// Schedules and limits of a list.
 pub(crate) const MOST: u32 = 200;
 
-/// What a page is about, beyond the reading; None for those that are the reading.
+/// What a page is about, beyond the reading; None for those that are the reading. What is not to be
+/// shown is not in it.
 ///
 /// # Errors
 /// Redis is away. What is wrong with the one thing alone is a [`Detail::None`].
 pub(crate) async fn detail(
-    broker: &Broker,
+    monitor: &Monitor,
     topic: &Topic,
     reading: Option<&Reading>,
 ) -> Result<Option<Detail>, BrokerError> {
+    let (broker, hidden) = (monitor.broker(), &monitor.config().redaction);
     let detail = match topic {
         Topic::Overview | Topic::Workers => return Ok(None),
         Topic::Queues => ages(broker, reading).await,
@@ -50,11 +54,40 @@ pub(crate) async fn detail(
         Topic::Health => health(broker, reading).await,
     };
     match detail {
-        Ok(detail) => Ok(Some(detail)),
+        Ok(mut detail) => {
+            hide(hidden, &mut detail);
+            Ok(Some(detail))
+        }
         Err(error @ (BrokerError::Script { .. } | BrokerError::Protocol { .. })) => {
             Ok(Some(Detail::None(error.into())))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Takes out what is not to be shown.
+fn hide(hidden: &Redaction, detail: &mut Detail) {
+    match detail {
+        Detail::Job(job, _) => hidden.job(job),
+        Detail::Task(task, _) => hidden.task(task),
+        Detail::Queue(queue) => {
+            for line in &mut queue.lines {
+                hidden.args(line.task.as_deref(), &mut line.args);
+            }
+        }
+        Detail::Dead(dead) => {
+            for letter in &mut dead.letters {
+                let task = Some(&*letter.task);
+                hidden.args(task, &mut letter.args);
+                hidden.failure(task, &mut letter.error);
+            }
+            for group in &mut dead.groups {
+                let mut failure = TaskFailure::new(group.kind, &group.message);
+                hidden.failure(Some(&group.task), &mut failure);
+                group.message = failure.message;
+            }
+        }
+        _ => {}
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::observation::Observation;
 use crate::topic::Topic;
@@ -34,6 +35,7 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    guard: Guard,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -44,11 +46,13 @@ impl Monitor {
     /// A monitor of what this broker reaches. Nothing is read yet.
     pub fn new(broker: Broker, config: MonitorConfig) -> Self {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
+        let guard = Guard::new(config.access.clone());
         let inner = Inner {
             broker,
             config,
             observations,
             viewers: Arc::default(),
+            guard,
             wanted: Notify::new(),
             closing: CancellationToken::new(),
         };
@@ -69,6 +73,10 @@ impl Monitor {
 
     pub(crate) fn viewers(&self) -> &Viewers {
         &self.inner.viewers
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.inner.guard
     }
 
     pub(crate) fn closing(&self) -> &CancellationToken {

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
@@ -31,6 +32,7 @@ mod limits;
 mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
 mod peek;
@@ -90,6 +92,7 @@ pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
+    audit::audit,
     beat::beat,
     cancel::cancel,
     checkpoint::checkpoint,
@@ -115,6 +118,7 @@ pub(crate) use {
     map_chunks::map_chunks,
     memory::memory,
     move_queue::move_queue,
+    note_audit::note_audit,
     open::open,
     order::order,
     peek::peek,

@@ -7,6 +7,7 @@
 #[macro_use]
 mod support;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
@@ -31,6 +32,7 @@ mod limits;
 mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
 mod peek;

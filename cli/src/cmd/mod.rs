@@ -1,6 +1,7 @@
 //! One file per command. Each takes its arguments and what holds for all, and either succeeds or
 //! says why not.
 
+mod access;
 mod cancel;
 mod completions;
 mod dead;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use celeriac_broker_schema::script::{Peeked, Waiting};
 use celeriac_broker_schema::{JobId, QueueName, Record, TaskId, Timestamp};
+use serde_json::value::RawValue;
 
 /// A queue looked at closely.
 #[derive(Debug, Clone)]
@@ -24,8 +25,7 @@ pub(crate) struct Line {
     pub(crate) due: Option<Timestamp>,
     /// The name of the task, if its record was read.
     pub(crate) task: Option<String>,
-    /// The beginning of its arguments, on one line.
-    pub(crate) args: Option<String>,
+    pub(crate) args: Option<Box<RawValue>>,
 }
 
 /// What a line is about.
@@ -37,9 +37,6 @@ pub(crate) enum What {
     /// The turn of a tenant, and how many stand behind it.
     Turn(String, u64),
 }
-
-/// Characters of the arguments in a line.
-const ARGS: usize = 120;
 
 impl QueueDetail {
     pub(crate) fn new(name: QueueName, now: Timestamp) -> Self {
@@ -77,7 +74,7 @@ impl QueueDetail {
                 continue;
             };
             line.task = Some(record.task.to_string());
-            line.args = Some(record.args.get().chars().take(ARGS).collect());
+            line.args = Some(record.args.to_owned());
         }
     }
 }

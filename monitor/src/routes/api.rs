@@ -111,7 +111,7 @@ pub(super) async fn task(
 async fn detail(monitor: &Monitor, topic: Topic) -> Result<Detail, Problem> {
     let observation = monitor.latest().await;
     let reading = observation.current()?;
-    match read::detail(monitor.broker(), &topic, Some(reading)).await? {
+    match read::detail(monitor, &topic, Some(reading)).await? {
         Some(Detail::None(problem)) => Err(problem),
         Some(detail) => Ok(detail),
         None => Err(Problem::no_such_page(&topic.to_string())),

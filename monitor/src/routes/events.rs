@@ -9,6 +9,7 @@
 //! | `beat` | nothing; comes when nothing has changed for a while |
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::auth::{self, Role};
 use crate::error::Problem;
 use crate::observation::Observation;
 use crate::routes::assets;
@@ -37,6 +39,7 @@ const BEAT: Duration = Duration::from_secs(5);
 /// The updates of the page whose address stands in `page`, or before `/events`.
 pub(super) async fn events(
     State(monitor): State<Monitor>,
+    who: auth::Viewer,
     uri: Uri,
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
@@ -45,7 +48,7 @@ pub(super) async fn events(
         None => uri.path().strip_suffix("/events").filter(|path| !path.is_empty()).unwrap_or("/"),
     };
     let topic = page.parse().map_err(|_| Problem::no_such_page(page));
-    open(monitor, Topic::of(&topic?)?)
+    open(monitor, who, Topic::of(&topic?)?)
 }
 
 #[derive(Deserialize)]
@@ -53,13 +56,15 @@ pub(super) struct Asked {
     page: Option<String>,
 }
 
-fn open(monitor: Monitor, topic: Topic) -> Result<Response, Problem> {
+fn open(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response, Problem> {
     let most = monitor.config().max_viewers;
     let viewer = monitor.join(topic).ok_or_else(|| Problem::too_many_viewers(most))?;
     let updates = Updates {
         observations: monitor.observations(),
         monitor,
         viewer,
+        role: who.role,
+        until: who.until,
         sent: Vec::new(),
         begun: false,
     };
@@ -71,10 +76,22 @@ fn open(monitor: Monitor, topic: Topic) -> Result<Response, Problem> {
     Ok((headers, Sse::new(updates.into_stream())).into_response())
 }
 
+/// Returns when the session has ended.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
 struct Updates {
     monitor: Monitor,
     observations: watch::Receiver<Arc<Observation>>,
     viewer: Viewer,
+    /// What actions the page offers.
+    role: Role,
+    /// When the session ends of the one who looks.
+    until: Option<Instant>,
     /// What the page shows.
     sent: Vec<Fragment>,
     begun: bool,
@@ -84,8 +101,10 @@ impl Updates {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut updates| async move {
             let closing = updates.monitor.closing().clone();
+            let ends = updates.until;
             let event = tokio::select! {
                 event = updates.next() => Some(event),
+                () = over(ends) => None,
                 () = closing.cancelled() => None,
             };
             event.map(|event| (Ok(event), updates))
@@ -112,7 +131,7 @@ impl Updates {
 
     /// An event with the fragments that the page does not show yet, if there are any.
     fn changes(&mut self, observation: &Observation) -> Option<Event> {
-        let fragments = views::live(&self.monitor, self.viewer.topic(), observation);
+        let fragments = views::live(&self.monitor, self.viewer.topic(), self.role, observation);
         let mut changed = Vec::new();
         for fragment in fragments.iter() {
             match self.sent.iter_mut().find(|sent| sent.id == fragment.id) {

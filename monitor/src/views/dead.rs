@@ -3,14 +3,17 @@
 use celeriac_broker_schema::{DeadGroup, DeadLetter};
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::model::Dead;
 use crate::topic::{DeadPlace, Topic};
+use crate::views::action::action_form;
 use crate::views::format::{number, short_id};
 use crate::views::json::json;
 use crate::views::parts::{ago, empty, section, short_failure};
 use crate::views::table::{Column, Row, figures, table, text, wide};
 
-pub(crate) fn dead(dead: &Dead, place: &DeadPlace) -> Markup {
+pub(crate) fn dead(dead: &Dead, place: &DeadPlace, role: Role) -> Markup {
     html! {
         div #detail.stack {
             header.head {
@@ -18,8 +21,8 @@ pub(crate) fn dead(dead: &Dead, place: &DeadPlace) -> Markup {
                 p.muted { "What failed for good, with its arguments and attempts: " (number(dead.total)) " kept." }
             }
             (filter(place))
-            @if place.fingerprint.is_some() { (letters(dead, place)) }
-            @else { (groups(dead, place)) }
+            @if place.fingerprint.is_some() { (letters(dead, place, role)) }
+            @else { (groups(dead, place, role)) }
         }
     }
 }
@@ -44,13 +47,13 @@ fn field(name: &str, label: &str, value: Option<&str>) -> Markup {
     }
 }
 
-fn groups(dead: &Dead, place: &DeadPlace) -> Markup {
+fn groups(dead: &Dead, place: &DeadPlace, role: Role) -> Markup {
     const COLUMNS: [Column; 5] =
         [wide("Error"), text("Task"), figures("Count"), figures("First"), figures("Last")];
     let row = |group: &DeadGroup| Row {
         key: format!("{} {}", group.task, group.fingerprint),
         cells: [
-            error(group, place),
+            html! { (error(group, place)) (of_group(role, &group.task, &group.fingerprint)) },
             html! { (group.task) },
             html! { span.strong { (number(group.count)) } },
             ago(group.first, dead.now),
@@ -67,6 +70,33 @@ fn groups(dead: &Dead, place: &DeadPlace) -> Markup {
         (pager(dead, place))
     };
     section("groups", "By error", &aside, &content)
+}
+
+/// What may be done with all of a group.
+fn of_group(role: Role, task: &str, fingerprint: &str) -> Markup {
+    let fields = [("task", task), ("fingerprint", fingerprint)];
+    html! {
+        @if role.may_act() {
+            div.actions {
+                (action_form(role, Kind::ReviveMatching, &fields, "Revive all …", false))
+                (action_form(role, Kind::DiscardMatching, &fields, "Discard all …", true))
+            }
+        }
+    }
+}
+
+/// What may be done with one of them. What belongs to a job has ended with it.
+fn of_letter(role: Role, letter: &DeadLetter) -> Markup {
+    let id = letter.id.to_string();
+    let act = |kind, label, danger| action_form(role, kind, &[("id", &id)], label, danger);
+    html! {
+        @if role.may_act() {
+            div.actions {
+                @if !letter.of_job { (act(Kind::Revive, "Revive", false)) }
+                (act(Kind::Discard, "Discard …", true))
+            }
+        }
+    }
 }
 
 fn error(group: &DeadGroup, place: &DeadPlace) -> Markup {
@@ -89,13 +119,13 @@ fn nothing(dead: &Dead) -> Markup {
     }
 }
 
-fn letters(dead: &Dead, place: &DeadPlace) -> Markup {
+fn letters(dead: &Dead, place: &DeadPlace, role: Role) -> Markup {
     const COLUMNS: [Column; 4] =
         [wide("Task"), wide("Error"), figures("Attempts"), figures("Died")];
     let row = |letter: &DeadLetter| Row {
         key: letter.id.to_string(),
         cells: [
-            letter_name(letter),
+            html! { (letter_name(letter)) (of_letter(role, letter)) },
             short_failure(&letter.error),
             html! { (letter.attempts.len()) },
             ago(letter.at, dead.now),

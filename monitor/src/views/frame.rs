@@ -2,15 +2,17 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::auth::Viewer;
 use crate::observation::Observation;
 use crate::routes::assets;
 use crate::state::Monitor;
 use crate::topic::Topic;
-use crate::views::{self, Fragment, dialogs, nav, parts};
+use crate::views::{self, Fragment, action, dialogs, nav, parts};
 
 /// A live page of these fragments.
 pub(crate) fn page(
     monitor: &Monitor,
+    viewer: &Viewer,
     topic: &Topic,
     observation: &Observation,
     fragments: &[Fragment],
@@ -34,15 +36,15 @@ pub(crate) fn page(
         main,
         footer: footer(observation),
     };
-    frame(monitor, Some(topic), &title(topic), &parts)
+    frame(monitor, viewer, Some(topic), &title(topic), &parts)
 }
 
 /// A page that shows something else, and is not live.
-pub(crate) fn still(monitor: &Monitor, title: &str, main: Markup) -> Markup {
+pub(crate) fn still(monitor: &Monitor, viewer: &Viewer, title: &str, main: Markup) -> Markup {
     let nothing = || html! {};
     let nav = nav::nav(None, &monitor.present());
     let parts = Parts { status: nothing(), outage: nothing(), nav, main, footer: nothing() };
-    frame(monitor, None, title, &parts)
+    frame(monitor, viewer, None, title, &parts)
 }
 
 fn title(topic: &Topic) -> String {
@@ -79,7 +81,13 @@ struct Parts {
     footer: Markup,
 }
 
-fn frame(monitor: &Monitor, topic: Option<&Topic>, title: &str, parts: &Parts) -> Markup {
+fn frame(
+    monitor: &Monitor,
+    viewer: &Viewer,
+    topic: Option<&Topic>,
+    title: &str,
+    parts: &Parts,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -98,12 +106,13 @@ fn frame(monitor: &Monitor, topic: Option<&Topic>, title: &str, parts: &Parts) -
             }
             body data-events=[topic.map(Topic::events_path)] data-build=(assets::build()) {
                 a.skip href="#main" { "Skip to content" }
-                (header(monitor, &parts.status))
+                (header(monitor, viewer, &parts.status))
                 (parts.nav)
                 div.page {
                     (parts.outage)
                     p #stream.banner role="status" {}
-                    main #main tabindex="-1" { (parts.main) }
+                    (action::form(viewer))
+                    main #main tabindex="-1" { (action::notice(viewer)) (parts.main) }
                     footer.foot {
                         (parts.footer)
                         p {
@@ -120,7 +129,7 @@ fn frame(monitor: &Monitor, topic: Option<&Topic>, title: &str, parts: &Parts) -
     }
 }
 
-fn header(monitor: &Monitor, status: &Markup) -> Markup {
+fn header(monitor: &Monitor, viewer: &Viewer, status: &Markup) -> Markup {
     html! {
         header.top {
             a.brand href="/" {
@@ -142,6 +151,7 @@ fn header(monitor: &Monitor, status: &Markup) -> Markup {
                 button #theme type="button" hidden { span.unless-narrow { "Theme: " } span #theme-now { "system" } }
                 button #open-help type="button" hidden aria-keyshortcuts="?" aria-label="Keyboard shortcuts" { "?" }
                 (status)
+                (action::who(viewer))
             }
         }
     }

@@ -3,7 +3,10 @@
 use celeriac_broker_schema::{RunningTask, Timestamp};
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::model::{Job, JobDetail, Worker, running_of};
+use crate::views::action::action_form;
 use crate::views::format::{duration, number, rate, setting};
 use crate::views::jobs::{elapsed, progress};
 use crate::views::json::json;
@@ -16,13 +19,16 @@ use crate::views::workers::{host, task_progress};
 const LANES: usize = 40;
 
 /// What is known of a job, but for the map of its chunks.
-pub(crate) fn job(detail: &JobDetail) -> Markup {
+pub(crate) fn job(detail: &JobDetail, role: Role) -> Markup {
     let job = &detail.job;
     html! {
         div #detail.stack {
             header.head {
                 h1 { (job.title()) " " (chip(&job.state)) }
                 p.muted { "Job " code { (job.id) } }
+                @if job.ended.is_none() {
+                    div.actions { (action_form(role, Kind::Cancel, &[("id", &job.id.to_string())], "Cancel …", true)) }
+                }
             }
             (counts(detail))
             @if let Some(error) = &detail.unreadable { p.notice { "Its description is not readable: " (error) } }

@@ -4,7 +4,10 @@ use celeriac_broker_schema::Subject;
 use celeriac_broker_schema::script::{LimitView, Limits, SubjectView};
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::read::MOST;
+use crate::views::action::action_form;
 use crate::views::format::{number, setting};
 use crate::views::parts::{ago, bar, empty, section, unknown};
 use crate::views::table::{Column, Row, figures, table, text, wide};
@@ -12,7 +15,7 @@ use crate::views::table::{Column, Row, figures, table, text, wide};
 const COLUMNS: [Column; 5] =
     [wide("On"), text("Rate"), wide("At once"), figures("Kept back"), text("Set")];
 
-pub(crate) fn limits(limits: &Limits) -> Markup {
+pub(crate) fn limits(limits: &Limits, role: Role) -> Markup {
     // Subjects that fall under a limit for all of their kind have none of their own.
     let others =
         limits.busy.iter().filter(|busy| limits.set.iter().all(|set| set.subject != busy.subject));
@@ -25,26 +28,27 @@ pub(crate) fn limits(limits: &Limits) -> Markup {
                 code { "celeriac limits set task:mail/send --rate 10/s" }
             }))
         } @else {
-            (table("Limits", &COLUMNS, limits.set.iter().map(|limit| row(limit, limits))))
+            (table("Limits", &COLUMNS, limits.set.iter().map(|limit| row(limit, limits, role))))
         }
     };
     html! {
         div #detail.stack {
-            header.head { h1 { "Limits" } p.muted { "How many tasks may begin, and be held at once, across all workers." } }
+            header.head { h1 { "Limits" } p.muted { "How many tasks may begin, and be held at once, across all workers." }
+                @if role.may_act() { div.actions { (action_form(role, Kind::SetLimit, &[], "Set a limit …", false)) (action_form(role, Kind::FairOn, &[], "Let tenants take turns …", false)) } } }
             (section("limits", "Limits", &aside, &content))
             (busy(others.collect()))
-            (fair(limits))
+            (fair(limits, role))
         }
     }
 }
 
-fn row(limit: &LimitView, limits: &Limits) -> Row<5> {
+fn row(limit: &LimitView, limits: &Limits, role: Role) -> Row<5> {
     let busy = limits.busy.iter().find(|busy| busy.subject == limit.subject);
     let held = busy.map_or(0, |busy| busy.held);
     Row {
         key: limit.subject.to_string(),
         cells: [
-            subject(&limit.subject),
+            html! { (subject(&limit.subject)) (actions(limit, role)) },
             rate(limit),
             html! {
                 @match limit.limit.concurrency() {
@@ -60,6 +64,19 @@ fn row(limit: &LimitView, limits: &Limits) -> Row<5> {
             kept_back(busy, limits),
             set(limit, limits),
         ],
+    }
+}
+
+/// What may be done with it.
+fn actions(limit: &LimitView, role: Role) -> Markup {
+    let fields = [("subject", limit.subject.as_str())];
+    html! {
+        @if role.may_act() {
+            div.actions {
+                (action_form(role, Kind::SetLimit, &fields, "Change …", false))
+                (action_form(role, Kind::RemoveLimit, &fields, "Remove", true))
+            }
+        }
     }
 }
 
@@ -123,7 +140,7 @@ fn busy(others: Vec<&SubjectView>) -> Markup {
     section("busy", "Busy", &aside, &table("Busy subjects", &COLUMNS, rows))
 }
 
-fn fair(limits: &Limits) -> Markup {
+fn fair(limits: &Limits, role: Role) -> Markup {
     html! {
         @if !limits.fair.is_empty() {
             section.card aria-labelledby="fair-title" {
@@ -132,6 +149,7 @@ fn fair(limits: &Limits) -> Markup {
                     @for queue in &limits.fair {
                         li { a.name href={ "/queues/" (queue.queue) } { (queue.queue) }
                             @if let Some(note) = &queue.note { " " span.muted { (note.who) } }
+                            " " (action_form(role, Kind::FairOff, &[("queue", &queue.queue)], "First come, first served", false))
                         }
                     }
                 }

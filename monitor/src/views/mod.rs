@@ -1,6 +1,7 @@
 //! HTML. A page is a frame around fragments; the same fragments are sent again, under the same
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
+pub(crate) mod action;
 mod chart;
 mod chunks;
 mod dead;
@@ -13,6 +14,7 @@ mod jobs;
 mod json;
 mod lanes;
 mod limits;
+mod login;
 mod nav;
 mod parts;
 mod problem;
@@ -29,11 +31,13 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 
+use crate::auth::Role;
 use crate::observation::{Detail, Link, Observation, Reading};
 use crate::state::Monitor;
 use crate::topic::Topic;
 
 pub(crate) use frame::page;
+pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
 
 /// A part of a page that changes: an element with this id.
@@ -62,15 +66,23 @@ pub(crate) fn ids(topic: &Topic) -> &'static [&'static str] {
 }
 
 /// What an observation has for the live pages of a topic. What is missing stays as it is there.
-pub(crate) fn live(monitor: &Monitor, topic: &Topic, observation: &Observation) -> Arc<[Fragment]> {
-    observation
-        .fragments(topic, || fragments(monitor, topic, observation, observation.details.get(topic)))
+pub(crate) fn live(
+    monitor: &Monitor,
+    topic: &Topic,
+    role: Role,
+    observation: &Observation,
+) -> Arc<[Fragment]> {
+    observation.fragments(topic, role, || {
+        fragments(monitor, topic, role, observation, observation.details.get(topic))
+    })
 }
 
-/// All fragments of a page. `detail`: what its topic is about, if it was read.
+/// All fragments of a page for those who may do what `role` says. `detail`: what its topic is
+/// about, if it was read.
 pub(crate) fn fragments(
     monitor: &Monitor,
     topic: &Topic,
+    role: Role,
     observation: &Observation,
     detail: Option<&Detail>,
 ) -> Vec<Fragment> {
@@ -81,10 +93,10 @@ pub(crate) fn fragments(
     ];
     let reading = observation.reading.as_deref();
     match (topic, reading, detail) {
-        (Topic::Overview, ..) => fragments.extend(overview(observation)),
+        (Topic::Overview, ..) => fragments.extend(overview(observation, role)),
         (Topic::Workers, Some(reading), _) => {
             fragments.push(titled("Workers", "Who is there, and what runs since when."));
-            fragments.push(Fragment::new("workers", workers::workers(reading)));
+            fragments.push(Fragment::new("workers", workers::workers(reading, role)));
         }
         (_, Some(reading), Some(Detail::Queues(oldest))) => {
             fragments.push(titled("Queues", "What waits for a worker, and for how long."));
@@ -94,7 +106,7 @@ pub(crate) fn fragments(
             fragments.push(titled("Jobs", "Work that is split into chunks, the newest first."));
             fragments.push(Fragment::new("jobs", jobs::jobs(reading, jobs)));
         }
-        (_, _, Some(detail)) => fragments.extend(of_detail(monitor, topic, reading, detail)),
+        (_, _, Some(detail)) => fragments.extend(of_detail(monitor, topic, role, reading, detail)),
         (_, _, None) => {}
     }
     fragments
@@ -103,6 +115,7 @@ pub(crate) fn fragments(
 fn of_detail(
     monitor: &Monitor,
     topic: &Topic,
+    role: Role,
     reading: Option<&Reading>,
     detail: &Detail,
 ) -> Vec<Fragment> {
@@ -111,7 +124,7 @@ fn of_detail(
         (Detail::Job(detail, map), _) => {
             let map = map.as_ref().map(|map| chunks::chunks(detail.job.id, map));
             return vec![
-                Fragment::new("detail", job::job(detail)),
+                Fragment::new("detail", job::job(detail, role)),
                 Fragment::new("chunks", map.unwrap_or_else(|| nothing("chunks"))),
                 Fragment::new("more", job::more(detail, workers)),
             ];
@@ -122,11 +135,11 @@ fn of_detail(
             fragments.extend(others.map(|id| Fragment::new(id, nothing(id))));
             return fragments;
         }
-        (Detail::Queue(detail), Topic::Queue(_, peek)) => queue::queue(detail, peek, reading),
-        (Detail::Task(task, why), _) => task::task(task, why.as_ref()),
-        (Detail::Dead(found), Topic::Dead(place)) => dead::dead(found, place),
-        (Detail::Schedules(found), _) => schedules::schedules(found),
-        (Detail::Limits(found), _) => limits::limits(found),
+        (Detail::Queue(detail), Topic::Queue(_, peek)) => queue::queue(detail, peek, role, reading),
+        (Detail::Task(task, why), _) => task::task(task, role, why.as_ref()),
+        (Detail::Dead(found), Topic::Dead(place)) => dead::dead(found, place, role),
+        (Detail::Schedules(found), _) => schedules::schedules(found, role),
+        (Detail::Limits(found), _) => limits::limits(found, role),
         (Detail::Health(found), _) => health::health(found, monitor, reading),
         _ => return Vec::new(),
     };
@@ -143,14 +156,14 @@ fn titled(title: &str, lead: &str) -> Fragment {
     Fragment::new("title", markup)
 }
 
-fn overview(observation: &Observation) -> Vec<Fragment> {
+fn overview(observation: &Observation, role: Role) -> Vec<Fragment> {
     match &observation.reading {
         Some(reading) => vec![
             Fragment::new("notices", totals::notices(&reading.notices)),
             Fragment::new("totals", totals::totals(reading)),
             Fragment::new("jobs", jobs::jobs(reading, &reading.jobs)),
             Fragment::new("queues", queues::queues(reading, None)),
-            Fragment::new("workers", workers::workers(reading)),
+            Fragment::new("workers", workers::workers(reading, role)),
         ],
         None => nothing_yet(&observation.link),
     }

@@ -3,16 +3,27 @@
 use celeriac_broker_schema::QueueName;
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::model::{Line, Queue, QueueDetail, What};
 use crate::observation::Reading;
 use crate::read::LINES;
 use crate::topic::{Peek, Topic};
+use crate::views::action::action_form;
 use crate::views::format::{number, short_id};
 use crate::views::parts::{empty, facts, job_link, section, task_link, time, unknown};
 use crate::views::queues::said_of;
 use crate::views::table::{Column, Row, figures, table, text, wide};
 
-pub(crate) fn queue(detail: &QueueDetail, peek: &Peek, reading: Option<&Reading>) -> Markup {
+/// Characters of the arguments in a line.
+const ARGS: usize = 120;
+
+pub(crate) fn queue(
+    detail: &QueueDetail,
+    peek: &Peek,
+    role: Role,
+    reading: Option<&Reading>,
+) -> Markup {
     let known = reading
         .and_then(|reading| reading.queues.iter().find(|queue| queue.name == detail.name.as_str()));
     html! {
@@ -20,10 +31,30 @@ pub(crate) fn queue(detail: &QueueDetail, peek: &Peek, reading: Option<&Reading>
             header.head {
                 h1 { (detail.name) @if let Some(queue) = known { (said_of(&queue.controls)) } }
                 p.muted { "Queue" }
+                (actions(role, &detail.name, known))
             }
             @if let Some(queue) = known { (what_is_said(queue)) }
             (figures_of(known, &detail.name, reading))
             (waiting(detail, peek, known))
+        }
+    }
+}
+
+/// What may be done with it.
+fn actions(role: Role, name: &QueueName, queue: Option<&Queue>) -> Markup {
+    let controls = queue.map(|queue| &queue.controls);
+    let paused = controls.is_some_and(|controls| controls.paused.is_some());
+    let closed = controls.is_some_and(|controls| controls.closed.is_some());
+    let act =
+        |kind, label, danger| action_form(role, kind, &[("queue", name.as_str())], label, danger);
+    html! {
+        div.actions {
+            @if paused { (act(Kind::ResumeQueue, "Resume", false)) } @else { (act(Kind::PauseQueue, "Pause", false)) }
+            @if closed { (act(Kind::OpenQueue, "Open", false)) } @else { (act(Kind::CloseQueue, "Close", false)) }
+            (act(Kind::LimitQueue, "Limit its length …", false))
+            (act(Kind::MoveQueue, "Move what waits …", false))
+            (act(Kind::CancelMatching, "Cancel some …", true))
+            (act(Kind::PurgeQueue, "Purge …", true))
         }
     }
 }
@@ -163,7 +194,7 @@ fn what(line: &Line) -> Markup {
 }
 
 fn arguments(line: &Line) -> Markup {
-    html! { @match &line.args { Some(args) => code.line { (args) }, None => (unknown()) } }
+    html! { @match &line.args { Some(args) => code.line { (args.get().chars().take(ARGS).collect::<String>()) }, None => (unknown()) } }
 }
 
 /// An id tells when it was made.

@@ -3,7 +3,10 @@
 use celeriac_broker_schema::{Missed, Overlap};
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::model::{Schedule, Schedules, When};
+use crate::views::action::action_form;
 use crate::views::format::{number, setting};
 use crate::views::parts::{ago, chip, empty, section, task_link, time, unknown};
 use crate::views::table::{Column, Row, figures, table, text, wide};
@@ -11,7 +14,7 @@ use crate::views::table::{Column, Row, figures, table, text, wide};
 const COLUMNS: [Column; 5] =
     [wide("Schedule"), text("Runs"), text("Next run"), text("Last run"), figures("So far")];
 
-pub(crate) fn schedules(schedules: &Schedules) -> Markup {
+pub(crate) fn schedules(schedules: &Schedules, role: Role) -> Markup {
     let aside = html! {
         @if (schedules.page.len() as u64) < schedules.total { (schedules.page.len()) " of " (number(schedules.total)) }
         @else if schedules.total > 0 { (number(schedules.total)) " in all" }
@@ -25,7 +28,7 @@ pub(crate) fn schedules(schedules: &Schedules) -> Markup {
         } @else {
             (table("Schedules", &COLUMNS, schedules.page.iter().map(|schedule| Row {
                 key: schedule.name.clone(),
-                cells: cells(schedule, schedules),
+                cells: cells(schedule, schedules, role),
             })))
         }
     };
@@ -37,9 +40,9 @@ pub(crate) fn schedules(schedules: &Schedules) -> Markup {
     }
 }
 
-fn cells(schedule: &Schedule, schedules: &Schedules) -> [Markup; 5] {
+fn cells(schedule: &Schedule, schedules: &Schedules, role: Role) -> [Markup; 5] {
     [
-        name(schedule),
+        html! { (name(schedule)) (actions(schedule, role)) },
         html! {
             @match &schedule.timing {
                 Some(When::Cron { expression, zone }) => { code { (expression) } span.sub { (zone) } }
@@ -51,6 +54,23 @@ fn cells(schedule: &Schedule, schedules: &Schedules) -> [Markup; 5] {
         last(schedule, schedules),
         counts(schedule),
     ]
+}
+
+/// What may be done with it.
+fn actions(schedule: &Schedule, role: Role) -> Markup {
+    let act = |kind, label, danger| {
+        action_form(role, kind, &[("schedule", &schedule.name)], label, danger)
+    };
+    html! {
+        @if role.may_act() {
+            div.actions {
+                (act(Kind::RunSchedule, "Run now", false))
+                @if schedule.paused.is_some() { (act(Kind::ResumeSchedule, "Resume", false)) }
+                @else { (act(Kind::PauseSchedule, "Pause", false)) (act(Kind::SkipSchedule, "Skip the next", false)) }
+                (act(Kind::RemoveSchedule, "Remove …", true))
+            }
+        }
+    }
 }
 
 fn name(schedule: &Schedule) -> Markup {

@@ -3,7 +3,10 @@
 use celeriac_broker_schema::{Attempt, Explanation, State, TaskId, Timestamp};
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::model::Task;
+use crate::views::action::action_form;
 use crate::views::format::{duration, number, setting};
 use crate::views::json::json;
 use crate::views::lanes::{Bar, Lane, lanes};
@@ -15,12 +18,13 @@ use crate::views::table::{Column, Row, figures, table, text, wide};
 use crate::views::workers::task_progress;
 
 /// `why`: why it does not run, of one that waits.
-pub(crate) fn task(task: &Task, why: Option<&Explanation>) -> Markup {
+pub(crate) fn task(task: &Task, role: Role, why: Option<&Explanation>) -> Markup {
     html! {
         div #detail.stack {
             header.head {
                 h1 { (title(task)) " " (chip(task.state.map_or("unknown", State::as_str))) }
                 p.muted { @if task.chunk.is_some() { "Chunk " } @else { "Task " } code { (task.id) } }
+                (actions(task, role))
             }
             (life(task, why))
             (line_of_life(task))
@@ -29,6 +33,22 @@ pub(crate) fn task(task: &Task, why: Option<&Explanation>) -> Markup {
             @if let Some(result) = &task.result { (section("result", "Result", &html! {}, &json(result))) }
             @if !task.attempts.is_empty() { (attempts(task)) }
             (description(task))
+        }
+    }
+}
+
+/// What may be done with it.
+fn actions(task: &Task, role: Role) -> Markup {
+    let act = |kind, label, danger| action_form(role, kind, &[("id", &task.id)], label, danger);
+    html! {
+        @match task.state {
+            Some(State::Waiting | State::Delayed | State::Ready | State::Running) if task.chunk.is_none() => {
+                div.actions { (act(Kind::Cancel, "Cancel …", true)) }
+            }
+            Some(State::Failed) if task.args.is_some() && task.job.is_none() => {
+                div.actions { (act(Kind::Revive, "Revive", false)) (act(Kind::Discard, "Discard …", true)) }
+            }
+            _ => {}
         }
     }
 }

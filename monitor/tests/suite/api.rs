@@ -196,7 +196,7 @@ async fn what_is_not_known_is_a_problem_document() {
     site.get(&format!("/api/v1/jobs/{id}:5")).await.problem(400, "invalid-id");
     for method in ["POST", "DELETE", "PUT"] {
         let answer = request(site.address, method, "/api/v1/jobs", "").await;
-        answer.problem(405, "method-not-allowed");
+        answer.problem(403, "forbidden");
     }
 }
 

@@ -42,7 +42,7 @@ impl Site {
     }
 
     pub(crate) async fn start_at(listen: SocketAddr, broker: Broker, max_viewers: usize) -> Self {
-        let config = MonitorConfig { listen, max_viewers };
+        let config = MonitorConfig { listen, max_viewers, ..MonitorConfig::default() };
         let listener: TcpListener = config.bind().await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let shutdown = CancellationToken::new();
