@@ -30,6 +30,7 @@ pub mod state;
 pub mod text;
 pub mod time;
 pub mod unique;
+pub mod words;
 pub mod worker_info;
 
 #[cfg(feature = "client")]
@@ -38,6 +39,8 @@ mod broker;
 pub mod config;
 #[cfg(feature = "client")]
 mod connection;
+#[cfg(feature = "client")]
+pub mod health;
 #[cfg(feature = "client")]
 mod reply;
 #[cfg(feature = "client")]

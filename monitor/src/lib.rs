@@ -36,6 +36,7 @@ mod redact;
 mod routes;
 mod server;
 mod state;
+mod topic;
 mod viewers;
 mod views;
 

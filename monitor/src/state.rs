@@ -13,7 +13,8 @@ use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::observation::Observation;
 use crate::outlet::Outlet;
-use crate::viewers::{Topic, Viewer, Viewers};
+use crate::topic::Topic;
+use crate::viewers::{Viewer, Viewers};
 
 /// An observation of this age answers a request without another look at Redis.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
@@ -99,6 +100,11 @@ impl Monitor {
     /// Every observation from the present one on.
     pub(crate) fn observations(&self) -> watch::Receiver<Arc<Observation>> {
         self.inner.observations.subscribe()
+    }
+
+    /// The last observation, however old.
+    pub(crate) fn present(&self) -> Arc<Observation> {
+        self.inner.observations.borrow().clone()
     }
 
     /// A fresh observation, or the last one if Redis takes its time.

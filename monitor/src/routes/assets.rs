@@ -15,7 +15,7 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "monitor.css",
         kind: "text/css; charset=utf-8",
@@ -35,6 +35,16 @@ const ASSETS: [Asset; 5] = [
         name: "api.js",
         kind: "text/javascript; charset=utf-8",
         content: include_str!("../../assets/api.js"),
+    },
+    Asset {
+        name: "keys.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../assets/keys.js"),
+    },
+    Asset {
+        name: "theme.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../assets/theme.js"),
     },
     Asset {
         name: "icon.svg",

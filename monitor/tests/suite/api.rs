@@ -5,7 +5,7 @@ mod enqueue;
 mod hostile;
 mod lists;
 mod results;
-mod world;
+pub(crate) mod world;
 
 use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
 use serde_json::json;

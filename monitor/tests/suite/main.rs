@@ -3,6 +3,7 @@
 mod api;
 mod browser;
 mod events;
+mod flower;
 mod headers;
 mod hostile;
 mod metrics;

@@ -12,7 +12,7 @@ use crate::model::{Job, JobDetail, running_of};
 use crate::observation::{Detail, Reading};
 use crate::poller::JOBS;
 use crate::read;
-use crate::viewers::Topic;
+use crate::topic::Topic;
 
 pub(super) fn add(table: &mut Table) {
     table.get(
@@ -80,8 +80,8 @@ async fn list(call: Call<(), JobsQuery>) -> Result<Told<Jobs>, Refusal> {
 async fn one(call: Call<JobId>) -> Result<Told<JobDetail>, Refusal> {
     let observation = call.monitor.latest().await;
     let reading = observation.current()?;
-    match read::detail(&call.monitor, Topic::Job(call.path), Some(reading)).await? {
-        Some(Detail::Job(job)) => Ok(Told::new(*job)),
+    match read::detail(&call.monitor, &Topic::Job(call.path), Some(reading)).await? {
+        Some(Detail::Job(job, _)) => Ok(Told::new(*job)),
         Some(Detail::None(problem)) => Err(problem.into()),
         _ => Err(Problem::unknown_job(call.path).into()),
     }

@@ -35,6 +35,10 @@ use self::table::Table;
 use crate::state::Monitor;
 
 pub(crate) use document::page;
+pub(in crate::routes) use enqueue::enqueue;
+pub(in crate::routes) use guard::may_write;
+pub(in crate::routes) use refusal::Refusal;
+pub(in crate::routes) use results::wait_for;
 
 /// All operations. A noun of its own gets a file of its own and a line here.
 fn table() -> Table {

@@ -27,7 +27,8 @@ use crate::outlet::{Permit, WAITERS};
 use crate::read;
 use crate::redact::Redaction;
 use crate::state::Monitor;
-use crate::viewers::{Topic, Viewer};
+use crate::topic::Topic;
+use crate::viewers::Viewer;
 
 /// How long a stream waits before it looks again, at first and at most, while nothing comes.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -222,8 +223,8 @@ fn last_event(header: Option<&axum::http::HeaderValue>) -> Result<Option<String>
 
 /// The name of a task.
 async fn name_of(monitor: &Monitor, id: TaskId) -> Result<Option<String>, Refusal> {
-    Ok(match read::detail(monitor, Topic::Task(id), None).await? {
-        Some(Detail::Task(task)) => task.task,
+    Ok(match read::detail(monitor, &Topic::Task(id), None).await? {
+        Some(Detail::Task(task, _)) => task.task,
         _ => None,
     })
 }
@@ -309,8 +310,8 @@ async fn job(call: Call<JobId>) -> Result<Events, Refusal> {
     let (monitor, id) = (call.monitor, call.path);
     let observation = monitor.latest().await;
     let topic = Topic::Job(id);
-    let first = match read::detail(&monitor, topic, Some(observation.current()?)).await? {
-        Some(Detail::Job(job)) => job,
+    let first = match read::detail(&monitor, &topic, Some(observation.current()?)).await? {
+        Some(Detail::Job(job, _)) => job,
         Some(Detail::None(problem)) => return Err(problem.into()),
         _ => return Err(Problem::unknown_job(id).into()),
     };
@@ -351,7 +352,7 @@ impl Watching {
             self.observations.changed().await.ok()?;
             let observation = self.observations.borrow_and_update().clone();
             match observation.details.get(&self.viewer.topic()) {
-                Some(Detail::Job(job)) => {
+                Some(Detail::Job(job, _)) => {
                     if let Some(event) = self.event(job) {
                         return Some(event);
                     }

@@ -165,8 +165,8 @@ pub(super) enum Enqueued {
 
 /// What became of a task or job that was sent.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct EnqueuedOne {
-    pub(super) id: TaskId,
+pub(in crate::routes) struct EnqueuedOne {
+    pub(in crate::routes) id: TaskId,
     /// Whether nothing was enqueued: an earlier one with the same idempotency key has this id.
     pub(super) duplicate: bool,
 }

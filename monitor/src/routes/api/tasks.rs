@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::model::Task;
 use crate::observation::Detail;
 use crate::read;
-use crate::viewers::Topic;
+use crate::topic::Topic;
 
 pub(super) fn add(table: &mut Table) {
     table.get(
@@ -28,8 +28,8 @@ pub(super) fn add(table: &mut Table) {
 async fn one(call: Call<TaskId>) -> Result<Told<Task>, Refusal> {
     let observation = call.monitor.latest().await;
     let reading = observation.current()?;
-    match read::detail(&call.monitor, Topic::Task(call.path), Some(reading)).await? {
-        Some(Detail::Task(task)) => Ok(Told::new(*task)),
+    match read::detail(&call.monitor, &Topic::Task(call.path), Some(reading)).await? {
+        Some(Detail::Task(task, _)) => Ok(Told::new(*task)),
         Some(Detail::None(problem)) => Err(problem.into()),
         _ => Err(Problem::unknown_task(call.path).into()),
     }

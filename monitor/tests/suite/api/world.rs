@@ -9,21 +9,21 @@ use celeriac_producer::{NewTask, Replace, Schedule};
 use crate::support::seed::{Producer, Worker, failed, retried, running, succeeded};
 use crate::support::site::fresh_broker;
 
-pub(super) struct World {
-    pub(super) broker: Broker,
-    pub(super) worker: Worker,
-    pub(super) ready: TaskId,
-    pub(super) delayed: TaskId,
-    pub(super) succeeded: TaskId,
-    pub(super) dead: TaskId,
-    pub(super) retried: TaskId,
-    pub(super) running: TaskId,
-    pub(super) job: JobId,
-    pub(super) failed_job: JobId,
+pub(crate) struct World {
+    pub(crate) broker: Broker,
+    pub(crate) worker: Worker,
+    pub(crate) ready: TaskId,
+    pub(crate) delayed: TaskId,
+    pub(crate) succeeded: TaskId,
+    pub(crate) dead: TaskId,
+    pub(crate) retried: TaskId,
+    pub(crate) running: TaskId,
+    pub(crate) job: JobId,
+    pub(crate) failed_job: JobId,
 }
 
 impl World {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let broker = fresh_broker().await;
         let mut producer = Producer::new(&broker);
         let job = producer.job("a job", 10, Some("pi-reduce")).await;

@@ -13,6 +13,9 @@ use tokio::time::timeout;
 
 use super::SOON;
 
+/// Of the window, unless a picture is taken.
+const HEIGHT: u32 = 740;
+
 /// A headless Chromium with one page, killed when it is dropped.
 pub(crate) struct Browser {
     // Dropped in this order: the process must be gone before its profile is removed.
@@ -73,9 +76,7 @@ impl Browser {
         self.session = attached["sessionId"].as_str().map(str::to_owned);
         self.call("Log.enable", json!({})).await;
         self.call("Runtime.enable", json!({})).await;
-        let screen =
-            json!({"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500});
-        self.call("Emulation.setDeviceMetricsOverride", screen).await;
+        self.set_size(width, HEIGHT).await;
     }
 
     pub(crate) async fn visit(&mut self, url: &str) {
@@ -96,11 +97,19 @@ impl Browser {
         eventually(SOON, async || match self.value(expression).await {
             Value::Bool(true) => Ok(()),
             _ => {
-                let page = self.value("document.body.innerText").await;
+                let page = self.value("document.body?.innerText").await;
                 Err(format!("{expression} in {page}"))
             }
         })
         .await;
+    }
+
+    /// Makes the window as large as this.
+    pub(crate) async fn set_size(&mut self, width: u32, height: u32) {
+        let screen = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500
+        });
+        self.call("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
     /// Sets the colour scheme that the system prefers.
@@ -126,7 +135,8 @@ impl Browser {
         self.complaints.iter().filter(expected).cloned().collect()
     }
 
-    async fn call(&mut self, method: &str, params: Value) -> Value {
+    /// Calls a method of the protocol.
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
         self.number += 1;
         let mut request = json!({"id": self.number, "method": method, "params": params});
         if let Some(session) = &self.session {
