@@ -9,6 +9,7 @@ mod queues;
 mod schedules;
 mod tasks;
 mod workers;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -32,6 +32,7 @@ pub mod time;
 pub mod unique;
 pub mod words;
 pub mod worker_info;
+pub mod workflow;
 
 #[cfg(feature = "client")]
 mod broker;

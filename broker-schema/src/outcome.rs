@@ -11,6 +11,7 @@ use crate::name::QueueName;
 use crate::packed::{pack, unpack};
 use crate::state::State;
 use crate::time::Timestamp;
+use crate::workflow::Shape;
 
 /// The newest stored form of an outcome that this build reads.
 const NEWEST: u16 = 2;
@@ -36,6 +37,10 @@ pub struct Outcome {
     /// What the task returned: the bytes it wrote. Present when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Box<RawValue>>,
+    /// Of a workflow, in place of the result: of the results of which members it is made. What waits for the
+    /// result puts it together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Shape>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskFailure>,
@@ -79,6 +84,8 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result_z: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    members: Option<Shape>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<TaskFailure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed_task: Option<String>,
@@ -117,6 +124,7 @@ impl TryFrom<Stored> for Outcome {
             task: stored.task,
             queue: stored.queue,
             result,
+            members: stored.members,
             error: stored.error,
             failed_task: stored.failed_task,
             attempt: stored.attempt,
@@ -154,6 +162,7 @@ impl Outcome {
             queue: self.queue,
             result: None,
             result_z,
+            members: self.members,
             error: self.error,
             failed_task: self.failed_task,
             attempt: self.attempt,
@@ -371,6 +380,7 @@ mod tests {
             v: 1,
             state: State::Succeeded,
             result: Some(RawValue::from_string(result.to_owned()).expect("JSON")),
+            members: None,
             error: None,
             failed_task: None,
             attempt: Some(2),

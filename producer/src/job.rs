@@ -196,6 +196,7 @@ impl NewJob {
             label: self.label.map(Cow::Owned),
             submitted_by: self.submitted_by.map(Cow::Owned),
             speculate: self.speculate,
+            workflow: None,
         };
         // The encoded record is checked for its size; the spec for all else.
         spec.chunk.encode()?;

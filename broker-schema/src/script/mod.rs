@@ -21,6 +21,7 @@ mod due;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod enqueue_workflow;
 mod erase;
 mod explain;
 mod fair;
@@ -41,6 +42,7 @@ mod queued;
 mod reclaim;
 mod records;
 mod renew;
+mod results;
 mod revive;
 mod ring;
 mod sample;
@@ -66,6 +68,7 @@ pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
+pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
@@ -81,6 +84,7 @@ pub use purge::Purged;
 pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
+pub use results::{Results, Wanted as WantedResults};
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -107,6 +111,7 @@ pub(crate) use {
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    enqueue_workflow::enqueue_workflow,
     erase::erase,
     explain::{Question, explain},
     fair::fair,
@@ -127,6 +132,7 @@ pub(crate) use {
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
+    results::{BITE as RESULTS_BITE, results},
     revive::revive,
     ring::ring,
     sample::sample,
