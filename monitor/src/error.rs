@@ -105,7 +105,8 @@ impl Problem {
             kind: "urn:celeriac:problem:method-not-allowed",
             title: "Method not allowed",
             status: StatusCode::METHOD_NOT_ALLOWED,
-            detail: "the monitor only shows things: use GET".to_owned(),
+            detail: "this is not what can be done here: most things are only shown, use GET"
+                .to_owned(),
         }
     }
 

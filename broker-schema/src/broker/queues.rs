@@ -70,7 +70,25 @@ impl Broker {
         who: &Requester,
     ) -> Result<Purged, BrokerError> {
         let (connections, keys) = (&self.inner.connections, &self.inner.keys);
-        script::purge(connections, keys, queue, delayed, millis(keep), who).await
+        let all = script::purge(connections, keys, queue, delayed, millis(keep), u64::MAX, who);
+        Ok(all.await?.0)
+    }
+
+    /// The same, until about `most` elements are gone (a range of chunks is one). Also says whether there
+    /// may be more.
+    ///
+    /// # Errors
+    /// As [`Broker::purge_queue`].
+    pub async fn purge_some(
+        &self,
+        queue: &QueueName,
+        delayed: bool,
+        keep: Duration,
+        most: u64,
+        who: &Requester,
+    ) -> Result<(Purged, bool), BrokerError> {
+        let (connections, keys) = (&self.inner.connections, &self.inner.keys);
+        script::purge(connections, keys, queue, delayed, millis(keep), most, who).await
     }
 
     /// Moves what waits in `from` to the back of `to`, in bites, at most `most` elements (a range of

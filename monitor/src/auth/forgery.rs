@@ -43,7 +43,7 @@ pub(super) fn seal(key: &[u8; 32], purpose: &str, text: &str) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -24,9 +24,9 @@ mod viewer;
 pub use access::{Access, AccessOptions, InvalidAccess};
 pub use password::hash_password;
 
-pub(crate) use forgery::is_ours;
+pub(crate) use forgery::{hex, is_ours};
 pub(crate) use gate::gate;
 pub(crate) use guard::{Guard, LoginFailed};
 pub(crate) use peer::Peer;
-pub(crate) use session::{NOTICE, cookie, removed};
+pub(crate) use session::{NOTICE, cookie};
 pub(crate) use viewer::{Role, Viewer};

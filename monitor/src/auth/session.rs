@@ -98,7 +98,7 @@ pub(crate) fn cookie(name: &str, value: &str, life: Duration, secure: bool) -> S
 }
 
 /// `Set-Cookie` that takes one away.
-pub(crate) fn removed(name: &str, secure: bool) -> String {
+pub(super) fn removed(name: &str, secure: bool) -> String {
     cookie(name, "", Duration::ZERO, secure)
 }
 

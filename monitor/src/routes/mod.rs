@@ -1,7 +1,9 @@
 //! What is served where.
 
+mod actions;
 mod api;
 pub(crate) mod assets;
+mod audit;
 mod events;
 mod headers;
 mod health;
@@ -54,6 +56,11 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route("/api/v1/actions", get(actions::list))
+        .route("/api/v1/actions/{kind}", post(actions::json))
+        .route("/actions/{kind}", get(actions::ask).post(actions::form))
+        .route("/api/v1/audit", get(audit::json))
+        .route("/audit", get(audit::page))
         .route("/login", get(login::page).post(login::log_in))
         .route("/logout", post(login::log_out))
         .route("/assets/{build}/{name}", get(assets::asset))

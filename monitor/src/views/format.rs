@@ -143,6 +143,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     if month > 12 { (year + 1, month - 12, day) } else { (year, month, day) }
 }
 
+/// `1 task`, `1 200 tasks`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
 pub(crate) mod action;
+mod audit;
 mod chart;
 mod chunks;
 mod dead;
@@ -18,6 +19,7 @@ mod login;
 mod nav;
 mod parts;
 mod problem;
+mod question;
 mod queue;
 mod queues;
 mod schedules;
@@ -36,9 +38,12 @@ use crate::observation::{Detail, Link, Observation, Reading};
 use crate::state::Monitor;
 use crate::topic::Topic;
 
+pub(crate) use audit::audit;
+pub(crate) use format::counted;
 pub(crate) use frame::page;
 pub(crate) use login::{login, outside_problem};
 pub(crate) use problem::problem_page;
+pub(crate) use question::{Question, question};
 
 /// A part of a page that changes: an element with this id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +94,7 @@ pub(crate) fn fragments(
     let mut fragments = vec![
         Fragment::new("status", status::status(monitor, observation)),
         Fragment::new("outage", status::outage(observation)),
-        Fragment::new("nav", nav::nav(Some(topic), observation)),
+        Fragment::new("nav", nav::nav(&topic.to_string(), observation)),
     ];
     let reading = observation.reading.as_deref();
     match (topic, reading, detail) {

@@ -8,5 +8,6 @@ mod hostile;
 mod metrics;
 mod outage;
 mod pages;
+mod screens;
 mod style;
 mod support;

@@ -2,6 +2,8 @@
 
 pub(crate) mod chromium;
 pub(crate) mod http;
+#[path = "../../../examples/load/mod.rs"]
+pub(crate) mod load;
 pub(crate) mod seed;
 pub(crate) mod site;
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use celeriac_broker_schema::{Broker, RedisConfig};
-use celeriac_monitor::{Monitor, MonitorConfig, MonitorError, serve};
+use celeriac_monitor::{Access, AccessOptions, Monitor, MonitorConfig, MonitorError, serve};
 use celeriac_testkit::TestRedis;
 use celeriac_testkit::redis::fresh_namespace;
 use tokio::net::TcpListener;
@@ -41,8 +41,21 @@ impl Site {
         Self::start_at("127.0.0.1:0".parse().expect("an address"), broker, max_viewers).await
     }
 
+    /// One where whoever has this token may act.
+    pub(crate) async fn start_for_operators(broker: Broker, token: &str) -> Self {
+        let options =
+            AccessOptions { tokens: format!("ada:operator:{token}"), ..AccessOptions::default() };
+        let access = Access::new(&options).expect("a token");
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        Self::serve(broker, MonitorConfig { listen, access, ..MonitorConfig::default() }).await
+    }
+
     pub(crate) async fn start_at(listen: SocketAddr, broker: Broker, max_viewers: usize) -> Self {
         let config = MonitorConfig { listen, max_viewers, ..MonitorConfig::default() };
+        Self::serve(broker, config).await
+    }
+
+    async fn serve(broker: Broker, config: MonitorConfig) -> Self {
         let listener: TcpListener = config.bind().await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let shutdown = CancellationToken::new();
