@@ -1,5 +1,6 @@
 //! Fixtures: a served monitor, what it shows, and who looks at it.
 
+pub(crate) mod browser_like;
 pub(crate) mod chromium;
 pub(crate) mod http;
 #[path = "../../../examples/load/mod.rs"]

@@ -46,13 +46,18 @@ impl Site {
         let options =
             AccessOptions { tokens: format!("ada:operator:{token}"), ..AccessOptions::default() };
         let access = Access::new(&options).expect("a token");
-        let listen = "127.0.0.1:0".parse().expect("an address");
-        Self::serve(broker, MonitorConfig { listen, access, ..MonitorConfig::default() }).await
+        Self::configured(broker, MonitorConfig { access, ..MonitorConfig::default() }).await
     }
 
     pub(crate) async fn start_at(listen: SocketAddr, broker: Broker, max_viewers: usize) -> Self {
         let config = MonitorConfig { listen, max_viewers, ..MonitorConfig::default() };
         Self::serve(broker, config).await
+    }
+
+    /// One of this configuration, on a free port.
+    pub(crate) async fn configured(broker: Broker, config: MonitorConfig) -> Self {
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        Self::serve(broker, MonitorConfig { listen, ..config }).await
     }
 
     async fn serve(broker: Broker, config: MonitorConfig) -> Self {
