@@ -42,7 +42,7 @@ pub(crate) fn page(
 /// A page that shows something else, and is not live.
 pub(crate) fn still(monitor: &Monitor, viewer: &Viewer, title: &str, main: Markup) -> Markup {
     let nothing = || html! {};
-    let nav = nav::nav(None, &monitor.present());
+    let nav = nav::nav(&viewer.here, &monitor.present());
     let parts = Parts { status: nothing(), outage: nothing(), nav, main, footer: nothing() };
     frame(monitor, viewer, None, title, &parts)
 }

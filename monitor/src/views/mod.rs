@@ -96,7 +96,7 @@ pub(crate) fn fragments(
     let mut fragments = vec![
         Fragment::new("status", status::status(monitor, observation)),
         Fragment::new("outage", status::outage(observation)),
-        Fragment::new("nav", nav::nav(Some(topic), observation)),
+        Fragment::new("nav", nav::nav(&topic.to_string(), observation)),
     ];
     let reading = observation.reading.as_deref();
     match (topic, reading, detail) {

@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use crate::observation::Observation;
-use crate::topic::Topic;
 use crate::views::format::short_number;
 
 /// A page that is always there.
@@ -20,7 +19,7 @@ const fn place(path: &'static str, name: &'static str, key: char, hint: &'static
     Place { path, name, key, hint }
 }
 
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 9] = [
     place("/", "Overview", 'o', "what needs attention, rates, totals"),
     place("/queues", "Queues", 'q', "what waits, for how long"),
     place("/jobs", "Jobs", 'j', "progress of chunked work"),
@@ -29,17 +28,17 @@ const PLACES: [Place; 8] = [
     place("/schedules", "Schedules", 's', "what runs by the clock"),
     place("/limits", "Limits", 'l', "rates and concurrency"),
     place("/health", "Health", 'h', "what the doctor says, settings"),
+    place("/audit", "Audit", 'a', "who did what"),
 ];
 
-/// `topic`: the page that is shown, if it is one of a topic.
-pub(crate) fn nav(topic: Option<&Topic>, observation: &Observation) -> Markup {
-    let here = topic.map(Topic::to_string).unwrap_or_default();
+/// `here`: the address of the page that is shown.
+pub(crate) fn nav(here: &str, observation: &Observation) -> Markup {
     html! {
         nav #nav.nav aria-label="Pages" {
             ul {
                 @for place in &PLACES {
                     li {
-                        a href=(place.path) aria-current=[current(place.path, &here)] data-go=(place.key) data-hint=(place.hint) {
+                        a href=(place.path) aria-current=[current(place.path, here)] data-go=(place.key) data-hint=(place.hint) {
                             span { (place.name) }
                             (figure(place.path, observation))
                         }

@@ -105,7 +105,7 @@ fn standing(task: &Task) -> Option<String> {
 fn reasons(why: &Explanation) -> Markup {
     html! {
         @if !why.reasons.is_empty() {
-            h3 { "Why it waits" }
+            h2 { "Why it waits" }
             ul.reasons { @for reason in &why.reasons { li { (reason) } } }
         }
     }

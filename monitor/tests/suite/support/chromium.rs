@@ -112,6 +112,37 @@ impl Browser {
         self.call("Emulation.setDeviceMetricsOverride", screen).await;
     }
 
+    /// Presses and releases a key, `Control+k` for example.
+    pub(crate) async fn press(&mut self, keys: &str) {
+        let (control, key) = match keys.strip_prefix("Control+") {
+            Some(key) => (2, key),
+            None => (0, keys),
+        };
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            other => other.to_uppercase().bytes().next().unwrap_or(0),
+        };
+        let mut event = json!({
+            "type": "keyDown", "key": key, "windowsVirtualKeyCode": code, "modifiers": control
+        });
+        if key == "Enter" {
+            event["text"] = "\r".into();
+        } else if key.len() == 1 && control == 0 {
+            event["text"] = key.into();
+        }
+        self.call("Input.dispatchKeyEvent", event.clone()).await;
+        event["type"] = "keyUp".into();
+        self.call("Input.dispatchKeyEvent", event).await;
+    }
+
+    /// Types a text into what has the focus.
+    pub(crate) async fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text })).await;
+    }
+
     /// Sets the colour scheme that the system prefers.
     pub(crate) async fn prefer(&mut self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});

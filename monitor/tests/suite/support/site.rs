@@ -59,6 +59,14 @@ impl Site {
         Self::start_at("127.0.0.1:0".parse().expect("an address"), broker, max_viewers).await
     }
 
+    /// One where whoever has this token may act.
+    pub(crate) async fn start_for_operators(broker: Broker, token: &str) -> Self {
+        let options =
+            AccessOptions { tokens: format!("ada:operator:{token}"), ..AccessOptions::default() };
+        let access = Access::new(&options).expect("a token");
+        Self::configured(broker, MonitorConfig { access, ..MonitorConfig::default() }).await
+    }
+
     pub(crate) async fn start_at(listen: SocketAddr, broker: Broker, max_viewers: usize) -> Self {
         let config = MonitorConfig { listen, max_viewers, ..MonitorConfig::default() };
         Self::serve(broker, config).await
