@@ -28,6 +28,7 @@ mod config;
 mod error;
 mod model;
 mod observation;
+mod outlet;
 mod poller;
 mod rates;
 mod read;
@@ -35,6 +36,7 @@ mod redact;
 mod routes;
 mod server;
 mod state;
+mod topic;
 mod viewers;
 mod views;
 

@@ -32,11 +32,13 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
 mod note_audit;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod reclaim;
@@ -74,10 +76,12 @@ pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
+pub use map_chunks::{ChunkMap, Stretch};
 pub use memory::{KeyMemory, MemoryPage};
 pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
+pub use peek::{Peeked, Waiting};
 pub use purge::Purged;
 pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
@@ -120,11 +124,13 @@ pub(crate) use {
     job::job,
     limit::limit,
     limits::limits,
+    map_chunks::map_chunks,
     memory::memory,
     move_queue::move_queue,
     note_audit::note_audit,
     open::open,
     order::order,
+    peek::peek,
     purge::{parking, purge},
     queued::queued,
     reclaim::reclaim,
