@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
-
+use crate::address::Address;
 use crate::error::BrokerError;
 use crate::name::Namespace;
 
@@ -22,8 +21,15 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// A configuration from a URL: `redis://[user:password@]host:port/[db]` or
-    /// `redis+unix:///path/to/socket`.
+    /// A configuration from a URL:
+    ///
+    /// - `redis://[user:password@]host:port/[db]`: one server;
+    /// - `redis+unix:///path/to/socket`: the same, on this machine;
+    /// - `redis+sentinel://[user:password@]host:port,host:port/service[/db]`: the master of a service, as
+    ///   one of these Sentinels tells it. `?sentinel_user=…&sentinel_password=…` is for the Sentinels;
+    /// - `redis+cluster://[user:password@]host:port,host:port`: a cluster, of which some nodes are named.
+    ///
+    /// With `rediss` in the place of `redis` the same under TLS.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -50,11 +56,9 @@ impl RedisConfig {
         redact(&self.url)
     }
 
-    pub(crate) fn connection_info(&self) -> Result<ConnectionInfo, BrokerError> {
-        let info = self.url.as_str().into_connection_info().map_err(|error| BrokerError::Url {
-            url: self.redacted_url(),
-            reason: error.to_string(),
-        })?;
+    /// What the URL says, with all that holds for every connection.
+    pub(crate) fn address(&self) -> Result<Address, BrokerError> {
+        let address = Address::parse(&self.url).map_err(|reason| self.invalid(reason))?;
         // A half-open socket is noticed within about 20 s even when nothing is under way.
         let keepalive = socket2::TcpKeepalive::new()
             .with_time(Duration::from_secs(10))
@@ -62,7 +66,12 @@ impl RedisConfig {
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(Duration::from_secs(10));
-        Ok(info.set_tcp_settings(tcp))
+        address.map(|info| Ok(info.set_tcp_settings(tcp.clone())))
+    }
+
+    /// Says that the URL cannot be used.
+    pub(crate) fn invalid(&self, reason: String) -> BrokerError {
+        BrokerError::Url { url: self.redacted_url(), reason }
     }
 }
 

@@ -101,7 +101,7 @@ pub enum InvalidInput {
 pub enum BrokerError {
     /// The URL cannot be used.
     #[error(
-        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db] or redis+unix:///path"
+        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db], redis+unix:///path, redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port"
     )]
     Url {
         /// The URL without its password.

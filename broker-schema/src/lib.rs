@@ -29,13 +29,19 @@ pub mod unique;
 pub mod worker_info;
 
 #[cfg(feature = "client")]
+mod address;
+#[cfg(feature = "client")]
 mod broker;
 #[cfg(feature = "client")]
 pub mod config;
 #[cfg(feature = "client")]
 mod connection;
 #[cfg(feature = "client")]
+mod node;
+#[cfg(feature = "client")]
 mod reply;
+#[cfg(feature = "client")]
+mod route;
 #[cfg(feature = "client")]
 pub mod script;
 #[cfg(feature = "client")]

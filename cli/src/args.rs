@@ -68,7 +68,8 @@ impl Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options everywhere")]
 pub(crate) struct GlobalArgs {
-    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], or redis+unix:///PATH
+    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], redis+unix:///PATH,
+    /// redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or redis+cluster://HOST:PORT,HOST:PORT
     /// [default: redis://127.0.0.1:6379/]
     // The value from the environment stays hidden: it may hold a password.
     #[arg(
