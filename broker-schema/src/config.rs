@@ -6,11 +6,14 @@ use std::time::Duration;
 use crate::address::Address;
 use crate::error::BrokerError;
 use crate::name::Namespace;
+use crate::tls::TlsFiles;
 
 /// Where Redis is and how long to wait for it.
 #[derive(Clone)]
 pub struct RedisConfig {
     url: String,
+    /// The files for connections under TLS.
+    pub tls: TlsFiles,
     /// The namespace of all keys. Two namespaces on one server do not see each other.
     pub namespace: Namespace,
     /// How long a connection may take to come up. 2 s: longer than any healthy network needs.
@@ -33,6 +36,7 @@ impl RedisConfig {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            tls: TlsFiles::default(),
             namespace: Namespace::default(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
@@ -43,6 +47,13 @@ impl RedisConfig {
     #[must_use]
     pub fn namespace(mut self, namespace: Namespace) -> Self {
         self.namespace = namespace;
+        self
+    }
+
+    /// The same with files for TLS. The URL must begin with `rediss`.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsFiles) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -66,7 +77,9 @@ impl RedisConfig {
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(Duration::from_secs(10));
-        address.map(|info| Ok(info.set_tcp_settings(tcp.clone())))
+        let with_tls = self.tls.reader().map_err(|reason| self.invalid(reason))?;
+        let address = address.map(|info| with_tls(info.set_tcp_settings(tcp.clone())));
+        address.map_err(|reason| self.invalid(reason))
     }
 
     /// Says that the URL cannot be used.

@@ -230,7 +230,7 @@ impl Connections {
 /// Waits until a connection to this server was given up.
 async fn moved(given_up: &mut watch::Receiver<u64>) {
     if given_up.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

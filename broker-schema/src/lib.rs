@@ -46,6 +46,8 @@ mod route;
 pub mod script;
 #[cfg(feature = "client")]
 mod subscription;
+#[cfg(feature = "client")]
+mod tls;
 
 #[cfg(feature = "client")]
 pub use broker::{
@@ -56,6 +58,8 @@ pub use broker::{
 pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
+#[cfg(feature = "client")]
+pub use tls::TlsFiles;
 
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};

@@ -211,6 +211,9 @@ fn broker_exit(error: &BrokerError) -> Exit {
 fn broker_hint(error: &BrokerError) -> Option<&'static str> {
     Some(match error {
         BrokerError::Url { .. } => "give it with --redis or CELERIAC_REDIS_URL",
+        BrokerError::Unavailable { source, .. } if source.to_string().contains("certificate") => {
+            "name the authority that signed its certificate with --redis-ca, and what you show with --redis-cert and --redis-key"
+        }
         BrokerError::Unavailable { .. } | BrokerError::NoAnswer { .. } => {
             "start Redis there, or name another one with --redis or CELERIAC_REDIS_URL; `celeriac up` starts a private one"
         }

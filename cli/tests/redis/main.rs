@@ -2,6 +2,7 @@
 //! servers are real processes, and so are the workers.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod acl;
 mod cluster;
 #[path = "../suite/common.rs"]
 #[expect(dead_code, reason = "the tests of the command use the rest")]
@@ -13,3 +14,4 @@ mod sentinel;
 #[path = "../faults/site.rs"]
 #[expect(dead_code, reason = "the tests of faults use the rest")]
 mod site;
+mod tls;
