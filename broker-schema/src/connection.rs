@@ -202,6 +202,7 @@ impl Connections {
             ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
                 BrokerError::Denied { server, source }
             }
+            _ if is_denied_in_script(&source) => BrokerError::Denied { server, source },
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::TryAgain
@@ -225,6 +226,12 @@ impl Connections {
             },
         }
     }
+}
+
+/// Whether a script wanted to do what its user may not: servers say that by their error of scripts.
+fn is_denied_in_script(error: &RedisError) -> bool {
+    let denied = ["user executing the script can't", "ACL failure in script"];
+    error.detail().is_some_and(|text| denied.iter().any(|words| text.contains(words)))
 }
 
 /// Waits until a connection to this server was given up.

@@ -139,7 +139,9 @@ pub enum BrokerError {
         source: redis::RedisError,
     },
     /// User name or password refused, or rights missing.
-    #[error("Redis at {server} refuses this user: {source}; check user and password in the URL")]
+    #[error(
+        "Redis at {server} refuses this user: {source}; check user and password in the URL, and the rights of the user"
+    )]
     Denied {
         /// Host and port, or the path of the socket.
         server: String,

@@ -219,7 +219,7 @@ fn broker_hint(error: &BrokerError) -> Option<&'static str> {
         }
         BrokerError::NotReady { .. } => "it answers, but not yet with data: try again in a moment",
         BrokerError::Denied { .. } => {
-            "write the URL as redis://USER:PASSWORD@HOST:PORT/ (CELERIAC_REDIS_URL keeps it out of the process list)"
+            "write the URL as redis://USER:PASSWORD@HOST:PORT/ (CELERIAC_REDIS_URL keeps it out of the process list); deploy/redis-acl.conf has the rights that are needed"
         }
         BrokerError::Script { .. } | BrokerError::Protocol { .. } => {
             "do all workers and clients of this namespace have the same version?"
