@@ -8,6 +8,7 @@ mod compile;
 mod enqueue;
 mod plan;
 mod spans;
+mod spawn;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,7 @@ use crate::call::NewTask;
 
 pub(crate) use compile::compile;
 pub use plan::Plan;
+pub use spawn::{Spawn, Spawns};
 
 /// How many members a job may come to have, unless it says otherwise.
 pub const MOST_MEMBERS: u64 = 10_000_000;
