@@ -309,12 +309,7 @@ impl Running {
         Ending::Cancelled { id: delivery.id, outcome, keep_ms: self.keep_ms }
     }
 
-    fn succeed(
-        &self,
-        shared: &Shared,
-        json: Box<RawValue>,
-        deltas: Vec<Delta>,
-    ) -> How {
+    fn succeed(&self, shared: &Shared, json: Box<RawValue>, deltas: Vec<Delta>) -> How {
         match &self.unit.work {
             Work::Chunk { run, index } => {
                 let keeps = self.member.as_ref().is_some_and(|member| member.keep);

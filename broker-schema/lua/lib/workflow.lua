@@ -259,6 +259,8 @@ function workflow()
       if base == 0 and not feeder then return feeds end
       return (string.gsub(feeds, '[^,]+', function(token)
         if token == 'p' then return feeder.feeds end
+        local fixed = string.match(token, '^=(%d+)$')
+        if fixed then return fixed end
         if string.match(token, '^%d+$') then return number(base + tonumber(token)) end
       end))
     end

@@ -116,6 +116,26 @@ impl Compiler {
         self.plan(leaves, Shape::List(Vec::new()))
     }
 
+    /// The plan of a job whose group takes members in until it is closed: a member that stands for the group,
+    /// behind a barrier that waits for one more than there are; and what follows it.
+    pub(super) fn open(
+        mut self,
+        shape: Shape,
+        tolerates: Option<u64>,
+        accumulate: BTreeMap<String, Accumulate>,
+        then: Vec<Node>,
+    ) -> Result<Plan, InvalidWorkflow> {
+        self.accumulate = accumulate;
+        self.joins.push(Join { missing: 1, tolerates, ..Join::default() });
+        let group = self.add(None, Some(shape), Some(0), None, None);
+        let mut exit = Exit { leaves: vec![group], shape: Shape::One(distance(group)) };
+        for (i, node) in then.into_iter().enumerate() {
+            let follow = self.follow(exit);
+            exit = self.within(format!("/then/{i}"), |c| c.node(node, Some(&follow), None));
+        }
+        self.plan(&exit.leaves, exit.shape).map(|(plan, _)| plan)
+    }
+
     /// Adds what takes the place of the member that spawns it. Returns the draft that stands for it.
     pub(super) fn in_place_of_parent(&mut self, node: Node) -> usize {
         let slot = self.slots.len();
@@ -212,7 +232,17 @@ impl Compiler {
         let (feeds, accumulates, path) = (Vec::new(), false, self.path.concat());
         let (keeps, as_parent) = (false, false);
         let draft = Draft {
-            step, stands_for, waits, input, feeds, catch, accumulates, keeps, as_parent, path, level,
+            step,
+            stands_for,
+            waits,
+            input,
+            feeds,
+            catch,
+            accumulates,
+            keeps,
+            as_parent,
+            path,
+            level,
         };
         self.drafts.push(draft);
         id

@@ -6,6 +6,7 @@
 
 mod compile;
 mod enqueue;
+mod open;
 mod plan;
 mod spans;
 mod spawn;
@@ -18,6 +19,7 @@ use celeriac_broker_schema::{Accumulate, Unique};
 use crate::call::NewTask;
 
 pub(crate) use compile::compile;
+pub use open::OpenJob;
 pub use plan::Plan;
 pub use spawn::{Spawn, Spawns};
 

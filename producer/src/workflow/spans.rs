@@ -78,7 +78,9 @@ impl Drawn {
         }
         let (by_distance, by_number) = match (self.first.catch, wire.catch) {
             (Catch::Nobody, Catch::Nobody) | (Catch::AsParent, Catch::AsParent) => (true, true),
-            (Catch::By(a), Catch::By(b)) => (self.by_distance && a + shift == b, self.by_number && a == b),
+            (Catch::By(a), Catch::By(b)) => {
+                (self.by_distance && a + shift == b, self.by_number && a == b)
+            }
             _ => (false, false),
         };
         if !by_distance && !by_number {

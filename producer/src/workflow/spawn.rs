@@ -67,7 +67,9 @@ impl Spawns {
             let reason = format!(
                 "one task spawns at most about {MAX_BATCH} tasks and {MAX_BATCH_BYTES} bytes: let the tasks that it spawns spawn the rest"
             );
-            return Err(InvalidWorkflow { problems: vec![Problem { path: String::new(), reason }] });
+            return Err(InvalidWorkflow {
+                problems: vec![Problem { path: String::new(), reason }],
+            });
         }
         Ok(Spawn {
             edits: parts.into_iter().flatten().collect(),
