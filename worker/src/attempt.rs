@@ -264,8 +264,8 @@ impl Running {
         let keeps = self.member.as_ref().is_some_and(|member| member.keep);
         let result = (keeps && spawn.instead.is_none()).then(|| json.get().to_owned());
         let depth = self.member.as_ref().map_or(0, |member| member.depth) + 1;
-        let Spawn { edits, ends, joins, joined, instead } = spawn;
-        let spawn = Box::new(Spawned { depth, ends, joins, joined, instead, edits });
+        let Spawn { edits, ends, joined, instead } = spawn;
+        let spawn = Box::new(Spawned { depth, ends, joined, instead, edits });
         let (field, index) = (run.run.field.clone(), *index);
         let ending = Ending::MemberSpawned { run: field, index, result, deltas, spawn };
         How::Spawned(Arc::clone(run), Box::new(ending))

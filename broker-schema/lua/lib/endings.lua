@@ -351,8 +351,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     elseif tag == 'MN' then
       local field, index, result, deltas = text(), number(), text(), {}
       for i = 1, 3 * number() do deltas[i] = text() end
-      local spawn = { members = number(), depth = number(), ends = number(), joins = number(), joined = text(),
-        instead = text() }
+      local spawn = { members = number(), depth = number(), ends = number(), joined = text(), instead = text() }
       local count = number()
       member_spawns(field, index, result, deltas, spawn, at, at + count - 1)
       at = at + count

@@ -335,6 +335,15 @@ function workflow()
     if n > 0 then call('HINCRBY', graph_key(job), 'm:' .. barrier, n) end
   end
 
+  -- Members are added to the group before a barrier. `joined`: lo-hi, … from `base` on.
+  function W.join(job, barrier, base, joined)
+    for lo, hi in string.gmatch(joined, '(%d+)%-(%d+)') do
+      lo, hi = base + tonumber(lo), base + tonumber(hi)
+      W.expect(job, barrier, hi - lo)
+      call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi))
+    end
+  end
+
   -- Whether a job may have so many more members, so deep below one another.
   function W.may_grow(job, n, depth)
     local total, most, deepest = unpack(call('HMGET', job_key(job), 'total', 'most', 'deepest'))
@@ -361,15 +370,10 @@ function workflow()
     local catch = catcher(span, index)
     local feeder = { feeds = span.feeds,
       catch = not catch and '-' or catch == index and '+0' or '=' .. number(catch) }
-    if spawn.joins > 0 or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
+    if spawn.joined ~= '' or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
     W.expect(job, 'e', spawn.ends)
-    if spawn.joins > 0 then
-      for barrier in string.gmatch(feeder.feeds, '[^,]+') do
-        W.expect(job, barrier, spawn.joins)
-        for lo, hi in string.gmatch(spawn.joined, '(%d+)%-(%d+)') do
-          W.join(job, barrier, base + tonumber(lo), base + tonumber(hi))
-        end
-      end
+    if spawn.joined ~= '' then
+      for barrier in string.gmatch(feeder.feeds, '[^,]+') do W.join(job, barrier, base, spawn.joined) end
     end
     W.grow(job, base, first, last, now, feeder)
     known[job] = nil
@@ -379,11 +383,6 @@ function workflow()
     else
       W.succeeded(job, index, index + 1, place, now)
     end
-  end
-
-  -- Members lo..hi are added to the group before a barrier.
-  function W.join(job, barrier, lo, hi)
-    if hi > lo then call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi)) end
   end
 
   W.members_key, W.results_key, W.fed_key = members_key, results_key, fed_key

@@ -169,9 +169,7 @@ pub struct Spawned {
     pub depth: u32,
     /// How many of them the end of the job waits for.
     pub ends: u64,
-    /// How many of them those wait for that wait for the member.
-    pub joins: u64,
-    /// Which of them these are.
+    /// Those of them that what follows the member waits for, too.
     pub joined: Vec<Stretch>,
     /// The one of them that stands for what takes the place of the member.
     pub instead: Option<u64>,
@@ -283,7 +281,7 @@ fn write_spawned(command: &mut Cmd, spawn: &Spawned) {
         _ => None,
     });
     let joined: Vec<String> = spawn.joined.iter().map(|(lo, hi)| format!("{lo}-{hi}")).collect();
-    command.arg(members.unwrap_or(0)).arg(spawn.depth).arg(spawn.ends).arg(spawn.joins);
+    command.arg(members.unwrap_or(0)).arg(spawn.depth).arg(spawn.ends);
     command.arg(joined.join(","));
     match spawn.instead {
         Some(number) => command.arg(number),

@@ -2,11 +2,12 @@
 
 use celeriac_broker_schema::limits::{MAX_BATCH, MAX_BATCH_BYTES};
 use celeriac_broker_schema::script::WorkflowPart;
-use celeriac_broker_schema::workflow::{Edit, MemberTerms, Shape};
+use celeriac_broker_schema::workflow::{Edit, MemberTerms, Shape, Stretch};
 use celeriac_broker_schema::{InvalidInput, JobId, JobSpec, TaskId};
 use serde::{Deserialize, Serialize};
 
 use super::compile::Compiler;
+use super::spawn::stretches;
 use super::{Group, Node, OnError, Workflow};
 use crate::error::{EnqueueError, InvalidWorkflow};
 use crate::handle::Handle;
@@ -228,7 +229,7 @@ impl OpenJob {
     async fn send(&mut self, last: bool) -> Result<(), EnqueueError> {
         let nodes = std::mem::take(&mut self.nodes);
         self.bytes = 0;
-        let (edits, joins, members) = self.edits(nodes)?;
+        let (edits, joined, members) = self.edits(nodes)?;
         let part = WorkflowPart {
             id: self.id.job(),
             part: self.part,
@@ -236,7 +237,7 @@ impl OpenJob {
             base: None,
             edits,
             ends: 0,
-            joins: Some((GROUP, joins)),
+            joins: Some((GROUP, joined)),
             last,
         };
         self.producer.send_part(part).await?;
@@ -245,14 +246,16 @@ impl OpenJob {
         Ok(())
     }
 
-    /// What is added: the edits, how many members the group waits for, and how many members there are.
-    fn edits(&self, nodes: Vec<Node>) -> Result<(Vec<Edit>, u64, u64), InvalidWorkflow> {
+    /// What is added, the members among it that the group waits for, and how many members there are.
+    fn edits(&self, nodes: Vec<Node>) -> Result<(Vec<Edit>, Vec<Stretch>, u64), InvalidWorkflow> {
         let GroupTerms { collects, accumulates, .. } = self.terms;
         let terms = MemberTerms { keep: !accumulates, accumulates, ..MemberTerms::default() };
         let mut compiler = Compiler::default();
         let joined: Vec<usize> =
             nodes.into_iter().map(|node| compiler.beside_parent(node, &terms)).collect();
-        let (mut plan, _) = compiler.finish(&[])?;
+        let (mut plan, numbers) = compiler.finish(&[])?;
+        let mut joined: Vec<u64> = joined.into_iter().map(|id| numbers[id] as u64).collect();
+        joined.sort_unstable();
         let members = plan.members();
         let mut edits: Vec<Edit> = plan.edits(Vec::new()).into_iter().flatten().collect();
         for edit in &mut edits {
@@ -264,7 +267,7 @@ impl OpenJob {
                 span.catch = if collects { "+0" } else { "-" }.to_owned();
             }
         }
-        Ok((edits, joined.len() as u64, members))
+        Ok((edits, stretches(&joined), members))
     }
 
     /// Where the members that were pushed begin in the job.
