@@ -101,4 +101,5 @@ at = at + 3 * n
 if ARGV[at] then apply_endings(at, inflight, now, stale, refused) end
 
 local groups, runs, next_at, watching, suspects, schedule = take(args, now)
+ring_released()
 return { 'ok', now, groups, runs, next_at, watching, suspects, schedule, stale, refused }

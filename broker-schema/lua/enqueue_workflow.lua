@@ -74,4 +74,5 @@ if last then
   if ARGV[8] ~= '' then workflow().arrive(job, ARGV[8], 1, now) end
   workflow().arrive(job, 'e', 1, now)
 end
+ring_released()
 return { 'ok', now, {}, {} }

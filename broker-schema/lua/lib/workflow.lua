@@ -16,6 +16,8 @@
 -- job:<id>:done flips once, in the same script. Hence a barrier opens once.
 -- job:<id>:begun    one bit per member: it is ready, or was; the others wait
 -- job:<id>:fed      list: `<barrier> <lo>-<hi>`: members that were added to the group before a barrier
+-- Queues to which members were released in this call.
+local to_ring = {}
 local workflow_made
 function workflow()
   if workflow_made then return workflow_made end
@@ -63,10 +65,12 @@ function workflow()
     set_bits(begun_key(job), lo, hi)
     if tonumber(delay) > 0 then
       call('ZADD', DELAYED, now + tonumber(delay), priority .. ':' .. queue .. ':' .. element)
+      -- Somebody must know when it is due.
+      ring(queue)
     else
       push_back(queue, priority, element, is_fair(queue) and call('HGET', members_key(job), number(lo)))
+      to_ring[queue] = true
     end
-    ring(queue)
   end
 
   function W.release(job, base, text, now)
@@ -391,4 +395,13 @@ function workflow()
   W.number = number
   workflow_made = W
   return W
+end
+
+-- The last thing in a call that may release members: wakes somebody for what it has not taken itself.
+local function ring_released()
+  for queue in pairs(to_ring) do
+    local lists = { suspects_key(queue) }
+    for priority = 0, 9 do lists[#lists + 1] = ready_key(queue, priority) end
+    if call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+  end
 end
