@@ -19,8 +19,8 @@ script!(
     "claim",
     " flags=allow-oom",
     [
-        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
-        "session"
+        "base", "ready", "gate", "locks", "totals", "settle", "workflow", "losses", "reclaim",
+        "take", "session"
     ]
 );
 

@@ -18,8 +18,8 @@ script!(
     "complete",
     " flags=allow-oom",
     [
-        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
-        "session", "states", "endings"
+        "base", "ready", "gate", "locks", "totals", "settle", "workflow", "losses", "reclaim",
+        "take", "session", "states", "endings"
     ]
 );
 
