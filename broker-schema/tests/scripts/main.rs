@@ -23,6 +23,7 @@ mod emit;
 mod enqueue;
 mod enqueue_range;
 mod erase;
+mod expel;
 mod explain;
 mod fair;
 mod fire;
