@@ -39,7 +39,9 @@ const CLOCK_READERS: &[(&str, &str)] = &[
     ("cli/src/bench/marking.rs", "how late a task starts, on one machine with Redis"),
     ("cli/src/cmd/doctor.rs", "whether the clock of this machine differs from that of Redis"),
     ("cli/src/cmd/schedule/view.rs", "the next times of an expression, without Redis"),
+    ("monitor/src/auth/session.rs", "when a login ends that nothing is kept of"),
     ("monitor/src/poller.rs", "since when Redis is away"),
+    ("monitor/src/read.rs", "whether the clock of this machine differs from that of Redis"),
     ("producer/src/clock.rs", "the order of ids"),
 ];
 

@@ -8,7 +8,12 @@ use crate::outcome::{ErrorKind, TaskFailure};
 use crate::script::script;
 use crate::time::Timestamp;
 
-script!(EXPEL, "expel", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle"]);
+script!(
+    EXPEL,
+    "expel",
+    " flags=allow-oom",
+    ["base", "ready", "gate", "locks", "settle", "workflow"]
+);
 
 /// So much of an id is told.
 const MOST_TOLD: usize = 80;

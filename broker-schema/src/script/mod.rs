@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
@@ -22,6 +23,7 @@ mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod enqueue_workflow;
 mod erase;
 mod expel;
 mod explain;
@@ -31,15 +33,19 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod reclaim;
 mod records;
 mod renew;
+mod results;
 mod revive;
 mod ring;
 mod sample;
@@ -65,19 +71,23 @@ pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
+pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
+pub use map_chunks::{ChunkMap, Stretch};
 pub use memory::{KeyMemory, MemoryPage};
 pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
+pub use peek::{Peeked, Waiting};
 pub use purge::Purged;
 pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
+pub use results::{Results, Wanted as WantedResults};
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -89,6 +99,7 @@ pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
+    audit::audit,
     beat::beat,
     cancel::cancel,
     checkpoint::checkpoint,
@@ -105,6 +116,7 @@ pub(crate) use {
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    enqueue_workflow::enqueue_workflow,
     erase::erase,
     explain::{Question, explain},
     fair::fair,
@@ -113,15 +125,19 @@ pub(crate) use {
     job::job,
     limit::limit,
     limits::limits,
+    map_chunks::map_chunks,
     memory::memory,
     move_queue::move_queue,
+    note_audit::note_audit,
     open::open,
     order::order,
+    peek::peek,
     purge::{parking, purge},
     queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
+    results::{BITE as RESULTS_BITE, results},
     revive::revive,
     ring::ring,
     sample::sample,
@@ -157,6 +173,13 @@ impl Script {
     pub(crate) fn command(&self, prefix: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.digest.as_str()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Makes a server know it.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
         command
     }
 }

@@ -7,6 +7,7 @@
 #[macro_use]
 mod support;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
@@ -22,6 +23,7 @@ mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod enqueue_workflow;
 mod erase;
 mod expel;
 mod explain;
@@ -31,15 +33,19 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod reclaim;
 mod records;
 mod renew;
+mod results;
 mod revive;
 mod ring;
 mod sample;

@@ -34,3 +34,4 @@ mod stage;
 mod unique;
 mod upkeep;
 mod waiting;
+mod workflow;
