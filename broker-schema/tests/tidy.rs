@@ -240,3 +240,18 @@ fn the_diagram_of_states_is_the_table() {
         "ARCHITECTURE.md must have this between its markers:\n{BEGIN}{expected}{END}"
     );
 }
+
+#[test]
+fn the_page_on_reliability_names_tests_that_exist() {
+    let page = read(&root().join("docs/reliability.md"));
+    let code: String = rust_files().into_iter().map(|(_, text)| text).collect();
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let named: BTreeSet<&str> = page.split('`').filter(is_test).collect();
+    assert!(named.len() > 40, "the page names {} tests", named.len());
+    let gone: Vec<_> =
+        named.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(gone.is_empty(), "there are no tests {gone:?}");
+}

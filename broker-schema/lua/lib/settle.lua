@@ -4,7 +4,8 @@
 local function history_counts(text)
   if not text then return 0, 0 end
   local failures, crashes = string.match(text, '^(%d+) (%d+)')
-  return tonumber(failures), tonumber(crashes)
+  -- What a foreign hand has written counts for nothing.
+  return tonumber(failures) or 0, tonumber(crashes) or 0
 end
 
 -- Jobs whose chunks are wired to one another: see lib/workflow.

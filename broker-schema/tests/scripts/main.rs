@@ -25,6 +25,7 @@ mod enqueue;
 mod enqueue_range;
 mod enqueue_workflow;
 mod erase;
+mod expel;
 mod explain;
 mod fair;
 mod fire;
