@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::durable::Durable;
 use crate::error::BrokerError;
 use crate::name::Namespace;
 use crate::tls::TlsFiles;
@@ -14,6 +15,8 @@ pub struct RedisConfig {
     url: String,
     /// The files for connections under TLS.
     pub tls: TlsFiles,
+    /// What must have what is enqueued by way of this before that is acknowledged; None: the master.
+    pub durable: Option<Durable>,
     /// The namespace of all keys. Two namespaces on one server do not see each other.
     pub namespace: Namespace,
     /// How long a connection may take to come up. 2 s: longer than any healthy network needs.
@@ -37,6 +40,7 @@ impl RedisConfig {
         Self {
             url: url.into(),
             tls: TlsFiles::default(),
+            durable: None,
             namespace: Namespace::default(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
@@ -54,6 +58,15 @@ impl RedisConfig {
     #[must_use]
     pub fn tls(mut self, tls: TlsFiles) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// The same, for enqueueing that is acknowledged only when more than the memory of the master has it.
+    /// If that takes longer than a producer's patience, the error says that the task may exist; to repeat
+    /// it is safe, in the way in which it always is.
+    #[must_use]
+    pub fn durable(mut self, durable: Durable) -> Self {
+        self.durable = Some(durable);
         self
     }
 
@@ -179,7 +192,7 @@ impl ServerReport {
 
 const FILE_IS_OFF: &str = "the append-only file is off";
 
-fn number_of(version: &str) -> (u32, u32) {
+pub(crate) fn number_of(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }

@@ -7,6 +7,7 @@
 
 mod bytes;
 pub mod dead;
+mod durable;
 pub mod error;
 pub mod explain;
 pub mod gate;
@@ -63,6 +64,7 @@ pub use tls::TlsFiles;
 
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
+pub use durable::Durable;
 pub use error::{BrokerError, InvalidInput};
 pub use explain::{Explanation, Reason};
 pub use gate::{Limit, Rate, Subject};

@@ -36,6 +36,7 @@ mod purge;
 mod queued;
 mod reclaim;
 mod records;
+mod remember;
 mod renew;
 mod revive;
 mod ring;
@@ -116,6 +117,7 @@ pub(crate) use {
     queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
+    remember::remember,
     renew::renew,
     revive::revive,
     ring::ring,

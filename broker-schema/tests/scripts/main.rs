@@ -36,6 +36,7 @@ mod purge;
 mod queued;
 mod reclaim;
 mod records;
+mod remember;
 mod renew;
 mod revive;
 mod ring;
