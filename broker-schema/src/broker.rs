@@ -1,13 +1,16 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script. Each
 //! file has the verbs of one topic.
 
+mod audit;
 mod bulk;
+mod check;
 mod dead;
 mod limits;
 mod queues;
 mod schedules;
 mod tasks;
 mod workers;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
