@@ -118,16 +118,18 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// A URL in which `user:password@` and `?pass=` are replaced by stars.
+/// A URL in which `user:password@` and `?pass=` are replaced by stars. Also one that cannot be read: a
+/// password may stand where none is expected.
 fn redact(url: &str) -> String {
-    let (head, query) = url.split_once('?').unwrap_or((url, ""));
-    let head = match (head.find("://"), head.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => {
-            format!("{}***{}", &head[..scheme + 3], &head[at..])
-        }
-        _ => head.to_owned(),
+    let start = url.find("://").map_or(0, |scheme| scheme + 3);
+    let (head, rest) = match url.rfind('@') {
+        Some(at) if at >= start => (format!("{}***", &url[..start]), &url[at..]),
+        _ => (String::new(), url),
     };
-    if query.is_empty() { head } else { format!("{head}?***") }
+    match rest.split_once('?') {
+        Some((place, _)) => format!("{head}{place}?***"),
+        None => format!("{head}{rest}"),
+    }
 }
 
 /// What kind of server was found, and what about it endangers the guarantees.
@@ -208,12 +210,17 @@ mod tests {
             "redis://me:s3cret@h/2",
             "redis+unix:///s?pass=s3cret",
             "rediss://a:s3@cret@h",
+            "redis://a:s3?cret@h",
+            "redis+sentinel://a:s3@h,h/s?sentinel_password=s3",
+            "redis+sentinel://h,h/s?sentinel_password=s3@s3",
+            "a:s3@h",
         ] {
             let shown =
                 format!("{:?} {}", RedisConfig::new(url), RedisConfig::new(url).redacted_url());
             assert!(!shown.contains("s3"), "{shown}");
         }
         assert_eq!(redact("redis://h:1/2"), "redis://h:1/2");
+        assert_eq!(redact("redis://a:b@h:1/2?pass=c"), "redis://***@h:1/2?***");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod durable;
 mod load;
 #[path = "../faults/pi_job.rs"]
 mod pi_job;
+mod secrets;
 mod sentinel;
 #[path = "../faults/site.rs"]
 #[expect(dead_code, reason = "the tests of faults use the rest")]
