@@ -121,14 +121,16 @@ impl fmt::Debug for RedisConfig {
 /// A URL in which `user:password@` and `?pass=` are replaced by stars. Also one that cannot be read: a
 /// password may stand where none is expected.
 fn redact(url: &str) -> String {
-    let start = url.find("://").map_or(0, |scheme| scheme + 3);
-    let (head, rest) = match url.rfind('@') {
-        Some(at) if at >= start => (format!("{}***", &url[..start]), &url[at..]),
-        _ => (String::new(), url),
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |scheme| scheme + 3));
+    let (user, place) = match rest.rfind('@') {
+        // Which of both has the password, or a part of it, cannot be said.
+        Some(at) if rest[..at].contains('?') => return format!("{scheme}***"),
+        Some(at) => ("***", &rest[at..]),
+        None => ("", rest),
     };
-    match rest.split_once('?') {
-        Some((place, _)) => format!("{head}{place}?***"),
-        None => format!("{head}{rest}"),
+    match place.split_once('?') {
+        Some((place, _)) => format!("{scheme}{user}{place}?***"),
+        None => format!("{scheme}{user}{place}"),
     }
 }
 
