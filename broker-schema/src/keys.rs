@@ -533,7 +533,7 @@ pub const TABLE: &[KeyRow] = &[
         "producer:<client>",
         "string",
         "number of a producer's last batch, its duplicates (id, first id), and what of it was refused",
-        "enqueue, enqueue_range",
+        "enqueue, enqueue_range; remember, its expiry",
         "enqueue, enqueue_range",
         "its expiry",
         "a day after the last batch",

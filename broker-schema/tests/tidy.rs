@@ -10,6 +10,8 @@ use celeriac_broker_schema::state;
 /// The files that may start tasks of the runtime, besides tests and examples. Each of them sees to
 /// the ends of what it starts.
 const SPAWNERS: &[&str] = &[
+    // Looks whether a connection still leads to the master, and ends with it.
+    "broker-schema/src/connection.rs",
     "celeriac/src/testing/harness.rs",
     "cli/src/bench/workers.rs",
     "cli/src/cmd/enqueue/wait.rs",

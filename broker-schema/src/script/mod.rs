@@ -44,6 +44,7 @@ mod purge;
 mod queued;
 mod reclaim;
 mod records;
+mod remember;
 mod renew;
 mod results;
 mod revive;
@@ -136,6 +137,7 @@ pub(crate) use {
     queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
+    remember::remember,
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
     revive::revive,

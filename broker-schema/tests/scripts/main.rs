@@ -44,6 +44,7 @@ mod purge;
 mod queued;
 mod reclaim;
 mod records;
+mod remember;
 mod renew;
 mod results;
 mod revive;

@@ -21,7 +21,12 @@ use crate::globals::Globals;
 use crate::output;
 
 pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliError> {
-    let EnqueueArgs { task, options, start, lines, skip_bad, job, wait_while_full, wait } = args;
+    let EnqueueArgs { task, options, start, lines, skip_bad, job, durable, wait_while_full, wait } =
+        args;
+    // An empty variable means: not set.
+    let durable = durable.filter(|durable| !durable.is_empty());
+    let durable = durable.map(|durable| durable.parse()).transpose()?;
+    let globals = &globals.durable(durable);
     let spec = TaskSpec::from_args(task, options, start)?;
     if let Some(input) = lines {
         return stream::run(&input, &spec, skip_bad, wait_while_full, &wait, globals).await;
