@@ -96,7 +96,7 @@ impl Browser {
         eventually(SOON, async || match self.value(expression).await {
             Value::Bool(true) => Ok(()),
             _ => {
-                let page = self.value("document.body.innerText").await;
+                let page = self.value("document.body?.innerText").await;
                 Err(format!("{expression} in {page}"))
             }
         })
