@@ -3,12 +3,14 @@
 
 mod audit;
 mod bulk;
+mod check;
 mod dead;
 mod limits;
 mod queues;
 mod schedules;
 mod tasks;
 mod workers;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

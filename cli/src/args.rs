@@ -378,8 +378,11 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Tell what takes the memory of Redis. Looks at every key of the server, a few at a time
-    #[arg(long)]
+    #[arg(long, conflicts_with = "deep")]
     pub(crate) memory: bool,
+    /// Also read all that is in Redis, in small pages, and check every invariant
+    #[arg(long)]
+    pub(crate) deep: bool,
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,15 @@ impl Problem {
         }
     }
 
+    pub(crate) fn invalid_field(name: &str) -> Self {
+        Self {
+            kind: "urn:celeriac:problem:invalid-field",
+            title: "Not readable",
+            status: StatusCode::BAD_REQUEST,
+            detail: format!("what stands for {name} in the address cannot be read"),
+        }
+    }
+
     pub(crate) fn unknown_job(id: impl std::fmt::Display) -> Self {
         Self {
             kind: "urn:celeriac:problem:unknown-job",

@@ -31,6 +31,7 @@ mod config;
 mod error;
 mod model;
 mod observation;
+mod outlet;
 mod poller;
 mod rates;
 mod read;
@@ -38,6 +39,7 @@ mod redact;
 mod routes;
 mod server;
 mod state;
+mod topic;
 mod viewers;
 mod views;
 

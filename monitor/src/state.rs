@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::observation::Observation;
-use crate::viewers::{Topic, Viewer, Viewers};
+use crate::outlet::Outlet;
+use crate::topic::Topic;
+use crate::viewers::{Viewer, Viewers};
 
 /// An observation of this age answers a request without another look at Redis.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
@@ -34,6 +36,7 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    outlet: Outlet,
     guard: Guard,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
@@ -47,6 +50,7 @@ impl Monitor {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
         let guard = Guard::new(config.access.clone());
         let inner = Inner {
+            outlet: Outlet::new(broker.clone(), config.max_viewers),
             broker,
             config,
             observations,
@@ -74,6 +78,10 @@ impl Monitor {
         &self.inner.viewers
     }
 
+    pub(crate) fn outlet(&self) -> &Outlet {
+        &self.inner.outlet
+    }
+
     pub(crate) fn guard(&self) -> &Guard {
         &self.inner.guard
     }
@@ -92,6 +100,11 @@ impl Monitor {
     /// Every observation from the present one on.
     pub(crate) fn observations(&self) -> watch::Receiver<Arc<Observation>> {
         self.inner.observations.subscribe()
+    }
+
+    /// The last observation, however old.
+    pub(crate) fn present(&self) -> Arc<Observation> {
+        self.inner.observations.borrow().clone()
     }
 
     /// A fresh observation, or the last one if Redis takes its time.

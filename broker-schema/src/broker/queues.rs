@@ -6,7 +6,7 @@ use super::{Broker, Inner};
 use crate::error::BrokerError;
 use crate::name::QueueName;
 use crate::requester::Requester;
-use crate::script::{self, Control, Moved, Place, Purged, Queued};
+use crate::script::{self, Control, Moved, Peeked, Place, Purged, Queued};
 use crate::time::millis;
 
 impl Broker {
@@ -24,6 +24,23 @@ impl Broker {
     ) -> Result<Queued, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::queued(connections, keys, queue, place, cursor, limit).await
+    }
+
+    /// What goes next in a ready list, among the suspects or in what is delayed of a queue, `limit` of
+    /// it and at most 1,000; `from` so many are left out. [`Broker::queued`] misses nothing, this keeps
+    /// the order in which it goes. Of any other place nothing is told.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn peek(
+        &self,
+        queue: &QueueName,
+        place: &Place,
+        from: u64,
+        limit: u32,
+    ) -> Result<Peeked, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::peek(connections, keys, queue, place, from, limit).await
     }
 
     /// Pauses, resumes, closes, opens or limits a queue. True if that changed anything.

@@ -13,12 +13,12 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{HeaderName, header};
+use axum::extract::{Query, State};
+use axum::http::{HeaderName, Uri, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use celeriac_broker_schema::{JobId, TaskId};
 use futures_util::stream::{self, Stream};
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -26,9 +26,9 @@ use crate::auth::{self, Role};
 use crate::error::Problem;
 use crate::observation::Observation;
 use crate::routes::assets;
-use crate::routes::id::Id;
 use crate::state::Monitor;
-use crate::viewers::{Topic, Viewer};
+use crate::topic::Topic;
+use crate::viewers::Viewer;
 use crate::views::{self, Fragment};
 
 /// After how long a browser reconnects.
@@ -36,30 +36,27 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The longest silence; the script takes three of them for a dead connection.
 const BEAT: Duration = Duration::from_secs(5);
 
-pub(super) async fn overview(
+/// The updates of the page whose address stands in `page`, or before `/events`.
+pub(super) async fn events(
     State(monitor): State<Monitor>,
     who: auth::Viewer,
+    uri: Uri,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    events(monitor, who, Topic::Overview)
+    let page = match &asked.page {
+        Some(page) => page.as_str(),
+        None => uri.path().strip_suffix("/events").filter(|path| !path.is_empty()).unwrap_or("/"),
+    };
+    let topic = page.parse().map_err(|_| Problem::no_such_page(page));
+    open(monitor, who, Topic::of(&topic?)?)
 }
 
-pub(super) async fn job(
-    State(monitor): State<Monitor>,
-    who: auth::Viewer,
-    Id(id): Id<JobId>,
-) -> Result<Response, Problem> {
-    events(monitor, who, Topic::Job(id))
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    page: Option<String>,
 }
 
-pub(super) async fn task(
-    State(monitor): State<Monitor>,
-    who: auth::Viewer,
-    Id(id): Id<TaskId>,
-) -> Result<Response, Problem> {
-    events(monitor, who, Topic::Task(id))
-}
-
-fn events(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response, Problem> {
+fn open(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response, Problem> {
     let most = monitor.config().max_viewers;
     let viewer = monitor.join(topic).ok_or_else(|| Problem::too_many_viewers(most))?;
     let updates = Updates {

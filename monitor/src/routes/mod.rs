@@ -5,9 +5,9 @@ mod api;
 pub(crate) mod assets;
 mod audit;
 mod events;
+mod flower;
 mod headers;
 mod health;
-mod id;
 mod login;
 mod metrics;
 mod pages;
@@ -32,19 +32,24 @@ const LONGEST_BODY: usize = 256 << 10;
 /// without that, nothing is shown to those who have not logged in, unless everybody may look.
 pub fn router(monitor: Monitor) -> Router {
     Router::new()
-        .route("/", get(pages::overview))
+        .route("/", get(pages::page))
+        .route("/queues", get(pages::page))
+        .route("/queues/{name}", get(pages::page))
+        .route("/jobs", get(pages::page))
+        .route("/jobs/{id}", get(pages::page))
+        .route("/tasks/{id}", get(pages::page))
+        .route("/workers", get(pages::page))
+        .route("/dead", get(pages::page))
+        .route("/schedules", get(pages::page))
+        .route("/limits", get(pages::page))
+        .route("/health", get(pages::page))
         .route("/find", get(pages::find))
-        .route("/jobs/{id}", get(pages::job))
-        .route("/tasks/{id}", get(pages::task))
-        .route("/events", get(events::overview))
-        .route("/jobs/{id}/events", get(events::job))
-        .route("/tasks/{id}/events", get(events::task))
-        .route("/api/v1/overview", get(api::overview))
-        .route("/api/v1/queues", get(api::queues))
-        .route("/api/v1/jobs", get(api::jobs))
-        .route("/api/v1/jobs/{id}", get(api::job))
-        .route("/api/v1/workers", get(api::workers))
-        .route("/api/v1/tasks/{id}", get(api::task))
+        .route("/events", get(events::events))
+        .route("/jobs/{id}/events", get(events::events))
+        .route("/tasks/{id}/events", get(events::events))
+        .merge(api::router())
+        .merge(flower::router())
+        .route("/api", get(api::page))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))

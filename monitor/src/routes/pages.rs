@@ -1,42 +1,22 @@
 //! The pages. Each is complete as it is sent; the script only keeps it up to date.
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use celeriac_broker_schema::{JobId, TaskId};
+use celeriac_broker_schema::TaskId;
 use serde::Deserialize;
 
 use crate::auth::Viewer;
 use crate::error::Problem;
 use crate::observation::{Detail, Link};
 use crate::read;
-use crate::routes::id::Id;
 use crate::state::Monitor;
-use crate::viewers::Topic;
+use crate::topic::Topic;
 use crate::views;
 
-pub(super) async fn overview(State(monitor): State<Monitor>, viewer: Viewer) -> Response {
-    page(&monitor, &viewer, Topic::Overview).await
-}
-
-pub(super) async fn job(
-    State(monitor): State<Monitor>,
-    viewer: Viewer,
-    id: Result<Id<JobId>, Problem>,
-) -> Response {
-    match id {
-        Ok(Id(id)) => page(&monitor, &viewer, Topic::Job(id)).await,
-        Err(invalid) => problem(&monitor, &viewer, &invalid),
-    }
-}
-
-pub(super) async fn task(
-    State(monitor): State<Monitor>,
-    viewer: Viewer,
-    id: Result<Id<TaskId>, Problem>,
-) -> Response {
-    match id {
-        Ok(Id(id)) => page(&monitor, &viewer, Topic::Task(id)).await,
+pub(super) async fn page(State(monitor): State<Monitor>, viewer: Viewer, uri: Uri) -> Response {
+    match Topic::of(&uri) {
+        Ok(topic) => show(&monitor, &viewer, topic).await,
         Err(invalid) => problem(&monitor, &viewer, &invalid),
     }
 }
@@ -45,6 +25,8 @@ pub(super) async fn task(
 pub(super) struct Find {
     #[serde(default)]
     id: String,
+    /// The chunk of the job with this id.
+    chunk: Option<u64>,
 }
 
 /// Leads from an id to the page of what it names.
@@ -53,7 +35,8 @@ pub(super) async fn find(
     viewer: Viewer,
     Query(find): Query<Find>,
 ) -> Response {
-    let id: TaskId = match find.id.trim().parse() {
+    let chunk = find.chunk.map(|chunk| format!(":{chunk}")).unwrap_or_default();
+    let id: TaskId = match format!("{}{chunk}", find.id.trim()).parse() {
         Ok(id) => id,
         Err(error) => return problem(&monitor, &viewer, &Problem::invalid_id(&error)),
     };
@@ -65,13 +48,13 @@ pub(super) async fn find(
 }
 
 /// A live page, also while Redis is away: it tells that, and recovers by itself.
-async fn page(monitor: &Monitor, viewer: &Viewer, topic: Topic) -> Response {
+async fn show(monitor: &Monitor, viewer: &Viewer, topic: Topic) -> Response {
     let observation = monitor.latest().await;
     let away = || (StatusCode::SERVICE_UNAVAILABLE, None);
     let (status, detail) = match &observation.link {
         Link::Connected => {
             let reading = observation.reading.as_deref();
-            match read::detail(monitor, topic, reading).await {
+            match read::detail(monitor, &topic, reading).await {
                 Ok(Some(Detail::None(problem))) => (problem.status, Some(Detail::None(problem))),
                 Ok(detail) => (StatusCode::OK, detail),
                 // The poller notices it, too, within a second.
@@ -80,8 +63,8 @@ async fn page(monitor: &Monitor, viewer: &Viewer, topic: Topic) -> Response {
         }
         Link::Connecting | Link::Away(_) => away(),
     };
-    let fragments = views::fragments(monitor, topic, viewer.role, &observation, detail.as_ref());
-    let page = views::page(monitor, viewer, topic, &observation, &fragments);
+    let fragments = views::fragments(monitor, &topic, viewer.role, &observation, detail.as_ref());
+    let page = views::page(monitor, viewer, &topic, &observation, &fragments);
     html(status, page.into_string())
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn audit(monitor: &Monitor, viewer: &Viewer, page: &AuditPage, first:
             } @else {
                 (table("What operators did", &COLUMNS, rows))
             }
-            nav.pager aria-label="Pages" {
+            nav.pager aria-label="Pages of the list" {
                 @if !first { a href="/audit" { "Newest" } " " }
                 @if let Some(next) = &page.next { a href={ "/audit?after=" (next) } { "Older" } }
             }

@@ -50,6 +50,7 @@ fn bare(title: &str, main: &Markup) -> Markup {
                 title { (title) " · Celeriac" }
                 link rel="icon" type="image/svg+xml" href=(assets::url("icon.svg"));
                 link rel="stylesheet" href=(assets::url("monitor.css"));
+                script src=(assets::url("theme.js")) {}
             }
             body { main #main.outside tabindex="-1" { (main) } }
         }

@@ -32,3 +32,4 @@ mod stage;
 mod unique;
 mod upkeep;
 mod waiting;
+mod workflow;

@@ -2,7 +2,10 @@
 
 pub(crate) mod browser_like;
 pub(crate) mod chromium;
+pub(crate) mod fleet;
 pub(crate) mod http;
+#[path = "../../../examples/load/mod.rs"]
+pub(crate) mod load;
 pub(crate) mod seed;
 pub(crate) mod site;
 
