@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use celeriac_broker_schema::{
-    Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Meta, Outcome, Priority, Record, RetryPolicy,
-    Split, State, TaskFailure, TaskOptions, Timestamp,
+    Accumulate, Attempt, Backoff, Deed, ErrorKind, JobSpec, Meta, Outcome, Priority, Record,
+    Requester, RetryPolicy, Split, State, TaskFailure, TaskOptions, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -174,6 +174,13 @@ impl Script {
         command.arg(self.digest.as_str()).arg(1).arg(prefix);
         command
     }
+
+    /// Makes a server know it.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
+        command
+    }
 }
 
 /// The longest time, and the latest point in time, that is sent to Redis, in milliseconds: 140,000
