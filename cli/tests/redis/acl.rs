@@ -72,9 +72,17 @@ async fn each_role_does_its_work_and_nothing_beyond_it() {
     let next = worker.worker("--visibility-timeout 1s").await;
     producer.ok(&format!("result {held} --wait --wait-timeout 30s"));
 
-    for look in
-        ["queues", "workers", "jobs", "limits", "dead", "settings", "schedule list", "explain ID"]
-    {
+    for look in [
+        "queues",
+        "workers",
+        "jobs",
+        "limits",
+        "dead",
+        "audit",
+        "settings",
+        "schedule list",
+        "explain ID",
+    ] {
         monitor.ok(&look.replace("ID", &held));
         operator.ok(&look.replace("ID", &held));
     }

@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod auth;
 mod browser;
+mod browser_acts;
 mod events;
 mod flower;
 mod headers;
