@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker_schema::Broker;
+use celeriac_broker_schema::{Broker, BrokerError, FiguresInAll, HistoryQuery};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::MonitorConfig;
+use crate::model::History;
 use crate::observation::Observation;
+use crate::past::Past;
 use crate::viewers::{Topic, Viewer, Viewers};
 
 /// An observation of this age answers a request without another look at Redis.
@@ -33,6 +35,7 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    past: Past,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -48,6 +51,7 @@ impl Monitor {
             config,
             observations,
             viewers: Arc::default(),
+            past: Past::default(),
             wanted: Notify::new(),
             closing: CancellationToken::new(),
         };
@@ -56,6 +60,16 @@ impl Monitor {
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
+    }
+
+    /// Figures over time, at most a few seconds old, however many ask.
+    pub(crate) async fn history(&self, query: &HistoryQuery) -> Result<Arc<History>, BrokerError> {
+        self.inner.past.history(self.broker(), query).await
+    }
+
+    /// All that was ever counted, at most a few seconds old, however many ask.
+    pub(crate) async fn in_all(&self) -> Result<Arc<FiguresInAll>, BrokerError> {
+        self.inner.past.in_all(self.broker()).await
     }
 
     pub(crate) fn namespace(&self) -> &str {

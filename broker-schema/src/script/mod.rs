@@ -15,6 +15,7 @@ mod close;
 mod complete;
 mod control;
 mod dead;
+mod delayed;
 mod discard;
 mod due;
 mod emit;
@@ -24,16 +25,19 @@ mod erase;
 mod explain;
 mod fair;
 mod fire;
+mod history;
 mod inspect;
 mod job;
 mod limit;
 mod limits;
 mod memory;
 mod move_queue;
+mod oldest;
 mod open;
 mod order;
 mod purge;
 mod queued;
+mod recent;
 mod reclaim;
 mod records;
 mod renew;
@@ -46,6 +50,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tally;
 mod tidy;
 mod watch;
 mod workers;
@@ -58,6 +63,7 @@ pub use close::Closed;
 pub use complete::Ending;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
+pub use delayed::{DelayedPage, DelayedTask};
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -81,6 +87,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -95,6 +102,7 @@ pub(crate) use {
     control::control,
     dead::dead,
     dead::dead_letters,
+    delayed::delayed,
     discard::discard,
     due::due,
     emit::emit,
@@ -104,16 +112,19 @@ pub(crate) use {
     explain::{Question, explain},
     fair::fair,
     fire::fire,
+    history::{Buckets, history},
     inspect::inspect,
     job::job,
     limit::limit,
     limits::limits,
     memory::memory,
     move_queue::move_queue,
+    oldest::oldest,
     open::open,
     order::order,
     purge::{parking, purge},
     queued::queued,
+    recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
@@ -126,6 +137,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
     watch::watch,
     workers::workers,

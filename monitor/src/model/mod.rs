@@ -1,16 +1,21 @@
 //! What the monitor shows, in the words of the glossary: the same values for pages, JSON and
 //! metrics. Times are Redis time in milliseconds; `_ms` marks durations, `_per_s` rates.
 
+mod history;
 mod job;
 mod notice;
 mod queue;
+mod recent;
 mod task;
 mod totals;
 mod worker;
 
+pub(crate) use history::History;
+pub(crate) use history::Series;
 pub(crate) use job::{Job, JobDetail};
 pub(crate) use notice::{Notice, notices};
 pub(crate) use queue::{Queue, Ready};
+pub(crate) use recent::RecentTasks;
 pub(crate) use task::Task;
 pub(crate) use totals::Totals;
 pub(crate) use worker::{Worker, running_of};

@@ -3,11 +3,14 @@
 mod api;
 pub(crate) mod assets;
 mod events;
+mod exposition;
 mod headers;
 mod health;
 mod id;
 mod metrics;
 mod pages;
+mod past;
+mod scale;
 
 use axum::Router;
 use axum::extract::State;
@@ -36,6 +39,9 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/api/v1/jobs/{id}", get(api::job))
         .route("/api/v1/workers", get(api::workers))
         .route("/api/v1/tasks/{id}", get(api::task))
+        .route("/api/v1/history", get(past::history))
+        .route("/api/v1/scale", get(scale::scale))
+        .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))

@@ -2,11 +2,13 @@
 
 mod api;
 mod browser;
+mod deploy;
 mod events;
 mod headers;
 mod hostile;
 mod metrics;
 mod outage;
 mod pages;
+mod past;
 mod style;
 mod support;
