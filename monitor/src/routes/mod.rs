@@ -40,6 +40,7 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/api/v1/workers", get(api::workers))
         .route("/api/v1/tasks/{id}", get(api::task))
         .route("/api/v1/history", get(past::history))
+        .route("/api/v1/stragglers", get(past::slow))
         .route("/api/v1/scale", get(scale::scale))
         .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))
