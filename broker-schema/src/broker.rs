@@ -1,7 +1,9 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script. Each
 //! file has the verbs of one topic.
 
+mod audit;
 mod bulk;
+mod check;
 mod dead;
 mod find;
 mod history;
@@ -10,6 +12,7 @@ mod queues;
 mod schedules;
 mod tasks;
 mod workers;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -37,6 +37,7 @@ pub struct Histogram {
 
 /// A few numbers out of a histogram. All in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Percentiles {
     /// How many durations there were. Of a few, the higher percentiles say little.
     pub count: u64,

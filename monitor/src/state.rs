@@ -9,11 +9,14 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::model::History;
 use crate::observation::Observation;
+use crate::outlet::Outlet;
 use crate::past::Past;
-use crate::viewers::{Topic, Viewer, Viewers};
+use crate::topic::Topic;
+use crate::viewers::{Viewer, Viewers};
 
 /// An observation of this age answers a request without another look at Redis.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
@@ -35,6 +38,8 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    outlet: Outlet,
+    guard: Guard,
     past: Past,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
@@ -46,11 +51,14 @@ impl Monitor {
     /// A monitor of what this broker reaches. Nothing is read yet.
     pub fn new(broker: Broker, config: MonitorConfig) -> Self {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
+        let guard = Guard::new(config.access.clone());
         let inner = Inner {
+            outlet: Outlet::new(broker.clone(), config.max_viewers),
             broker,
             config,
             observations,
             viewers: Arc::default(),
+            guard,
             past: Past::default(),
             wanted: Notify::new(),
             closing: CancellationToken::new(),
@@ -84,6 +92,14 @@ impl Monitor {
         &self.inner.viewers
     }
 
+    pub(crate) fn outlet(&self) -> &Outlet {
+        &self.inner.outlet
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.inner.guard
+    }
+
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.inner.closing
     }
@@ -98,6 +114,11 @@ impl Monitor {
     /// Every observation from the present one on.
     pub(crate) fn observations(&self) -> watch::Receiver<Arc<Observation>> {
         self.inner.observations.subscribe()
+    }
+
+    /// The last observation, however old.
+    pub(crate) fn present(&self) -> Arc<Observation> {
+        self.inner.observations.borrow().clone()
     }
 
     /// A fresh observation, or the last one if Redis takes its time.

@@ -7,20 +7,24 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod contents;
 mod control;
 mod dead;
 mod delayed;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod enqueue_workflow;
 mod erase;
 mod explain;
 mod fair;
@@ -30,17 +34,21 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod oldest;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod recent;
 mod reclaim;
 mod records;
 mod renew;
+mod results;
 mod revive;
 mod ring;
 mod sample;
@@ -68,19 +76,23 @@ pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
+pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
+pub use map_chunks::{ChunkMap, Stretch};
 pub use memory::{KeyMemory, MemoryPage};
 pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
+pub use peek::{Peeked, Waiting};
 pub use purge::Purged;
 pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
+pub use results::{Results, Wanted as WantedResults};
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -93,21 +105,25 @@ pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
+    audit::audit,
     beat::beat,
     cancel::cancel,
     checkpoint::checkpoint,
     claim::claim,
     close::close,
     complete::complete,
+    contents::contents,
     control::control,
     dead::dead,
     dead::dead_letters,
     delayed::delayed,
     discard::discard,
     due::due,
+    elements::elements,
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    enqueue_workflow::enqueue_workflow,
     erase::erase,
     explain::{Question, explain},
     fair::fair,
@@ -117,17 +133,21 @@ pub(crate) use {
     job::job,
     limit::limit,
     limits::limits,
+    map_chunks::map_chunks,
     memory::memory,
     move_queue::move_queue,
+    note_audit::note_audit,
     oldest::oldest,
     open::open,
     order::order,
+    peek::peek,
     purge::{parking, purge},
     queued::queued,
     recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
+    results::{BITE as RESULTS_BITE, results},
     revive::revive,
     ring::ring,
     sample::sample,

@@ -32,7 +32,7 @@ pub(super) const KINDS: &[(&str, &[&str])] = &[
     ("dead", &["dead", "dead:"]),
     ("watchers", &["watch", "watchers"]),
     ("figures", &["figures", "figures:", "recent:"]),
-    ("settings and totals", &["settings", "stats"]),
+    ("settings and totals", &["settings", "stats", "audit"]),
     ("other", &[]),
 ];
 
