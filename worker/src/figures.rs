@@ -67,7 +67,7 @@ impl Default for Counted {
 /// What an ending counts as.
 pub(crate) fn event_of(how: &How) -> Option<Event> {
     match how {
-        How::Chunk(..) => Some(Event::Succeeded),
+        How::Chunk(..) | How::Spawned(..) => Some(Event::Succeeded),
         How::Told(_, ending) => match &**ending {
             Ending::Succeeded { .. } => Some(Event::Succeeded),
             Ending::Failed { .. } | Ending::ChunkFailed { .. } => Some(Event::Failed),

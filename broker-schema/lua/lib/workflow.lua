@@ -196,20 +196,23 @@ function workflow()
     end
   end
 
-  -- The failure of a member (its bit has flipped) reaches who takes it. False: nobody does.
+  -- The failure of a member (its bit has flipped) reaches who takes it, who may pass it on. False: nobody
+  -- takes it.
   function W.failed(job, index, failure, place, now)
-    local span = span_of(job, index)
-    local catch = catcher(span, index)
-    if not catch then return false end
-    if catch ~= index then
+    local span
+    while true do
+      span = span_of(job, index)
+      local catch = catcher(span, index)
+      if not catch then return false end
+      if catch == index then break end
       if call('SETBIT', done_key(job), catch, 1) == 1 then return true end
-      span = span_of(job, catch)
+      call('HINCRBY', job_key(job), 'skipped', 1)
+      index = catch
     end
-    call('HSET', results_key(job), number(catch), '!' .. failure)
-    if not span then return true end
+    call('HSET', results_key(job), number(index), '!' .. failure)
     for token in string.gmatch(span.feeds, '[^,]+') do
       local barrier = token
-      if string.sub(token, 1, 1) == '+' then barrier = number(catch + tonumber(string.sub(token, 2))) end
+      if string.sub(token, 1, 1) == '+' then barrier = number(index + tonumber(string.sub(token, 2))) end
       local tolerates = call('HGET', graph_key(job), 't:' .. barrier)
       if not tolerates then
         arrive(job, barrier, 1, token ~= barrier and 1 or nil, place, now)
@@ -220,6 +223,7 @@ function workflow()
         -- One too many: the member that stands for the group fails.
         local stands_in = tonumber(barrier)
         if call('SETBIT', done_key(job), stands_in, 1) == 0 then
+          call('HINCRBY', job_key(job), 'skipped', 1)
           if not W.failed(job, stands_in, failure, place, now) then return false end
         end
       end
@@ -255,6 +259,8 @@ function workflow()
       if base == 0 and not feeder then return feeds end
       return (string.gsub(feeds, '[^,]+', function(token)
         if token == 'p' then return feeder.feeds end
+        local fixed = string.match(token, '^=(%d+)$')
+        if fixed then return fixed end
         if string.match(token, '^%d+$') then return number(base + tonumber(token)) end
       end))
     end
@@ -329,9 +335,54 @@ function workflow()
     if n > 0 then call('HINCRBY', graph_key(job), 'm:' .. barrier, n) end
   end
 
-  -- Members lo..hi are added to the group before a barrier.
-  function W.join(job, barrier, lo, hi)
-    if hi > lo then call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi)) end
+  -- Members are added to the group before a barrier. `joined`: lo-hi, … from `base` on.
+  function W.join(job, barrier, base, joined)
+    for lo, hi in string.gmatch(joined, '(%d+)%-(%d+)') do
+      lo, hi = base + tonumber(lo), base + tonumber(hi)
+      W.expect(job, barrier, hi - lo)
+      call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi))
+    end
+  end
+
+  -- Whether a job may have so many more members, so deep below one another.
+  function W.may_grow(job, n, depth)
+    local total, most, deepest = unpack(call('HMGET', job_key(job), 'total', 'most', 'deepest'))
+    return tonumber(total) + n <= tonumber(most or 0) and depth <= tonumber(deepest or 0)
+  end
+
+  -- What waits for a member, as feeds that hold for others, too: the barrier that is nowhere written down,
+  -- since it waits for this member alone, is written down.
+  local function feeds_of(job, span, index, place)
+    return (string.gsub(span.feeds, '%+(%d+)', function(distance)
+      local barrier = number(index + tonumber(distance))
+      if call('HSETNX', graph_key(job), 'm:' .. barrier, 1) == 1 then
+        call('HSET', graph_key(job), 'o:' .. barrier,
+          barrier .. '-' .. number(tonumber(barrier) + 1) .. ':' .. place.priority .. ':' .. place.queue .. ':0')
+      end
+      return barrier
+    end))
+  end
+
+  -- A member has succeeded and spawned others (see script/complete.rs): its own followers wait for these, too,
+  -- or in its place.
+  function W.spawned(job, index, spawn, first, last, place, now)
+    local span, base = span_of(job, index), tonumber(call('HGET', job_key(job), 'total'))
+    local catch = catcher(span, index)
+    local feeder = { feeds = span.feeds,
+      catch = not catch and '-' or catch == index and '+0' or '=' .. number(catch) }
+    if spawn.joined ~= '' or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
+    W.expect(job, 'e', spawn.ends)
+    if spawn.joined ~= '' then
+      for barrier in string.gmatch(feeder.feeds, '[^,]+') do W.join(job, barrier, base, spawn.joined) end
+    end
+    W.grow(job, base, first, last, now, feeder)
+    known[job] = nil
+    if spawn.instead ~= '' then
+      call('HSET', results_key(job), number(index), '@' .. number(base + tonumber(spawn.instead) - index))
+      W.call_back(job, index, 'succeeded')
+    else
+      W.succeeded(job, index, index + 1, place, now)
+    end
   end
 
   W.members_key, W.results_key, W.fed_key = members_key, results_key, fed_key

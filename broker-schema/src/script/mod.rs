@@ -68,7 +68,7 @@ pub use cancel::Cancelled;
 pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
-pub use complete::Ending;
+pub use complete::{Ending, Spawned};
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use delayed::{DelayedPage, DelayedTask};
@@ -184,6 +184,13 @@ impl Script {
     pub(crate) fn command(&self, prefix: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.digest.as_str()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Makes a server know it.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
         command
     }
 }
