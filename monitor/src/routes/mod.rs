@@ -5,6 +5,7 @@ mod api;
 pub(crate) mod assets;
 mod audit;
 mod events;
+mod exposition;
 mod flower;
 mod headers;
 mod health;
@@ -18,6 +19,8 @@ use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+
+pub(crate) use api::Cursor;
 
 use crate::auth::{self, Viewer};
 use crate::error::Problem;

@@ -15,6 +15,7 @@ mod endurance;
 mod enqueue;
 mod events;
 mod explain;
+mod figures;
 mod housekeeping;
 mod isolation;
 mod layers;

@@ -15,12 +15,14 @@ mod jobs;
 mod limits;
 mod openapi;
 mod overview;
+mod past;
 mod query;
 mod queues;
 mod refusal;
 mod reply;
 mod request;
 mod results;
+mod scale;
 mod schedules;
 mod settings;
 mod shapes;
@@ -34,6 +36,7 @@ use celeriac_broker_schema::{JobId, Label, QueueName, State, TaskId, TaskName, T
 use self::table::Table;
 use crate::state::Monitor;
 
+pub(crate) use cursor::Cursor;
 pub(crate) use document::page;
 pub(in crate::routes) use enqueue::enqueue;
 pub(in crate::routes) use guard::may_write;
@@ -56,6 +59,8 @@ fn table() -> Table {
     limits::add(&mut table);
     health::add(&mut table);
     settings::add(&mut table);
+    past::add(&mut table);
+    scale::add(&mut table);
     document::add(&mut table);
     table
 }
