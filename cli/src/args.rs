@@ -143,6 +143,8 @@ pub(crate) enum Command {
     Limits(LimitsArgs),
     /// Tasks that failed for good: list, group, show, revive, delete
     Dead(Box<DeadArgs>),
+    /// What people did to tasks, queues, limits, workers and schedules
+    Audit(AuditArgs),
     /// What is set for the whole namespace
     Settings(SettingsArgs),
     /// Look for trouble, and say what to do about it
@@ -262,6 +264,16 @@ pub(crate) struct MonitorArgs {
     pub(crate) exit_with_parent: bool,
     #[command(flatten)]
     pub(crate) access: AccessArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Most lines to show
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// Only what comes behind this place, which `--json` tells as `next`
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, Args)]
