@@ -16,6 +16,7 @@ mod close;
 mod complete;
 mod control;
 mod dead;
+mod delayed;
 mod discard;
 mod due;
 mod emit;
@@ -26,6 +27,7 @@ mod erase;
 mod explain;
 mod fair;
 mod fire;
+mod history;
 mod inspect;
 mod job;
 mod limit;
@@ -34,11 +36,13 @@ mod map_chunks;
 mod memory;
 mod move_queue;
 mod note_audit;
+mod oldest;
 mod open;
 mod order;
 mod peek;
 mod purge;
 mod queued;
+mod recent;
 mod reclaim;
 mod records;
 mod renew;
@@ -52,6 +56,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tally;
 mod tidy;
 mod watch;
 mod workers;
@@ -64,6 +69,7 @@ pub use close::Closed;
 pub use complete::Ending;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
+pub use delayed::{DelayedPage, DelayedTask};
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -91,6 +97,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -106,6 +113,7 @@ pub(crate) use {
     control::control,
     dead::dead,
     dead::dead_letters,
+    delayed::delayed,
     discard::discard,
     due::due,
     emit::emit,
@@ -116,6 +124,7 @@ pub(crate) use {
     explain::{Question, explain},
     fair::fair,
     fire::fire,
+    history::{Buckets, history},
     inspect::inspect,
     job::job,
     limit::limit,
@@ -124,11 +133,13 @@ pub(crate) use {
     memory::memory,
     move_queue::move_queue,
     note_audit::note_audit,
+    oldest::oldest,
     open::open,
     order::order,
     peek::peek,
     purge::{parking, purge},
     queued::queued,
+    recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
@@ -142,6 +153,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
     watch::watch,
     workers::workers,

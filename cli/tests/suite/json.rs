@@ -29,6 +29,7 @@ const ENDING: [(&str, &str, i32); 44] = [
     ("result", "DONE", 0),
     ("cancel", "DONE", 0),
     ("jobs", "", 0),
+    ("history", "", 0),
     ("queues", "", 0),
     ("queues pause", "q", 0),
     ("queues resume", "q", 0),

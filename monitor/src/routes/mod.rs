@@ -5,12 +5,15 @@ mod api;
 pub(crate) mod assets;
 mod audit;
 mod events;
+mod exposition;
 mod flower;
 mod headers;
 mod health;
 mod login;
 mod metrics;
 mod pages;
+mod past;
+mod scale;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -50,6 +53,9 @@ pub fn router(monitor: Monitor) -> Router {
         .merge(api::router())
         .merge(flower::router())
         .route("/api", get(api::page))
+        .route("/api/v1/history", get(past::history))
+        .route("/api/v1/scale", get(scale::scale))
+        .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
