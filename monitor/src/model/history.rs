@@ -2,10 +2,11 @@
 
 use celeriac_broker_schema::figures::{Counts, Event, Figures, Percentiles};
 use celeriac_broker_schema::{Timestamp, history};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Series over time. All have the same points.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct History {
     /// Redis time of the look.
     pub(crate) now: Timestamp,
@@ -20,7 +21,7 @@ pub(crate) struct History {
 }
 
 /// One series.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Series {
     /// The queue or the name of the tasks, `(other)` for the rest; none: of all together.
     pub(crate) name: Option<String>,
@@ -30,7 +31,7 @@ pub(crate) struct Series {
 }
 
 /// What came together over a whole series.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Sum {
     pub(crate) counts: Counts,
     /// How long attempts waited for a worker.
@@ -40,7 +41,7 @@ pub(crate) struct Sum {
 }
 
 /// What happened in one step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Point {
     pub(crate) at: Timestamp,
     /// Whether anything is known of it: to be drawn as a gap if not.

@@ -2,10 +2,11 @@
 
 use celeriac_broker_schema::Timestamp;
 use celeriac_broker_schema::find::{TaskRow, TasksFound};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A page of tasks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct RecentTasks {
     /// Redis time.
     pub(crate) now: Timestamp,
@@ -16,7 +17,7 @@ pub(crate) struct RecentTasks {
     /// Tasks that ended in between and are not in any list: workers tell by name only of some, if there are
     /// many. To be told to people, if it is not 0.
     pub(crate) untold: u64,
-    /// What to ask with for the next page.
+    /// Where the next page begins; null: there is none.
     pub(crate) next: Option<String>,
 }
 

@@ -12,7 +12,6 @@ mod health;
 mod login;
 mod metrics;
 mod pages;
-mod past;
 mod scale;
 
 use axum::Router;
@@ -53,16 +52,10 @@ pub fn router(monitor: Monitor) -> Router {
         .merge(api::router())
         .merge(flower::router())
         .route("/api", get(api::page))
-        .route("/api/v1/history", get(past::history))
-        .route("/api/v1/scale", get(scale::scale))
-        .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/actions", get(actions::list))
-        .route("/api/v1/actions/{kind}", post(actions::json))
         .route("/actions/{kind}", get(actions::ask).post(actions::form))
-        .route("/api/v1/audit", get(audit::json))
         .route("/audit", get(audit::page))
         .route("/login", get(login::page).post(login::log_in))
         .route("/logout", post(login::log_out))

@@ -2,14 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
 use celeriac_broker_schema::figures::Event;
 use celeriac_broker_schema::history::{By, HistoryQuery};
-use serde::Deserialize;
 
-use super::past::{read, span_ms};
 use crate::error::Problem;
 use crate::model::{History, Series, Worker};
 use crate::observation::Reading;
@@ -22,41 +17,27 @@ const LATELY_MS: u64 = 600_000;
 const ENOUGH: u64 = 20;
 const LONGER_MS: u64 = 21_600_000;
 
-/// What an autoscaler asks.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Question {
-    /// The queues that the workers serve, with commas between them.
-    queue: String,
-    /// In what time what is ready is to be done. Default: 60 s.
-    target: Option<String>,
-    /// Fewest workers. Default: 0.
-    min: Option<u64>,
-    /// Most workers. Default: 100.
-    max: Option<u64>,
-    /// Slots of a worker, if none of them may be there to tell.
-    slots: Option<f64>,
-}
-
+/// How many workers these queues need.
+///
+/// # Errors
+/// Redis is away.
 pub(super) async fn scale(
-    State(monitor): State<Monitor>,
-    query: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Advice>, Problem> {
-    let Question { queue, target, min, max, slots } = read(query)?;
-    let queues: BTreeSet<&str> = queue.split(',').map(str::trim).collect();
-    let target_ms = target.as_deref().map_or(Ok(60_000), span_ms)?;
+    monitor: &Monitor,
+    queues: &BTreeSet<&str>,
+    slots: Option<f64>,
+    wanted: &Wanted,
+) -> Result<Advice, Problem> {
     let of = |back_ms| HistoryQuery::back(back_ms).by(By::Queue);
     let lately = monitor.history(&of(LATELY_MS)).await?;
     let longer = monitor.history(&of(LONGER_MS)).await?;
     let observation = monitor.latest().await;
     let reading = observation.current()?;
     let known = Known {
-        in_per_s: in_per_s(&lately, &queues),
-        run_ms: run_ms(&lately, &queues, ENOUGH).or_else(|| run_ms(&longer, &queues, 1)),
-        ..present(reading, &queues, slots)
+        in_per_s: in_per_s(&lately, queues),
+        run_ms: run_ms(&lately, queues, ENOUGH).or_else(|| run_ms(&longer, queues, 1)),
+        ..present(reading, queues, slots)
     };
-    let wanted = Wanted { target_ms, min: min.unwrap_or(0), max: max.unwrap_or(100) };
-    Ok(Json(advise(&known, &wanted)))
+    Ok(advise(&known, wanted))
 }
 
 /// What there is just now.

@@ -4,6 +4,7 @@
 //! null. Errors are problem documents (RFC 9457). Every call to Redis is bounded; what would take
 //! more comes in pages.
 
+mod actions;
 mod body;
 mod cursor;
 mod dead;
@@ -15,6 +16,7 @@ mod jobs;
 mod limits;
 mod openapi;
 mod overview;
+mod past;
 mod query;
 mod queues;
 mod refusal;
@@ -46,6 +48,7 @@ fn table() -> Table {
     table.know::<(QueueName, TaskName, Tenant, Label, TaskId, JobId, State)>();
     overview::add(&mut table);
     queues::add(&mut table);
+    past::add(&mut table);
     tasks::add(&mut table);
     results::add(&mut table);
     enqueue::add(&mut table);
@@ -56,6 +59,7 @@ fn table() -> Table {
     limits::add(&mut table);
     health::add(&mut table);
     settings::add(&mut table);
+    actions::add(&mut table);
     document::add(&mut table);
     table
 }
