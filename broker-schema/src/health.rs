@@ -155,11 +155,13 @@ impl Fleet<'_> {
     }
 }
 
-fn problem(what: impl Into<String>, todo: impl Into<String>) -> Finding {
+/// A finding because of which tasks do not run, or may get lost.
+pub fn problem(what: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { severity: Severity::Problem, what: what.into(), todo: todo.into() }
 }
 
-fn notice(what: impl Into<String>, todo: impl Into<String>) -> Finding {
+/// A finding that is only good to know.
+pub fn notice(what: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { severity: Severity::Notice, ..problem(what, todo) }
 }
 

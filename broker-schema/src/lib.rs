@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod bytes;
+pub mod check;
 pub mod dead;
 pub mod error;
 pub mod explain;
@@ -40,6 +41,8 @@ pub mod worker_info;
 pub mod workflow;
 
 #[cfg(feature = "client")]
+mod address;
+#[cfg(feature = "client")]
 mod broker;
 #[cfg(feature = "client")]
 pub mod config;
@@ -48,11 +51,17 @@ mod connection;
 #[cfg(feature = "client")]
 pub mod health;
 #[cfg(feature = "client")]
+mod node;
+#[cfg(feature = "client")]
 mod reply;
+#[cfg(feature = "client")]
+mod route;
 #[cfg(feature = "client")]
 pub mod script;
 #[cfg(feature = "client")]
 mod subscription;
+#[cfg(feature = "client")]
+mod tls;
 
 #[cfg(feature = "client")]
 pub use broker::{
@@ -63,6 +72,8 @@ pub use broker::{
 pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
+#[cfg(feature = "client")]
+pub use tls::TlsFiles;
 
 pub use audit::{AuditLine, AuditPage, Deed};
 pub use bytes::Bytes;

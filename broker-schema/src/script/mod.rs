@@ -14,11 +14,13 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod contents;
 mod control;
 mod dead;
 mod delayed;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
@@ -110,12 +112,14 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    contents::contents,
     control::control,
     dead::dead,
     dead::dead_letters,
     delayed::delayed,
     discard::discard,
     due::due,
+    elements::elements,
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
@@ -180,6 +184,13 @@ impl Script {
     pub(crate) fn command(&self, prefix: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.digest.as_str()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Makes a server know it.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
         command
     }
 }

@@ -65,7 +65,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Audit(args) => audit::run(&args, &globals).await,
         Command::Settings(args) => settings::run(&args, &globals).await,
         Command::Doctor(args) if args.memory => memory::run(&globals).await,
-        Command::Doctor(_) => doctor::run(&globals).await,
+        Command::Doctor(args) => doctor::run(&globals, args.deep).await,
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),
     }
