@@ -258,8 +258,7 @@ impl Table {
 
     fn route(&mut self, path: &'static str, route: MethodRouter<Monitor>) {
         let before = self.routes.remove(path);
-        self.routes
-            .insert(path, before.map_or_else(MethodRouter::new, |before| before).merge(route));
+        self.routes.insert(path, before.unwrap_or_default().merge(route));
     }
 
     /// Makes a schema known that parameters refer to by its name.
