@@ -68,7 +68,7 @@ pub use cancel::Cancelled;
 pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
-pub use complete::Ending;
+pub use complete::{Ending, Spawned};
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use delayed::{DelayedPage, DelayedTask};
