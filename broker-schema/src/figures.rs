@@ -247,6 +247,25 @@ impl Counts {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Counts {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Counts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = Event::ALL.map(Event::name);
+        let count = serde_json::json!({ "type": "integer", "minimum": 0 });
+        let properties = names.map(|name| (name.to_owned(), count.clone()));
+        schemars::json_schema!({
+            "type": "object",
+            "description": "How often what happened.",
+            "required": names,
+            "properties": serde_json::Map::from_iter(properties),
+        })
+    }
+}
+
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(Event::ALL.map(|event| (event.name(), self.of(event))))

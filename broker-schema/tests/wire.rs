@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use celeriac_broker_schema::figures::{Event, Figures};
 use celeriac_broker_schema::{
-    Accumulate, Attempt, Backoff, Deed, ErrorKind, JobSpec, Meta, Outcome, Priority, RecentTask, Record, Requester, RetryPolicy, Split, State, TaskFailure, TaskOptions, Timestamp,
+    Accumulate, Attempt, Backoff, Deed, ErrorKind, JobSpec, Meta, Outcome, Priority, RecentTask,
+    Record, Requester, RetryPolicy, Split, State, TaskFailure, TaskOptions, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -248,7 +248,7 @@ mod tests {
             input: None,
             checkpoint: None,
         };
-        Unit { epoch: 1, cost: 1, work: crate::unit::Work::Task(Box::new(delivery)) }
+        Unit { epoch: 1, cost: 1, work: crate::unit::Work::Task(Box::new(delivery)), input: None }
     }
 
     #[test]

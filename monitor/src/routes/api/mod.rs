@@ -4,6 +4,7 @@
 //! null. Errors are problem documents (RFC 9457). Every call to Redis is bounded; what would take
 //! more comes in pages.
 
+mod actions;
 mod body;
 mod cursor;
 mod dead;
@@ -49,6 +50,7 @@ fn table() -> Table {
     table.know::<(QueueName, TaskName, Tenant, Label, TaskId, JobId, State)>();
     overview::add(&mut table);
     queues::add(&mut table);
+    past::add(&mut table);
     tasks::add(&mut table);
     results::add(&mut table);
     enqueue::add(&mut table);
@@ -61,6 +63,7 @@ fn table() -> Table {
     settings::add(&mut table);
     past::add(&mut table);
     scale::add(&mut table);
+    actions::add(&mut table);
     document::add(&mut table);
     table
 }
