@@ -8,6 +8,7 @@ mod compile;
 mod enqueue;
 mod plan;
 mod spans;
+pub mod typed;
 
 use std::collections::BTreeMap;
 
