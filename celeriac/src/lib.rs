@@ -69,6 +69,11 @@ pub use celeriac_producer::{
     Patience, Producer, ResultError,
 };
 
+// Waiting for several at once.
+pub use celeriac_producer::{
+    AsCompleted, as_completed, as_completed_within, wait_any, wait_any_within,
+};
+
 // Enqueueing again and again.
 pub use celeriac_producer::{
     Missed, Overlap, Replace, Schedule, ScheduleError, ScheduleName, Schedules, Timing,
@@ -281,3 +286,8 @@ pub mod guide_to_cancelling {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/dead-letters.md")]
 pub mod guide_to_dead_letters {}
+
+/// The guide to workflows, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/workflows.md")]
+pub mod guide_to_workflows {}

@@ -9,7 +9,8 @@ use celeriac::workflow::{
 };
 use celeriac::{
     Broker, Data, ErrorKind, Handle, NewTask, Producer, RedisConfig, Registry, ResultError,
-    Shutdown, Summary, Task, TaskError, TaskFailure, Worker, WorkerConfig,
+    Shutdown, Summary, Task, TaskError, TaskFailure, Worker, WorkerConfig, as_completed,
+    as_completed_within, wait_any, wait_any_within,
 };
 use celeriac_testkit::TestRedis;
 use celeriac_testkit::redis::fresh_namespace;
@@ -312,6 +313,46 @@ async fn callbacks_are_told_what_has_ended() {
         entry("success", Some(0), "succeeded", None),
     ];
     assert_eq!(told, expected);
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_come_as_they_are_there() {
+    let stage = Stage::new().await;
+    let enqueue = async |n: i64| stage.producer.enqueue(&half(n)).await.expect("enqueued");
+    let mut handles = Vec::new();
+    for n in [2, 3, 4] {
+        handles.push(enqueue(n).await);
+    }
+    let never = stage.producer.enqueue(&double(1)).queue("nobody").await.expect("enqueued");
+    handles.push(never.clone());
+    let (first, result) = wait_any(&handles).await.expect("some");
+    assert_eq!(result.is_err(), first == 1);
+
+    let mut ends = as_completed_within(handles, Duration::from_millis(500));
+    assert_eq!(ends.left(), 4);
+    let mut told = Vec::new();
+    while let Some((index, result)) = ends.next().await {
+        told.push((index, result.map_err(|error| matches!(error, ResultError::Timeout { .. }))));
+    }
+    assert_eq!(told.last(), Some(&(3, Err(true))));
+    told.sort_by_key(|(index, _)| *index);
+    assert_eq!(told, [(0, Ok(1)), (1, Err(false)), (2, Ok(2)), (3, Err(true))]);
+
+    let late = wait_any_within(&[never.clone()], Duration::from_millis(10)).await;
+    assert!(matches!(late, Some((0, Err(ResultError::Timeout { .. })))));
+    assert!(wait_any::<i64>(&[]).await.is_none());
+    never.cancel().await.expect("Redis is there");
+    let mut jobs = Vec::new();
+    for n in 0..5 {
+        jobs.push(stage.producer.enqueue(map(double, 0..n)).await.expect("enqueued"));
+    }
+    let (mut ends, mut all) = (as_completed(jobs), Vec::new());
+    while let Some((index, result)) = ends.next().await {
+        all.push((index, result.expect("succeeds").len()));
+    }
+    all.sort_unstable();
+    assert_eq!(all, [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]);
     stage.end().await;
 }
 

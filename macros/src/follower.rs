@@ -1,9 +1,10 @@
 //! The function `after` of a task: the task without its first argument.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, Token};
 
 use crate::signature::{Param, Signature};
@@ -42,6 +43,9 @@ pub(crate) fn follower(signature: &Signature) -> TokenStream {
             struct __Rest { #(#fields),* }
         }
     });
+    // At what the function returns: if that is no result, the compiler says so once.
+    let span = signature.returns.as_ref().map_or_else(Span::call_site, Spanned::span);
+    let output = quote_spanned!(span=> <#task as ::celeriac::Task>::Output);
     quote! {
         #rest_type
 
@@ -52,7 +56,7 @@ pub(crate) fn follower(signature: &Signature) -> TokenStream {
             #[must_use = "a task does nothing until it follows something and is enqueued"]
             #vis fn after(
                 #(#names: #types),*
-            ) -> ::celeriac::__private::Follower<#first_type, <#task as ::celeriac::Task>::Output> {
+            ) -> ::celeriac::__private::Follower<#first_type, #output> {
                 ::celeriac::__private::Follower::of::<#task>(&#rest, #field)
             }
         }
