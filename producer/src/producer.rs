@@ -10,7 +10,7 @@ use celeriac_broker_schema::{Broker, BrokerError, ClientId, RedisConfig, TaskId}
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Enqueue, NewTask};
+use crate::call::NewTask;
 use crate::clock::Clock;
 use crate::counted::{self, Counted};
 use crate::error::{EnqueueError, ResultError};
@@ -22,9 +22,9 @@ use crate::recorder::Recorder;
 use crate::room::Room;
 use crate::schedule::Schedules;
 use crate::sender::{Answer, Sender, Submission, Told, What};
-use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
 use crate::workflow::Workflow;
+use crate::workflow::typed::Enqueueable;
 
 /// How long to try when Redis does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,12 +210,12 @@ impl Producer {
         &self.inner.broker
     }
 
-    /// Enqueues a typed task. Options can be set before it is awaited.
+    /// Enqueues a typed task, by reference, or a typed workflow. Options can be set before it is awaited.
     ///
     /// # Errors
     /// [`EnqueueError`] when awaited.
-    pub fn enqueue<T: Task>(&self, task: &T) -> Enqueue<'_, T> {
-        Enqueue::new(self, task)
+    pub fn enqueue<E: Enqueueable>(&self, what: E) -> E::Call<'_> {
+        what.call(self)
     }
 
     /// Enqueues a task. Safe against lost answers: however often the call to Redis has to be

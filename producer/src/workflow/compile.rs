@@ -281,6 +281,11 @@ impl Compiler {
     fn chain(&mut self, steps: Vec<Node>, follow: Option<&Follow>, catch: Option<usize>) -> Exit {
         let mut before: Option<Follow> = None;
         let mut last = None;
+        if let (true, Some(Follow { barrier, shape })) = (steps.is_empty(), follow) {
+            // No steps at all: the result is what it follows.
+            let id = self.add(None, Some(shape.clone()), *barrier, None, catch);
+            return Exit { leaves: vec![id], shape: Shape::One(distance(id)) };
+        }
         for (i, step) in steps.into_iter().enumerate() {
             if let Some(exit) = last.take() {
                 before = Some(self.follow(exit));
@@ -471,7 +476,9 @@ impl Compiler {
             }
         }
         leaves.sort_unstable();
-        Exit { leaves, shape: Shape::map(fields) }
+        // A part without a name is the result.
+        let shape = fields.remove("").unwrap_or_else(|| Shape::map(fields));
+        Exit { leaves, shape }
     }
 
     /// The parts of a graph, each behind those that it waits for.

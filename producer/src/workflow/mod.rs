@@ -10,6 +10,7 @@ mod open;
 mod plan;
 mod spans;
 mod spawn;
+pub mod typed;
 
 use std::collections::BTreeMap;
 
