@@ -18,6 +18,7 @@ mod room;
 mod schedule;
 mod sender;
 pub mod task;
+pub mod text;
 pub mod trace;
 mod waiter;
 pub mod workflow;

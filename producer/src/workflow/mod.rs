@@ -6,6 +6,7 @@
 
 mod compile;
 mod enqueue;
+mod json;
 mod plan;
 mod spans;
 
@@ -17,6 +18,7 @@ use celeriac_broker_schema::{Accumulate, Unique};
 use crate::call::NewTask;
 
 pub(crate) use compile::compile;
+pub use json::SCHEMA;
 pub use plan::Plan;
 
 /// How many members a job may come to have, unless it says otherwise.
@@ -134,6 +136,16 @@ pub struct GraphNode {
     /// Whether it is also run when parts that it waits for have failed; it is given `{"Ok": result}` or
     /// `{"Err": failure}` of each.
     pub collect: bool,
+}
+
+impl Workflow {
+    /// What would be enqueued. Nothing is.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn plan(&self) -> Result<Plan, crate::InvalidWorkflow> {
+        compile(self.root.clone())
+    }
 }
 
 impl Node {
