@@ -18,7 +18,6 @@ mod room;
 mod schedule;
 mod sender;
 pub mod task;
-pub mod text;
 pub mod trace;
 mod waiter;
 pub mod workflow;

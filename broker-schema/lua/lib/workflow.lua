@@ -196,20 +196,23 @@ function workflow()
     end
   end
 
-  -- The failure of a member (its bit has flipped) reaches who takes it. False: nobody does.
+  -- The failure of a member (its bit has flipped) reaches who takes it, who may pass it on. False: nobody
+  -- takes it.
   function W.failed(job, index, failure, place, now)
-    local span = span_of(job, index)
-    local catch = catcher(span, index)
-    if not catch then return false end
-    if catch ~= index then
+    local span
+    while true do
+      span = span_of(job, index)
+      local catch = catcher(span, index)
+      if not catch then return false end
+      if catch == index then break end
       if call('SETBIT', done_key(job), catch, 1) == 1 then return true end
-      span = span_of(job, catch)
+      call('HINCRBY', job_key(job), 'skipped', 1)
+      index = catch
     end
-    call('HSET', results_key(job), number(catch), '!' .. failure)
-    if not span then return true end
+    call('HSET', results_key(job), number(index), '!' .. failure)
     for token in string.gmatch(span.feeds, '[^,]+') do
       local barrier = token
-      if string.sub(token, 1, 1) == '+' then barrier = number(catch + tonumber(string.sub(token, 2))) end
+      if string.sub(token, 1, 1) == '+' then barrier = number(index + tonumber(string.sub(token, 2))) end
       local tolerates = call('HGET', graph_key(job), 't:' .. barrier)
       if not tolerates then
         arrive(job, barrier, 1, token ~= barrier and 1 or nil, place, now)
@@ -220,6 +223,7 @@ function workflow()
         -- One too many: the member that stands for the group fails.
         local stands_in = tonumber(barrier)
         if call('SETBIT', done_key(job), stands_in, 1) == 0 then
+          call('HINCRBY', job_key(job), 'skipped', 1)
           if not W.failed(job, stands_in, failure, place, now) then return false end
         end
       end
@@ -327,6 +331,52 @@ function workflow()
   -- The end of the job, or the group before a barrier, waits for so many more.
   function W.expect(job, barrier, n)
     if n > 0 then call('HINCRBY', graph_key(job), 'm:' .. barrier, n) end
+  end
+
+  -- Whether a job may have so many more members, so deep below one another.
+  function W.may_grow(job, n, depth)
+    local total, most, deepest = unpack(call('HMGET', job_key(job), 'total', 'most', 'deepest'))
+    return tonumber(total) + n <= tonumber(most or 0) and depth <= tonumber(deepest or 0)
+  end
+
+  -- What waits for a member, as feeds that hold for others, too: the barrier that is nowhere written down,
+  -- since it waits for this member alone, is written down.
+  local function feeds_of(job, span, index, place)
+    return (string.gsub(span.feeds, '%+(%d+)', function(distance)
+      local barrier = number(index + tonumber(distance))
+      if call('HSETNX', graph_key(job), 'm:' .. barrier, 1) == 1 then
+        call('HSET', graph_key(job), 'o:' .. barrier,
+          barrier .. '-' .. number(tonumber(barrier) + 1) .. ':' .. place.priority .. ':' .. place.queue .. ':0')
+      end
+      return barrier
+    end))
+  end
+
+  -- A member has succeeded and spawned others (see script/complete.rs): its own followers wait for these, too,
+  -- or in its place.
+  function W.spawned(job, index, spawn, first, last, place, now)
+    local span, base = span_of(job, index), tonumber(call('HGET', job_key(job), 'total'))
+    local catch = catcher(span, index)
+    local feeder = { feeds = span.feeds,
+      catch = not catch and '-' or catch == index and '+0' or '=' .. number(catch) }
+    if spawn.joins > 0 or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
+    W.expect(job, 'e', spawn.ends)
+    if spawn.joins > 0 then
+      for barrier in string.gmatch(feeder.feeds, '[^,]+') do
+        W.expect(job, barrier, spawn.joins)
+        for lo, hi in string.gmatch(spawn.joined, '(%d+)%-(%d+)') do
+          W.join(job, barrier, base + tonumber(lo), base + tonumber(hi))
+        end
+      end
+    end
+    W.grow(job, base, first, last, now, feeder)
+    known[job] = nil
+    if spawn.instead ~= '' then
+      call('HSET', results_key(job), number(index), '@' .. number(base + tonumber(spawn.instead) - index))
+      W.call_back(job, index, 'succeeded')
+    else
+      W.succeeded(job, index, index + 1, place, now)
+    end
   end
 
   -- Members lo..hi are added to the group before a barrier.

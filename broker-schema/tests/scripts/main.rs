@@ -7,16 +7,19 @@
 #[macro_use]
 mod support;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod contents;
 mod control;
 mod dead;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
@@ -29,10 +32,13 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod reclaim;

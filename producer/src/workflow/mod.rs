@@ -9,6 +9,7 @@ mod enqueue;
 mod json;
 mod plan;
 mod spans;
+mod spawn;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::call::NewTask;
 pub(crate) use compile::compile;
 pub use json::SCHEMA;
 pub use plan::Plan;
+pub use spawn::{Spawn, Spawns};
 
 /// How many members a job may come to have, unless it says otherwise.
 pub const MOST_MEMBERS: u64 = 10_000_000;

@@ -7,6 +7,7 @@ mod task;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use celeriac_broker_schema::text;
 use celeriac_broker_schema::time::millis;
 use celeriac_broker_schema::{Accumulate, Unique, UniqueKey, UniqueMode};
 use serde::de::DeserializeOwned;
@@ -16,7 +17,6 @@ use serde_json::value::RawValue;
 use self::fields::{Fields, meant};
 use super::{Callbacks, Fold, GraphNode, Group, Node, OnError, Workflow, compile};
 use crate::error::{InvalidWorkflow, Problem};
-use crate::text;
 
 /// The JSON Schema of workflows.
 pub const SCHEMA: &str = include_str!("schema.json");

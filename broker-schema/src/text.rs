@@ -1,19 +1,24 @@
-//! Durations and waits as people write them: on the command line, in lines of JSON, in workflows.
+//! Values as people write them, on the command line, in lines of JSON and in requests: durations,
+//! times, waits. Each function says in words what is wrong with a text.
 
 use std::time::Duration;
 
-use celeriac_broker_schema::Backoff;
-use celeriac_broker_schema::limits::MAX_DELAYS;
-use celeriac_broker_schema::time::millis;
+use crate::limits::MAX_DELAYS;
+use crate::retry::Backoff;
+use crate::time::{Timestamp, millis};
+use crate::unique::UniqueMode;
 
 /// Units of a duration, with their milliseconds.
 const UNITS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
+/// Numbers below this are Unix seconds (up to the year 5138), others milliseconds (from 1973 on).
+const SECONDS_BELOW: u64 = 100_000_000_000;
+
 /// `500ms`, `30s`, `5m`, `2h`, `1d`, or several of them in a row: `1h30m`.
 ///
 /// # Errors
-/// What is wrong with the text, in words.
+/// What is wrong with the text, and how to write it.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let mut rest = text;
     let mut total_ms: u64 = 0;
@@ -40,11 +45,49 @@ fn not_a_duration(text: &str) -> String {
     format!("{text:?} is no duration: write a number with a unit, such as 500ms, 30s, 5m, 2h or 1d")
 }
 
+/// A time in RFC 3339 (`2030-01-31T12:00:00Z`, `…+02:00`), or Unix seconds or milliseconds.
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(number) = text.parse::<u64>() {
+        let ms = if number < SECONDS_BELOW { number * 1_000 } else { number };
+        return Ok(Timestamp(ms));
+    }
+    let time = text.parse::<jiff::Timestamp>().ok();
+    let ms = time.and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    ms.map(Timestamp).ok_or_else(|| {
+        format!("{text:?} is no time: write it as 2030-01-31T12:00:00Z, or as Unix seconds or milliseconds")
+    })
+}
+
+/// A point in time, or so far from now. Now is when Redis takes the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// So far from now.
+    After(Duration),
+    /// This time, by the clock of Redis.
+    At(Timestamp),
+}
+
+/// A duration or a time.
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn due(text: &str) -> Result<Due, String> {
+    if let Ok(after) = duration(text) {
+        return Ok(Due::After(after));
+    }
+    time(text).map(Due::At).map_err(|_| {
+        format!("{text:?} is neither a duration (10s, 5m, 2h) nor a time (2030-01-31T12:00:00Z, or Unix seconds)")
+    })
+}
+
 /// Growing waits `1s..10m`, the same wait `30s`, or listed ones `1s,10s,5m`; followed by `jitter` or
 /// `exact` if it is not to be as usual: growing waits have jitter, the others are exact.
 ///
 /// # Errors
-/// What is wrong with the text, in words.
+/// What is wrong with the text, and how to write it.
 pub fn backoff(text: &str) -> Result<Backoff, String> {
     let (waits, jitter) = match text.trim_end().rsplit_once(' ') {
         Some((waits, "jitter")) => (waits, Some(true)),
@@ -76,6 +119,29 @@ pub fn backoff(text: &str) -> Result<Backoff, String> {
         Some(jitter) => backoff.jitter(jitter),
         None => backoff,
     })
+}
+
+/// For how long a key stands for its task: `for=10m`, `queued`, `until-done`, `debounce=5s`, with its
+/// longest wait `debounce=5s..1m`, or `keep-last`.
+///
+/// # Errors
+/// What is wrong with the text, and how to write it.
+pub fn unique(text: &str) -> Result<UniqueMode, String> {
+    match text.split_once('=').unwrap_or((text, "")) {
+        ("queued", "") => Ok(UniqueMode::Queued),
+        ("until-done", "") => Ok(UniqueMode::UntilDone),
+        ("keep-last", "") => Ok(UniqueMode::KeepLast),
+        ("for", time) => Ok(UniqueMode::throttle(duration(time)?)),
+        ("debounce", times) => match times.split_once("..") {
+            None => Ok(UniqueMode::debounce(duration(times)?)),
+            Some((wait, longest)) => {
+                Ok(UniqueMode::debounce(duration(wait)?).at_most(duration(longest)?))
+            }
+        },
+        _ => Err(format!(
+            "{text:?} is no way to be unique: there are for=10m, queued, until-done, debounce=5s (debounce=5s..1m: at most a minute) and keep-last"
+        )),
+    }
 }
 
 /// A duration as [`duration`] reads it.
@@ -122,5 +188,40 @@ mod tests {
         for bad in ["", "1", "10m..1s", "..1s", "1s,", "1s often", "jitter", &many] {
             assert!(backoff(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_stand_for_tasks_in_five_ways() {
+        let second = Duration::from_secs(1);
+        for (text, mode) in [
+            ("queued", UniqueMode::Queued),
+            ("until-done", UniqueMode::UntilDone),
+            ("keep-last", UniqueMode::KeepLast),
+            ("for=10m", UniqueMode::throttle(600 * second)),
+            ("debounce=5s", UniqueMode::debounce(5 * second)),
+            ("debounce=5s..1m", UniqueMode::debounce(5 * second).at_most(60 * second)),
+        ] {
+            assert_eq!(unique(text), Ok(mode), "{text}");
+        }
+        for bad in ["", "done", "for", "for=10", "debounce", "debounce=5s..", "queued=1s"] {
+            assert!(unique(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_come_in_three_forms() {
+        let noon = Timestamp(1_763_726_400_000);
+        for text in
+            ["2025-11-21T12:00:00Z", "2025-11-21T13:00:00+01:00", "1763726400", "1763726400000"]
+        {
+            assert_eq!(time(text), Ok(noon), "{text}");
+        }
+        for bad in ["", "noon", "2025-11-21", "2025-13-01T00:00:00Z", "1950-01-01T00:00:00Z", "-5"]
+        {
+            assert!(time(bad).is_err(), "{bad}");
+        }
+        assert_eq!(due("1h"), Ok(Due::After(Duration::from_secs(3_600))));
+        assert_eq!(due("1763726400"), Ok(Due::At(noon)));
+        assert!(due("soon").is_err());
     }
 }
