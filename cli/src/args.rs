@@ -137,7 +137,7 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     /// Show queues, workers and jobs as web pages
     Monitor(MonitorArgs),
-    /// Enqueue a task, many tasks from a file, or a job of chunks
+    /// Enqueue a task, many tasks from a file, a job of chunks, or a workflow
     Enqueue(Box<EnqueueArgs>),
     /// Tasks that are enqueued again and again: add, list, edit, pause, run, skip, remove
     #[command(subcommand)]

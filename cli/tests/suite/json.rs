@@ -24,6 +24,7 @@ const ENDING: [(&str, &str, i32); 45] = [
     ("enqueue", "echo --arg a=1", 0),
     ("enqueue", "echo --arg a=1 --wait", 0),
     ("enqueue", "pi --chunks 2 --split samples=10", 0),
+    ("enqueue", "--file ../celeriac/examples/workflows/chord.json", 0),
     ("status", "DONE", 0),
     ("explain", "DONE", 0),
     ("result", "DONE", 0),
