@@ -18,7 +18,7 @@ const RUNNING_ON: [&str; 3] = ["up", "worker", "monitor"];
 /// All others in an order in which each finds something to do: subcommand, arguments, exit code.
 /// `DONE`, `DEAD` and `OTHER` stand for ids: a task that has succeeded, and two that have failed for
 /// good.
-const ENDING: [(&str, &str, i32); 45] = [
+const ENDING: [(&str, &str, i32); 46] = [
     ("worker", "--check", 0),
     ("monitor", "--check --listen 127.0.0.1:1", 8),
     ("enqueue", "echo --arg a=1", 0),

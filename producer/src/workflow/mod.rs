@@ -6,8 +6,8 @@
 
 mod compile;
 mod enqueue;
-mod open;
 mod json;
+mod open;
 mod plan;
 mod spans;
 mod spawn;
@@ -21,8 +21,8 @@ use celeriac_broker_schema::{Accumulate, Unique};
 use crate::call::NewTask;
 
 pub(crate) use compile::compile;
-pub use open::OpenJob;
 pub use json::SCHEMA;
+pub use open::OpenJob;
 pub use plan::Plan;
 pub use spawn::{Spawn, Spawns};
 
