@@ -533,9 +533,9 @@ pub const TABLE: &[KeyRow] = &[
         "producer:<client>",
         "string",
         "number of a producer's last batch, its duplicates (id, first id), and what of it was refused",
-        "enqueue, enqueue_range; remember, its expiry",
-        "enqueue, enqueue_range",
-        "its expiry",
+        "enqueue, enqueue_range, enqueue_workflow",
+        "enqueue, enqueue_range, enqueue_workflow",
+        "remember, its expiry",
         "a day after the last batch",
     ),
     key(

@@ -18,7 +18,7 @@ use celeriac_broker_schema::script::{
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
 use celeriac_broker_schema::workflow::{Barrier, Edit};
 use celeriac_broker_schema::{
-    Limit, Outcome, Rate, RecentTask, Requester, Setting, State, TaskId, Timestamp, Unique,
+    Deed, Limit, Outcome, Rate, RecentTask, Requester, Setting, State, TaskId, Timestamp, Unique,
     UniqueKey, UniqueMode,
 };
 
@@ -438,6 +438,9 @@ async fn given_a_busy_namespace(world: &World) {
     let later = world.now().await.0 + HOUR_MS;
     world.schedule("s", put_schedule("{}", Some(later))).await;
     world.broker.due(&lease("w3"), 10).await.expect("an answer");
+    // Somebody did something.
+    let deed = Deed { action: "pause-queue".to_owned(), ..Deed::default() };
+    world.broker.note_audit(&deed).await.expect("it is noted");
     // Members follow one another.
     let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
     let mut workflow = WorkflowPart { joins: Some((2, vec![(0, 1)])), last: false, ..chord("W") };
