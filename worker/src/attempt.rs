@@ -243,7 +243,7 @@ impl Running {
                     took: self.begun.elapsed(),
                 });
                 match spawn {
-                    Some(spawn) => self.succeed_and_spawn(json, deltas, spawn),
+                    Some(spawn) => self.succeed_and_spawn(&json, deltas, spawn),
                     None => self.succeed(shared, json, deltas),
                 }
             }
@@ -278,7 +278,7 @@ impl Running {
         }
     }
 
-    fn succeed_and_spawn(&self, json: Box<RawValue>, deltas: Vec<Delta>, spawn: Spawn) -> How {
+    fn succeed_and_spawn(&self, json: &RawValue, deltas: Vec<Delta>, spawn: Spawn) -> How {
         let Work::Chunk { run, index } = &self.unit.work else { return How::Silent };
         let keeps = self.member.as_ref().is_some_and(|member| member.keep);
         let result = (keeps && spawn.instead.is_none()).then(|| json.get().to_owned());

@@ -161,7 +161,7 @@ async fn every_state_is_searched(world: World) {
     assert_eq!(states, [Running, Ready, Delayed, Failed, Succeeded, Cancelled]);
     for row in &all.tasks {
         let of_state = find(&world, &TaskFilter::of(row.state), None, 50).await;
-        assert_eq!(of_state.tasks, [row.clone()]);
+        assert_eq!(of_state.tasks, std::slice::from_ref(row));
     }
     let queues: Vec<&str> = all.tasks.iter().filter_map(|row| row.queue.as_deref()).collect();
     assert_eq!(queues, ["default", "mail", "default", "default", "default", "default"]);

@@ -1,4 +1,5 @@
 //! The monitor as its viewers meet it: over HTTP and in a browser, on a real Redis.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod actions;
 mod api;
