@@ -4,6 +4,8 @@
 mod audit;
 mod bulk;
 mod dead;
+mod find;
+mod history;
 mod limits;
 mod queues;
 mod schedules;
@@ -23,6 +25,7 @@ use crate::script::{self, MemoryPage, Snapshot};
 pub use bulk::{
     CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage, QueueCursor, TasksPage,
 };
+pub use history::FiguresInAll;
 pub use workers::Bell;
 
 /// Access to one namespace on one Redis server. Cheap to clone; clones share their connections.

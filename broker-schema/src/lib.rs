@@ -10,7 +10,11 @@ mod bytes;
 pub mod dead;
 pub mod error;
 pub mod explain;
+pub mod figures;
+#[cfg(feature = "client")]
+pub mod find;
 pub mod gate;
+pub mod history;
 pub mod id;
 pub mod job;
 pub mod keys;
@@ -19,6 +23,7 @@ pub mod meta;
 pub mod name;
 pub mod outcome;
 mod packed;
+pub mod recent;
 pub mod record;
 mod requester;
 pub mod retry;
@@ -48,7 +53,7 @@ mod subscription;
 #[cfg(feature = "client")]
 pub use broker::{
     Bell, Broker, CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage,
-    QueueCursor, TasksPage,
+    FiguresInAll, QueueCursor, TasksPage,
 };
 #[cfg(feature = "client")]
 pub use config::{RedisConfig, ServerReport};
@@ -61,12 +66,14 @@ pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
 pub use error::{BrokerError, InvalidInput};
 pub use explain::{Explanation, Reason};
 pub use gate::{Limit, Rate, Subject};
+pub use history::{History, HistoryQuery};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;
 pub use meta::{Headers, Meta};
 pub use name::{Label, Namespace, Priority, QueueName, TaskName, Tenant, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
+pub use recent::RecentTask;
 pub use record::{Record, TaskOptions};
 pub use requester::{Note, Requester};
 pub use retry::{Backoff, Decision, RetryPolicy};

@@ -115,6 +115,10 @@ pub struct Record<'a> {
     /// What programs pass along with it.
     #[serde(default, skip_serializing_if = "no_headers")]
     pub headers: Cow<'a, Headers>,
+    /// How long after its enqueue it may begin, in milliseconds, if not at once: what it waited for a worker
+    /// is counted from there. Nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
     /// Slots that it takes, if not one. The last field: a worker looks for it at the end of a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<u32>,
@@ -165,6 +169,7 @@ impl<'a> Record<'a> {
             keep_failed_ms: options.keep_failed_ms,
             tenant: options.tenant.as_ref().map(|tenant| Cow::Borrowed(tenant.as_str())),
             cost: unless(options.cost, &1),
+            delay_ms: None,
             label: None,
             tags: Cow::default(),
             headers: Cow::default(),
@@ -191,6 +196,12 @@ impl<'a> Record<'a> {
         }
         serde_json::to_string(self)
             .map_err(|error| InvalidInput::Json { what: "record", reason: error.to_string() })
+    }
+
+    /// The name of the task in a stored form, without reading all of it; None if it is not one that this
+    /// build has written.
+    pub fn name_in(stored: &str) -> Option<&str> {
+        Some(stored.strip_prefix(r#"{"v":1,"task":""#)?.split_once('"')?.0)
     }
 
     /// Label, tags and headers, taken out of the record.

@@ -84,6 +84,7 @@ function localize(root) {
     const local = `${day(at)} ${clock(at)}`;
     if ("exact" in time.dataset) time.textContent = local;
     if ("clock" in time.dataset) time.textContent = clock(at);
+    if ("minute" in time.dataset) time.textContent = clock(at).slice(0, 5);
     time.title = `${local} ${zone(at)} · ${time.dateTime}`;
   }
 }

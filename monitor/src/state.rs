@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker_schema::Broker;
+use celeriac_broker_schema::{Broker, BrokerError, FiguresInAll, HistoryQuery};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Guard;
 use crate::config::MonitorConfig;
+use crate::model::History;
 use crate::observation::Observation;
+use crate::past::Past;
 use crate::topic::Topic;
 use crate::viewers::{Viewer, Viewers};
 
@@ -36,6 +38,7 @@ struct Inner {
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
     guard: Guard,
+    past: Past,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -53,6 +56,7 @@ impl Monitor {
             observations,
             viewers: Arc::default(),
             guard,
+            past: Past::default(),
             wanted: Notify::new(),
             closing: CancellationToken::new(),
         };
@@ -61,6 +65,16 @@ impl Monitor {
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
+    }
+
+    /// Figures over time, at most a few seconds old, however many ask.
+    pub(crate) async fn history(&self, query: &HistoryQuery) -> Result<Arc<History>, BrokerError> {
+        self.inner.past.history(self.broker(), query).await
+    }
+
+    /// All that was ever counted, at most a few seconds old, however many ask.
+    pub(crate) async fn in_all(&self) -> Result<Arc<FiguresInAll>, BrokerError> {
+        self.inner.past.in_all(self.broker()).await
     }
 
     pub(crate) fn namespace(&self) -> &str {

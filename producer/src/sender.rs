@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::counted::Counted;
 use crate::error::EnqueueError;
 use crate::producer::Patience;
 
@@ -79,6 +80,14 @@ pub(crate) struct Sender {
     pub(crate) patience: Patience,
     pub(crate) submissions: mpsc::UnboundedReceiver<Submission>,
     pub(crate) number: u64,
+    /// What it has enqueued, for charts.
+    pub(crate) counted: Arc<Counted>,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.counted.close();
+    }
 }
 
 impl Sender {
@@ -117,6 +126,7 @@ impl Sender {
         })
         .await?;
         self.clock.set(answered.now);
+        self.counted.job(job, &answered);
         let why = answered.refused.into_iter().next().map(|refused| refused.why);
         Ok(Told { duplicates: answered.duplicates, refused: Vec::new(), why })
     }
@@ -170,6 +180,7 @@ impl Sender {
         })
         .await?;
         self.clock.set(answered.now);
+        self.counted.tasks(entries, &answered);
         Ok(answered)
     }
 }

@@ -16,6 +16,7 @@ mod close;
 mod complete;
 mod control;
 mod dead;
+mod delayed;
 mod discard;
 mod due;
 mod emit;
@@ -25,6 +26,7 @@ mod erase;
 mod explain;
 mod fair;
 mod fire;
+mod history;
 mod inspect;
 mod job;
 mod limit;
@@ -33,11 +35,13 @@ mod map_chunks;
 mod memory;
 mod move_queue;
 mod note_audit;
+mod oldest;
 mod open;
 mod order;
 mod peek;
 mod purge;
 mod queued;
+mod recent;
 mod reclaim;
 mod records;
 mod renew;
@@ -50,6 +54,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tally;
 mod tidy;
 mod watch;
 mod workers;
@@ -62,6 +67,7 @@ pub use close::Closed;
 pub use complete::Ending;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
+pub use delayed::{DelayedPage, DelayedTask};
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -87,6 +93,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -102,6 +109,7 @@ pub(crate) use {
     control::control,
     dead::dead,
     dead::dead_letters,
+    delayed::delayed,
     discard::discard,
     due::due,
     emit::emit,
@@ -111,6 +119,7 @@ pub(crate) use {
     explain::{Question, explain},
     fair::fair,
     fire::fire,
+    history::{Buckets, history},
     inspect::inspect,
     job::job,
     limit::limit,
@@ -119,11 +128,13 @@ pub(crate) use {
     memory::memory,
     move_queue::move_queue,
     note_audit::note_audit,
+    oldest::oldest,
     open::open,
     order::order,
     peek::peek,
     purge::{parking, purge},
     queued::queued,
+    recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
@@ -136,6 +147,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
     watch::watch,
     workers::workers,

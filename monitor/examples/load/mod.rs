@@ -102,8 +102,18 @@ async fn report(kind: String) -> std::result::Result<String, TaskError> {
     Ok(format!("the {kind} report"))
 }
 
-/// Starts workers that run until `shutdown`.
-pub(crate) fn workers(config: &RedisConfig, shutdown: &Shutdown) -> Result<()> {
+/// Workers that stop when this is dropped.
+pub(crate) struct Workers(Vec<Shutdown>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Shutdown::now);
+    }
+}
+
+/// Starts workers. Each has a shutdown of its own: one that is drained drains no other.
+pub(crate) fn workers(config: &RedisConfig) -> Result<Workers> {
+    let mut workers = Workers(Vec::new());
     for (queues, concurrency) in
         [("mail default", 4), ("media default", 8), ("media mail", 6), ("etl default", 3)]
     {
@@ -118,9 +128,11 @@ pub(crate) fn workers(config: &RedisConfig, shutdown: &Shutdown) -> Result<()> {
         let queues = queues.split(' ').map(str::parse).collect::<std::result::Result<_, _>>()?;
         let settings = WorkerConfig { queues, concurrency, ..WorkerConfig::default() };
         let worker = Worker::new(Broker::new(config.clone())?, tasks, settings)?;
+        let shutdown = Shutdown::new();
         tokio::spawn(worker.run(shutdown.clone()));
+        workers.0.push(shutdown);
     }
-    Ok(())
+    Ok(workers)
 }
 
 /// Enqueues one of everything, and `mails` mails.

@@ -12,7 +12,7 @@ mod load;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use celeriac::{RedisConfig, Shutdown};
+use celeriac::RedisConfig;
 use celeriac_broker_schema::Broker;
 use celeriac_monitor::{Monitor, MonitorConfig, serve};
 use celeriac_private_server::{Options, PrivateServer};
@@ -36,8 +36,7 @@ async fn main() -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let redis = PrivateServer::start(Options::default())?;
     let config = RedisConfig::new(redis.url());
-    let shutdown = Shutdown::new();
-    load::workers(&config, &shutdown)?;
+    let workers = load::workers(&config)?;
     let load = load::enqueue(&config, 4_000).await?;
     let closing = CancellationToken::new();
     let listener = MonitorConfig { listen: "127.0.0.1:0".parse()?, ..MonitorConfig::default() };
@@ -59,7 +58,7 @@ async fn main() -> Result<()> {
             shoot(&mut browser, &format!("{url}{path}"), (width, height), &file).await?;
         }
     }
-    shutdown.now();
+    drop(workers);
     closing.cancel();
     serving.await??;
     Ok(())

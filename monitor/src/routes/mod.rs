@@ -5,12 +5,15 @@ mod api;
 pub(crate) mod assets;
 mod audit;
 mod events;
+mod exposition;
 mod headers;
 mod health;
 mod id;
 mod login;
 mod metrics;
 mod pages;
+mod past;
+mod scale;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -37,6 +40,7 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/queues/{name}", get(pages::page))
         .route("/jobs", get(pages::page))
         .route("/jobs/{id}", get(pages::page))
+        .route("/tasks", get(pages::page))
         .route("/tasks/{id}", get(pages::page))
         .route("/workers", get(pages::page))
         .route("/dead", get(pages::page))
@@ -53,6 +57,9 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/api/v1/jobs/{id}", get(api::job))
         .route("/api/v1/workers", get(api::workers))
         .route("/api/v1/tasks/{id}", get(api::task))
+        .route("/api/v1/history", get(past::history))
+        .route("/api/v1/scale", get(scale::scale))
+        .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))

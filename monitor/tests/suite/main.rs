@@ -1,15 +1,18 @@
 //! The monitor as its viewers meet it: over HTTP and in a browser, on a real Redis.
 
 mod actions;
+mod acts;
 mod api;
 mod auth;
 mod browser;
+mod deploy;
 mod events;
 mod headers;
 mod hostile;
 mod metrics;
 mod outage;
 mod pages;
+mod past;
 mod screens;
 mod style;
 mod support;

@@ -13,6 +13,7 @@ mod endings;
 mod enqueue;
 mod events;
 mod explain;
+mod figures;
 mod housekeeping;
 mod isolation;
 mod layers;
