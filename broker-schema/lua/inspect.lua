@@ -3,7 +3,8 @@
 -- args   1 id  2 member of `delayed` if it waited for a time (<priority>:<queue>:<id>), or ''
 --        3 cursor in `leases`, 0 at first, then the leases before it that are still to be looked at
 -- reply  ended <outcome>                                  its outcome is kept
---        | task <where> <record> <history> <detail> <moved>   a task that has not ended
+--        | task <where> <record> <history> <detail> <moved>   a task, or a member of a workflow, that has
+--                                                         not ended
 --        | chunk <where> <job spec> <history> <detail> <moved>   a chunk of a job that is kept
 --        | unknown                                        never enqueued, or nothing was kept
 --        | searching <where to go on>                     not in the leases looked at: ask again
@@ -87,8 +88,20 @@ if not job then return { 'unknown' } end
 local spec, total, state, failed, at = unpack(call('HMGET', job_key(job), 'spec', 'total', 'state', 'failed_task', 'place'))
 local index = tonumber(number)
 if not spec or index >= tonumber(total) then return { 'unknown' } end
+local graph = call('HGET', job_key(job), 'graph')
 local history = losses().with(call('HGET', job_history_key(job), number), job, index) or ''
 local moved = string.match(at or '', '^%d:(.+)$') or ''
+local own = graph and call('HGET', job_key(job) .. ':members', number)
+if own and state == 'running' then
+  if call('GETBIT', job_key(job) .. ':begun', index) == 0 then return { 'task', 'waiting', own, history, '', '' } end
+  local place, detail = where(job, index)
+  if place == 'searching' then return { place, detail } end
+  return { 'task', place, own, history, detail, moved }
+end
+local value = graph and call('HGET', job_key(job) .. ':results', number)
+if value and string.sub(value, 1, 1) == '!' then
+  return { 'chunk', 'failed', spec, history, string.sub(value, 2), moved }
+end
 if failed == id then return { 'chunk', 'failed', spec, history, call('HGET', job_key(job), 'failure'), moved } end
 if call('GETBIT', done_key(job), index) == 1 then return { 'chunk', 'succeeded', spec, history, '', moved } end
 if state ~= 'running' then return { 'chunk', 'cancelled', spec, history, '', moved } end

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bulk;
+mod check;
 mod dead;
 mod find;
 mod history;
@@ -11,6 +12,7 @@ mod queues;
 mod schedules;
 mod tasks;
 mod workers;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

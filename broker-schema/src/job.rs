@@ -42,10 +42,15 @@ pub struct JobSpec<'a> {
     /// The percentage of the mean duration after which a chunk is started a second time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speculate: Option<u32>,
+    /// Of a workflow: what it looks like, for people. Its chunks are members with records of their own, and
+    /// `chunk` says nothing of them.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<&'a RawValue>,
 }
 
 /// An amount in the arguments that is shared out: chunk `i` gets its part of `total` in `field`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Split {
     /// The field of the arguments.
     pub field: String,
@@ -55,6 +60,7 @@ pub struct Split {
 
 /// What is accumulated of a field of the chunks' results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Accumulate {
     /// The sum. Integers are added exactly; other numbers with the rounding of Redis'
@@ -96,7 +102,8 @@ impl<'a> JobSpec<'a> {
     /// Chunks out of bounds, too many or badly named accumulators, a label, submitter or split field
     /// that is too long, arguments that cannot be split.
     pub fn check(&self) -> Result<(), InvalidInput> {
-        if !(1..=MAX_CHUNKS).contains(&self.chunks) {
+        let least = u64::from(self.workflow.is_none());
+        if !(least..=MAX_CHUNKS).contains(&self.chunks) {
             return Err(InvalidInput::Chunks(self.chunks));
         }
         if self.accumulate.len() > MAX_ACCUMULATORS {

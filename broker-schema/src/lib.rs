@@ -7,6 +7,7 @@
 
 pub mod audit;
 mod bytes;
+pub mod check;
 pub mod dead;
 pub mod error;
 pub mod explain;
@@ -28,12 +29,16 @@ pub mod record;
 mod requester;
 pub mod retry;
 pub mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod settings;
 pub mod state;
+pub mod text;
 pub mod time;
 pub mod unique;
 pub mod words;
 pub mod worker_info;
+pub mod workflow;
 
 #[cfg(feature = "client")]
 mod broker;

@@ -11,6 +11,7 @@ use crate::name::QueueName;
 use crate::packed::{pack, unpack};
 use crate::state::State;
 use crate::time::Timestamp;
+use crate::workflow::Shape;
 
 /// The newest stored form of an outcome that this build reads.
 const NEWEST: u16 = 2;
@@ -36,6 +37,10 @@ pub struct Outcome {
     /// What the task returned: the bytes it wrote. Present when it succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Box<RawValue>>,
+    /// Of a workflow, in place of the result: of the results of which members it is made. What waits for the
+    /// result puts it together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Shape>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskFailure>,
@@ -79,6 +84,8 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     result_z: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    members: Option<Shape>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<TaskFailure>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failed_task: Option<String>,
@@ -117,6 +124,7 @@ impl TryFrom<Stored> for Outcome {
             task: stored.task,
             queue: stored.queue,
             result,
+            members: stored.members,
             error: stored.error,
             failed_task: stored.failed_task,
             attempt: stored.attempt,
@@ -154,6 +162,7 @@ impl Outcome {
             queue: self.queue,
             result: None,
             result_z,
+            members: self.members,
             error: self.error,
             failed_task: self.failed_task,
             attempt: self.attempt,
@@ -169,6 +178,7 @@ impl Outcome {
 
 /// One attempt of a task that did not succeed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// Its number, from 1.
     pub attempt: u32,
@@ -204,6 +214,7 @@ pub struct Attempt {
 
 /// What kind of trouble ended an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -236,6 +247,7 @@ pub enum ErrorKind {
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskFailure {
     /// What kind of trouble.
     pub kind: ErrorKind,
@@ -368,6 +380,7 @@ mod tests {
             v: 1,
             state: State::Succeeded,
             result: Some(RawValue::from_string(result.to_owned()).expect("JSON")),
+            members: None,
             error: None,
             failed_task: None,
             attempt: Some(2),

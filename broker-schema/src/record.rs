@@ -12,6 +12,7 @@ use crate::limits::{DEFAULT_KEEP_MS, MAX_ARGS_BYTES};
 use crate::meta::{Headers, Meta};
 use crate::name::{Priority, QueueName, TaskName, Tenant};
 use crate::retry::{Backoff, RetryPolicy};
+use crate::workflow::MemberTerms;
 
 /// The version of the stored form that this build writes, and the newest that it reads.
 pub const FORMAT: u16 = 1;
@@ -119,6 +120,9 @@ pub struct Record<'a> {
     /// is counted from there. Nothing is decided by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
+    /// Of a member of a workflow: what it is given, and what becomes of its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberTerms>,
     /// Slots that it takes, if not one. The last field: a worker looks for it at the end of a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<u32>,
@@ -173,6 +177,7 @@ impl<'a> Record<'a> {
             label: None,
             tags: Cow::default(),
             headers: Cow::default(),
+            member: None,
         }
     }
 

@@ -22,6 +22,7 @@ const MAX_WHY: usize = 500;
 /// assert_eq!(Requester::default().to_string(), "");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Requester {
     /// Who: a person, or a program.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
@@ -33,6 +34,7 @@ pub struct Requester {
 
 /// Who asked for something, when and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Note {
     /// When (Redis time); 0 if that cannot be read.

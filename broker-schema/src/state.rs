@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a task is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Waits for other tasks.
@@ -95,6 +96,8 @@ pub const TRANSITIONS: &[Transition] = &[
     row(None, "enqueue a follower", State::Waiting, "enqueue"),
     row(None, "enqueue a job", State::Ready, "enqueue_range"),
     row(None, "enqueue a job's reducer", State::Waiting, "enqueue_range"),
+    row(None, "enqueue a workflow", State::Ready, "enqueue_workflow"),
+    row(None, "enqueue what follows", State::Waiting, "enqueue_workflow"),
     row(Some(State::Waiting), "last chunk settles", State::Ready, "complete"),
     row(Some(State::Waiting), "what it follows ends", State::Ready, "complete"),
     row(Some(State::Waiting), "a chunk fails", State::Failed, "complete"),

@@ -12,9 +12,10 @@ use std::time::Duration;
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{
     Checkpoint, Control, Emission, Ending, Entry, Found, Kept, Order, RangeJob, Run, RunField,
-    Start, Whereabouts,
+    Start, Whereabouts, WorkflowPart,
 };
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
+use celeriac_broker_schema::workflow::{Barrier, Edit};
 use celeriac_broker_schema::{
     Limit, Outcome, Rate, Requester, Setting, State, TaskId, Unique, UniqueKey, UniqueMode,
 };
@@ -106,7 +107,7 @@ async fn every_row_is_visited() {
     for row in TRANSITIONS {
         let visit = Visit { row: *row, world: World::on_a_single_server().await };
         match row.script {
-            "enqueue" | "enqueue_range" => visit_enqueue(&visit).await,
+            "enqueue" | "enqueue_range" | "enqueue_workflow" => visit_enqueue(&visit).await,
             "claim" => visit_claim(&visit).await,
             "cancel" => visit_cancel_by_people(&visit).await,
             "complete" if row.event == "its job fails" => visit_cancel(&visit).await,
@@ -142,6 +143,16 @@ async fn visit_enqueue(visit: &Visit) {
             visit.check(id("b"), follow()).await;
         }
         "enqueue a job" => visit.check(chunk, enqueue_job()).await,
+        "enqueue a workflow" => {
+            let part = chord("J");
+            let first = TaskId::of_chunk(job_id("J"), 0);
+            visit.check(first, async { drop(world.enqueue_part(1, &part).await) }).await;
+        }
+        "enqueue what follows" => {
+            let part = chord("J");
+            let last = TaskId::of_chunk(job_id("J"), 2);
+            visit.check(last, async { drop(world.enqueue_part(1, &part).await) }).await;
+        }
         "enqueue a job's reducer" => visit.check(id("J"), enqueue_job()).await,
         _ => unknown(&visit.row),
     }
@@ -425,6 +436,18 @@ async fn given_a_busy_namespace(world: &World) {
     let later = world.now().await.0 + HOUR_MS;
     world.schedule("s", put_schedule("{}", Some(later))).await;
     world.broker.due(&lease("w3"), 10).await.expect("an answer");
+    // Members follow one another.
+    let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
+    let mut workflow = WorkflowPart { joins: Some((2, 1)), last: false, ..chord("W") };
+    workflow.edits.push(stand_in);
+    workflow.edits.push(Edit::Barrier(Barrier {
+        number: 2,
+        missing: 2,
+        opens: Vec::new(),
+        stand_ins: vec![2],
+        tolerates: None,
+    }));
+    world.enqueue_part(80, &workflow).await;
 }
 
 /// One task of a limited name runs, another one waits for it, and tenants take turns.

@@ -184,6 +184,7 @@ fn a_job_without_options() {
         label: None,
         submitted_by: None,
         speculate: None,
+        workflow: None,
     };
 
     assert_eq!(spec.encode().as_deref(), Ok(stored));
@@ -221,6 +222,7 @@ fn a_job_with_all_options() {
         label: Some(Cow::Borrowed("π, the long way")),
         submitted_by: Some(Cow::Borrowed("nightly")),
         speculate: None,
+        workflow: None,
     };
 
     assert_eq!(spec.encode().as_deref(), Ok(stored));
@@ -304,6 +306,7 @@ fn an_outcome_of_a_success() {
         task: None,
         queue: None,
         result: Some(raw(r#"{"pi":3.14159265358979323846264338327950288}"#)),
+        members: None,
         error: None,
         failed_task: None,
         attempt: Some(3),
@@ -328,6 +331,7 @@ fn an_outcome_of_a_failure() {
         task: None,
         queue: None,
         result: None,
+        members: None,
         error: Some(failure()),
         failed_task: None,
         attempt: Some(1),
@@ -352,6 +356,7 @@ fn an_outcome_that_names_its_task() {
         task: Some("mail.send".to_owned()),
         queue: Some("mail".to_owned()),
         result: Some(raw(r#""sent""#)),
+        members: None,
         error: None,
         failed_task: None,
         attempt: Some(1),

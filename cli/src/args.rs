@@ -147,6 +147,8 @@ pub(crate) enum Command {
     Limits(LimitsArgs),
     /// Tasks that failed for good: list, group, show, revive, delete
     Dead(Box<DeadArgs>),
+    /// What people did to tasks, queues, limits, workers and schedules
+    Audit(AuditArgs),
     /// What is set for the whole namespace
     Settings(SettingsArgs),
     /// Look for trouble, and say what to do about it
@@ -269,6 +271,16 @@ pub(crate) struct MonitorArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Most lines to show
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// Only what comes behind this place, which `--json` tells as `next`
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// A task, a chunk (JOB:INDEX) or a job
     pub(crate) id: String,
@@ -370,8 +382,11 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Tell what takes the memory of Redis. Looks at every key of the server, a few at a time
-    #[arg(long)]
+    #[arg(long, conflicts_with = "deep")]
     pub(crate) memory: bool,
+    /// Also read all that is in Redis, in small pages, and check every invariant
+    #[arg(long)]
+    pub(crate) deep: bool,
 }
 
 #[derive(Debug, Args)]

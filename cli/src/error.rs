@@ -121,6 +121,7 @@ impl CliError {
             | Self::TasksFile { .. }
             | Self::Skipped { .. }
             | Self::NotRevived(_)
+            | Self::Monitor(MonitorError::Open { .. })
             | Self::ChunkResult(_) => Exit::InvalidInput,
             Self::Unknown(_) | Self::NotDead(_) | Self::NoLimit(_) => Exit::Unknown,
             Self::NotEnded { .. } => Exit::NotEnded,

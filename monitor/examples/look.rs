@@ -96,6 +96,7 @@ fn job(
         reduce: reduce.map(Into::into),
         label: (!label.is_empty()).then(|| label.into()),
         submitted_by: Some("ana@web-3".into()),
+        workflow: None,
         speculate: None,
     };
     let reducer = reduce.map(|name| -> Result<_> {
@@ -222,6 +223,7 @@ fn ending(
         task: Some("pi".to_owned()),
         queue: None,
         result: Some(RawValue::from_string("{\"pi\":3.14159265}".to_owned()).expect("JSON")),
+        members: None,
         error,
         failed_task: None,
         attempt: Some(1),

@@ -28,6 +28,7 @@ mod config;
 mod error;
 mod model;
 mod observation;
+mod outlet;
 mod past;
 mod poller;
 mod rates;

@@ -13,6 +13,7 @@ use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::model::History;
 use crate::observation::Observation;
+use crate::outlet::Outlet;
 use crate::past::Past;
 use crate::topic::Topic;
 use crate::viewers::{Viewer, Viewers};
@@ -37,6 +38,7 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    outlet: Outlet,
     guard: Guard,
     past: Past,
     /// Rung by a request that wants a fresh observation.
@@ -51,6 +53,7 @@ impl Monitor {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
         let guard = Guard::new(config.access.clone());
         let inner = Inner {
+            outlet: Outlet::new(broker.clone(), config.max_viewers),
             broker,
             config,
             observations,
@@ -87,6 +90,10 @@ impl Monitor {
 
     pub(crate) fn viewers(&self) -> &Viewers {
         &self.inner.viewers
+    }
+
+    pub(crate) fn outlet(&self) -> &Outlet {
+        &self.inner.outlet
     }
 
     pub(crate) fn guard(&self) -> &Guard {

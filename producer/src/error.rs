@@ -5,8 +5,36 @@ use std::time::Duration;
 
 use celeriac_broker_schema::Note;
 use celeriac_broker_schema::script::Refusal;
-use celeriac_broker_schema::{BrokerError, InvalidInput, TaskFailure, TaskId};
+use celeriac_broker_schema::{BrokerError, InvalidInput, JobId, TaskFailure, TaskId};
 use thiserror::Error;
+
+/// What is wrong with a workflow: all of it at once. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the workflow is not valid: {}", .problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct InvalidWorkflow {
+    /// At least one problem.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with a workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `/chain/1/group/0` is the first member of the group that is the second step of a chain. Empty
+    /// for the workflow as a whole.
+    pub path: String,
+    /// What.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.reason)
+        } else {
+            write!(f, "{}: {}", self.path, self.reason)
+        }
+    }
+}
 
 /// Why a task was not, or perhaps not, enqueued.
 #[derive(Debug, Clone, Error)]
@@ -15,6 +43,9 @@ pub enum EnqueueError {
     /// The task cannot be enqueued as it is. Nothing was sent.
     #[error(transparent)]
     Invalid(#[from] InvalidInput),
+    /// The workflow cannot be enqueued as it is. Nothing was sent.
+    #[error(transparent)]
+    Workflow(#[from] InvalidWorkflow),
     /// A layer of the producer refuses it. Nothing was sent.
     #[error("the task was not enqueued: {0}")]
     Layer(std::sync::Arc<dyn std::error::Error + Send + Sync>),
@@ -49,6 +80,26 @@ pub enum EnqueueError {
         limit: u64,
         /// Who limited it, when and why.
         note: Note,
+    },
+    /// The job to which more was to be added has ended.
+    #[error(
+        "job {job} has ended, so nothing can be added to it; `celeriac result {job}` tells how it ended"
+    )]
+    JobOver {
+        /// The job.
+        job: JobId,
+    },
+    /// A job that is enqueued in parts got one that is not its next: somebody else adds to it, too.
+    #[error(
+        "part {part} of job {job} was not enqueued: part {expected} is the next one; continue the job from there, and from one place only"
+    )]
+    WrongPart {
+        /// The job.
+        job: JobId,
+        /// The part that was sent.
+        part: u64,
+        /// The part that is the next one.
+        expected: u64,
     },
     /// The producer was shut down before the task was sent.
     #[error("the producer was shut down before the task was sent")]

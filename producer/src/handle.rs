@@ -117,7 +117,11 @@ impl<T> Handle<T> {
             reason: error.to_string(),
         };
         let stored = self.producer.wait_for(self.id).await?;
-        serde_json::from_str(&stored).map_err(unreadable)
+        let mut outcome: Outcome = serde_json::from_str(&stored).map_err(unreadable)?;
+        if let Some(shape) = outcome.members.take() {
+            outcome.result = Some(self.producer.assemble(self.id, &shape).await?);
+        }
+        Ok(outcome)
     }
 
     /// As [`Handle::outcome`], but gives up after some time; the task goes on.

@@ -21,9 +21,10 @@ mod sender;
 pub mod task;
 pub mod trace;
 mod waiter;
+pub mod workflow;
 
 pub use call::{Enqueue, NewTask};
-pub use error::{EnqueueError, ResultError};
+pub use error::{EnqueueError, InvalidWorkflow, Problem, ResultError};
 pub use handle::Handle;
 pub use job::NewJob;
 pub use layer::{BoxError, EnqueueLayer};

@@ -5,7 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Entry;
+use celeriac_broker_schema::workflow::Shape;
 use celeriac_broker_schema::{Broker, BrokerError, ClientId, RedisConfig, TaskId};
+use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::call::{Enqueue, NewTask};
@@ -22,6 +24,7 @@ use crate::schedule::Schedules;
 use crate::sender::{Answer, Sender, Submission, Told, What};
 use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
+use crate::workflow::Workflow;
 
 /// How long to try when Redis does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,6 +282,37 @@ impl Producer {
         })
     }
 
+    /// Enqueues a workflow: one call for up to a thousand tasks, more of them beyond that, while the first
+    /// tasks run.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; [`EnqueueError::Workflow`] tells everything that is wrong with it at once.
+    pub async fn enqueue_workflow(
+        &self,
+        workflow: impl Into<Workflow>,
+    ) -> Result<Handle, EnqueueError> {
+        let mut workflow = workflow.into();
+        workflow.root.each_task(&mut |task| self.apply_layers(task))?;
+        let id = self.new_id();
+        let parts = workflow.into_parts(id.job(), || self.new_id())?;
+        let mut room = Room::new(self.while_full);
+        for part in parts {
+            let part = Box::new(part);
+            loop {
+                let answer = self.send(What::Part(part.clone()))?;
+                let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+                if let Some(duplicate) = told.duplicates.first() {
+                    return Ok(Handle::new(duplicate.first, true, self.clone()));
+                }
+                if told.why.is_none() || part.part > 0 || !room.wait().await {
+                    told.all_taken()?;
+                    break;
+                }
+            }
+        }
+        Ok(Handle::new(id, false, self.clone()))
+    }
+
     /// The tasks that are enqueued again and again.
     pub fn schedules(&self) -> Schedules {
         Schedules::new(self.clone())
@@ -287,6 +321,27 @@ impl Producer {
     /// A handle to something that was enqueued elsewhere.
     pub fn handle(&self, id: TaskId) -> Handle {
         Handle::new(id, false, self.clone())
+    }
+
+    /// The result of a workflow, of the results of its members. Waits through outages.
+    pub(crate) async fn assemble(
+        &self,
+        id: TaskId,
+        shape: &Shape,
+    ) -> Result<Box<RawValue>, ResultError> {
+        loop {
+            match self.inner.broker.assemble(id.job(), 0, shape).await {
+                Ok(Ok(result)) => return Ok(result),
+                Ok(Err(reason)) => return Err(ResultError::Unreadable { id, reason }),
+                Err(error) if error.is_temporary() => {
+                    tracing::debug!(%error, "the results of a workflow are read again");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => {
+                    return Err(ResultError::Unreadable { id, reason: error.to_string() });
+                }
+            }
+        }
     }
 
     pub(crate) fn new_id(&self) -> TaskId {

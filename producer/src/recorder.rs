@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use celeriac_broker_schema::script::{Duplicate, Entry, RangeJob, Start};
+use celeriac_broker_schema::script::{Duplicate, Entry, RangeJob, Start, WorkflowPart};
+use celeriac_broker_schema::workflow::Edit;
 use celeriac_broker_schema::{
     Accumulate, JobId, JobSpec, Meta, Record, Split, TaskId, TaskName, TaskOptions, UniqueKey,
 };
@@ -165,6 +166,7 @@ impl Recorder {
                 entries.iter().filter_map(|entry| recorded.task(entry, self.forwards)).collect()
             }
             What::Job(range) => recorded.job(range, self.forwards).into_iter().collect(),
+            What::Part(part) => recorded.part(part, self.forwards).into_iter().collect(),
         };
         (!self.forwards).then_some(duplicates)
     }
@@ -189,6 +191,23 @@ impl Recorded {
         let duplicate = self.duplicate(range.id.task(), key.filter(|_| !forwards));
         if duplicate.is_none() {
             self.jobs.push(RecordedJob::of_range(range));
+        }
+        duplicate
+    }
+
+    /// Members are kept as tasks, under their ids.
+    fn part(&mut self, part: &WorkflowPart, forwards: bool) -> Option<Duplicate> {
+        let key = part.job.as_ref().and_then(|job| job.unique.as_ref()).map(|(key, _)| key);
+        let duplicate = self.duplicate(part.id.task(), key.filter(|_| !forwards));
+        if duplicate.is_none() {
+            for edit in &part.edits {
+                let Edit::Records { first, records } = edit else { continue };
+                let first = part.base.unwrap_or_default() + first;
+                for (index, record) in (first..).zip(records) {
+                    let id = TaskId::of_chunk(part.id, index);
+                    self.tasks.push(RecordedTask::of_record(id, record));
+                }
+            }
         }
         duplicate
     }

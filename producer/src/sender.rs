@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker_schema::limits::{MAX_BATCH, MAX_BATCH_BYTES};
-use celeriac_broker_schema::script::{Answered, Duplicate, Entry, RangeJob, Refusal, Refused};
+use celeriac_broker_schema::script::{
+    Answered, Duplicate, Entry, PartTaken, RangeJob, Refusal, Refused, WorkflowPart,
+};
 use celeriac_broker_schema::{Broker, BrokerError, ClientId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -69,6 +71,7 @@ pub(crate) struct Submission {
 pub(crate) enum What {
     Tasks(Vec<Entry>),
     Job(Box<RangeJob>),
+    Part(Box<WorkflowPart>),
 }
 
 /// The loop's handles and state. The batches of a producer are numbered, so that a repeated one
@@ -111,6 +114,10 @@ impl Sender {
                     let answer = self.send_job(&job, next.since).await;
                     let _ = next.answer.send(answer);
                 }
+                What::Part(part) => {
+                    let answer = self.send_part(&part, next.since).await;
+                    let _ = next.answer.send(answer);
+                }
                 What::Tasks(entries) => {
                     held = self.send_tasks(entries, next.since, next.answer).await;
                 }
@@ -129,6 +136,26 @@ impl Sender {
         self.counted.job(job, &answered);
         let why = answered.refused.into_iter().next().map(|refused| refused.why);
         Ok(Told { duplicates: answered.duplicates, refused: Vec::new(), why })
+    }
+
+    async fn send_part(&mut self, part: &WorkflowPart, since: Instant) -> Answer {
+        self.number += 1;
+        let (broker, client, number) = (self.broker.clone(), self.client.clone(), self.number);
+        let taken = persist(broker.server(), self.patience, since, || {
+            broker.enqueue_workflow(&client, number, part)
+        })
+        .await?;
+        match taken {
+            PartTaken::Taken(answered) => {
+                self.clock.set(answered.now);
+                let why = answered.refused.into_iter().next().map(|refused| refused.why);
+                Ok(Told { duplicates: answered.duplicates, refused: Vec::new(), why })
+            }
+            PartTaken::Expected(expected) => {
+                Err(EnqueueError::WrongPart { job: part.id, part: part.part, expected })
+            }
+            PartTaken::Over => Err(EnqueueError::JobOver { job: part.id }),
+        }
     }
 
     /// Sends what has collected in one call. Returns a submission that did not fit in.
@@ -150,7 +177,7 @@ impl Sender {
                     bytes += more.iter().map(|entry| entry.record.len()).sum::<usize>();
                     entries.len() + more.len() <= MAX_BATCH && bytes <= MAX_BATCH_BYTES
                 }
-                What::Job(_) => false,
+                What::Job(_) | What::Part(_) => false,
             };
             match next {
                 Submission { what: What::Tasks(more), answer, .. } if fits => {

@@ -11,6 +11,7 @@ use celeriac_broker_schema::job::deltas;
 use celeriac_broker_schema::outcome::attempts_of;
 use celeriac_broker_schema::retry::Wish;
 use celeriac_broker_schema::script::Ending;
+use celeriac_broker_schema::workflow::MemberTerms;
 use celeriac_broker_schema::{
     Meta, Outcome, QueueName, Requester, RetryPolicy, State, Tenant, Timestamp,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Running {
     retry: RetryPolicy,
     keep_ms: u64,
     keep_failed_ms: u64,
+    member: Option<MemberTerms>,
     settled: AtomicBool,
     /// When it was told that somebody cancelled it.
     asked: OnceLock<Instant>,
@@ -78,6 +80,7 @@ impl Running {
             retry: order.retry,
             keep_ms: order.keep_ms,
             keep_failed_ms: order.keep_failed_ms,
+            member: order.member,
             settled: AtomicBool::new(false),
             asked: OnceLock::new(),
             wedged: AtomicU64::new(0),
@@ -215,6 +218,9 @@ impl Running {
             }
         }
         let accumulated = result.and_then(|json| match &self.unit.work {
+            Work::Chunk { run, .. } if run.is_member() && !self.accumulates() => {
+                Ok((json, Vec::new()))
+            }
             Work::Chunk { run, .. } => match deltas(&run.job.accumulate, &json) {
                 Ok(deltas) => Ok((json, deltas)),
                 Err(reason) => Err(TaskError::bad_accumulator(&self.task, reason)),
@@ -250,6 +256,10 @@ impl Running {
         }
     }
 
+    fn accumulates(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.accumulates)
+    }
+
     fn told_cancelled(&self) -> Event {
         Event::Cancelled {
             id: self.unit.id(),
@@ -270,6 +280,7 @@ impl Running {
             task: Some(self.task.clone()),
             queue: self.unit.queue(),
             result: None,
+            members: None,
             error: None,
             failed_task: None,
             attempt: Some(self.ctx.attempt()),
@@ -290,7 +301,10 @@ impl Running {
         deltas: Vec<celeriac_broker_schema::Delta>,
     ) -> How {
         match &self.unit.work {
-            Work::Chunk { run, index } => How::Chunk(Arc::clone(run), *index, deltas),
+            Work::Chunk { run, index } => {
+                let keeps = self.member.as_ref().is_some_and(|member| member.keep);
+                How::Chunk(Arc::clone(run), *index, deltas, keeps.then_some(json))
+            }
             Work::Task(delivery) => {
                 let outcome = if self.keep_ms == 0 {
                     String::new()
@@ -301,6 +315,7 @@ impl Running {
                         task: Some(self.task.clone()),
                         queue: self.unit.queue(),
                         result: Some(json),
+                        members: None,
                         error: None,
                         failed_task: None,
                         attempt: Some(self.ctx.attempt()),
@@ -334,6 +349,7 @@ pub(crate) struct Terms {
     tenant: Option<Tenant>,
     meta: Option<Arc<Meta>>,
     keep_failed_ms: u64,
+    member: Option<MemberTerms>,
 }
 
 impl Terms {
@@ -349,6 +365,7 @@ impl Terms {
             tenant: order.tenant.clone(),
             meta: order.meta.clone(),
             keep_failed_ms: order.keep_failed_ms,
+            member: order.member.clone(),
         }
     }
 }

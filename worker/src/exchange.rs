@@ -359,9 +359,9 @@ impl Exchange {
             }
             match how {
                 How::Silent => {}
-                How::Chunk(run, index, deltas) => {
+                How::Chunk(run, index, deltas, result) => {
                     self.let_go(&run.run.field, 1);
-                    merger.add(run, index, deltas);
+                    merger.add(run, index, deltas, result);
                 }
                 How::Told(id, ending) => {
                     self.forget(id, &ending);
@@ -385,6 +385,7 @@ impl Exchange {
             | Ending::ChunkSnoozed { run, .. }
             | Ending::ChunkFailed { run, .. } => self.let_go(run, 1),
             Ending::ChunksSucceeded { run, lo, hi, .. }
+            | Ending::MembersSucceeded { run, lo, hi, .. }
             | Ending::ChunksReleased { run, lo, hi } => {
                 self.let_go(run, hi - lo);
             }

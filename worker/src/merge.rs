@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use celeriac_broker_schema::Delta;
 use celeriac_broker_schema::script::Ending;
+use serde_json::value::RawValue;
 
 use crate::unit::ChunkRun;
 
-/// The index of a chunk and what it adds to the accumulators.
-type Chunk = (u64, Vec<Delta>);
+/// A chunk that succeeded: its index, what it adds to the accumulators, its result if that is kept.
+type Chunk = (u64, Vec<Delta>, Option<Box<RawValue>>);
 
 /// Collects chunks that succeeded and puts neighbours together.
 #[derive(Default)]
@@ -19,10 +20,24 @@ pub(crate) struct Merger {
     runs: HashMap<*const ChunkRun, (Arc<ChunkRun>, Vec<Chunk>)>,
 }
 
+/// Neighbours that are told as one.
+struct Merged {
+    lo: u64,
+    hi: u64,
+    deltas: Vec<Delta>,
+    results: Vec<(u64, String)>,
+}
+
 impl Merger {
-    pub(crate) fn add(&mut self, run: Arc<ChunkRun>, index: u64, deltas: Vec<Delta>) {
+    pub(crate) fn add(
+        &mut self,
+        run: Arc<ChunkRun>,
+        index: u64,
+        deltas: Vec<Delta>,
+        result: Option<Box<RawValue>>,
+    ) {
         let chunks = &mut self.runs.entry(Arc::as_ptr(&run)).or_insert_with(|| (run, Vec::new())).1;
-        chunks.push((index, deltas));
+        chunks.push((index, deltas, result));
     }
 
     /// The runs whose chunks are in here.
@@ -33,34 +48,54 @@ impl Merger {
     pub(crate) fn finish(self) -> Vec<Ending> {
         let mut endings = Vec::new();
         for (run, mut chunks) in self.runs.into_values() {
-            chunks.sort_unstable_by_key(|(index, _)| *index);
-            let field = &run.run.field;
-            let mut merged: Option<(u64, u64, Vec<Delta>)> = None;
-            for (index, deltas) in chunks {
-                let joined = match &merged {
-                    Some((lo, hi, sum)) if *hi == index => {
-                        add(sum, &deltas).map(|sum| (*lo, hi + 1, sum))
-                    }
-                    _ => None,
+            chunks.sort_unstable_by_key(|(index, ..)| *index);
+            let mut merged: Option<Merged> = None;
+            for chunk in chunks {
+                let next = match &mut merged {
+                    Some(merged) => merged.take_in(chunk),
+                    None => Some(chunk),
                 };
-                if joined.is_none() {
-                    endings.extend(merged.take().map(|(lo, hi, deltas)| Ending::ChunksSucceeded {
-                        run: field.clone(),
-                        lo,
-                        hi,
-                        deltas,
-                    }));
+                if let Some(next) = next {
+                    endings.extend(merged.replace(Merged::begin(next)).map(|m| m.ending(&run)));
                 }
-                merged = joined.or(Some((index, index + 1, deltas)));
             }
-            endings.extend(merged.map(|(lo, hi, deltas)| Ending::ChunksSucceeded {
-                run: field.clone(),
-                lo,
-                hi,
-                deltas,
-            }));
+            endings.extend(merged.map(|merged| merged.ending(&run)));
         }
         endings
+    }
+}
+
+impl Merged {
+    fn begin((index, deltas, result): Chunk) -> Self {
+        let mut begun = Self { lo: index, hi: index + 1, deltas, results: Vec::new() };
+        begun.keep(index, result);
+        begun
+    }
+
+    fn keep(&mut self, index: u64, result: Option<Box<RawValue>>) {
+        self.results.extend(result.map(|json| (index, Box::<str>::from(json).into_string())));
+    }
+
+    /// Takes the next chunk in, or returns it if it must be told by itself.
+    fn take_in(&mut self, (index, deltas, result): Chunk) -> Option<Chunk> {
+        match add(&self.deltas, &deltas) {
+            Some(sum) if self.hi == index => {
+                (self.deltas, self.hi) = (sum, index + 1);
+                self.keep(index, result);
+                None
+            }
+            _ => Some((index, deltas, result)),
+        }
+    }
+
+    fn ending(self, run: &ChunkRun) -> Ending {
+        let Self { lo, hi, deltas, results } = self;
+        let field = run.run.field.clone();
+        if run.is_member() {
+            Ending::MembersSucceeded { run: field, lo, hi, results, deltas }
+        } else {
+            Ending::ChunksSucceeded { run: field, lo, hi, deltas }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use celeriac_broker_schema::limits::MAX_BATCH_BYTES;
 use celeriac_broker_schema::script::Ending;
 use celeriac_broker_schema::{Delta, TaskId};
+use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::unit::{ChunkRun, Epoch, Unit};
@@ -34,8 +35,8 @@ pub(crate) struct Ended {
 pub(crate) enum How {
     /// A task, or a chunk that did not succeed.
     Told(TaskId, Box<Ending>),
-    /// A chunk of a run that succeeded: neighbours are told together.
-    Chunk(Arc<ChunkRun>, u64, Vec<Delta>),
+    /// A chunk of a run that succeeded, with its result if that is kept: neighbours are told together.
+    Chunk(Arc<ChunkRun>, u64, Vec<Delta>, Option<Box<RawValue>>),
     /// Nothing: it was told before.
     Silent,
 }
@@ -69,7 +70,8 @@ impl Ended {
                 Ending::Retry { attempt, .. } | Ending::ChunkRetry { attempt, .. } => attempt.len(),
                 _ => 0,
             },
-            _ => 0,
+            How::Chunk(.., result) => result.as_ref().map_or(0, |json| json.get().len()),
+            How::Silent => 0,
         }
     }
 }

@@ -266,6 +266,7 @@ mod tests {
             spec: spec.into(),
             history: String::new(),
             checkpoints: Vec::new(),
+            records: Vec::new(),
         };
         ChunkRun { run, job: Arc::new(plan) }
     }
@@ -281,7 +282,7 @@ mod tests {
             input: None,
             checkpoint: None,
         };
-        let unit = |work| Unit { epoch: 1, cost: 1, work };
+        let unit = |work| Unit { epoch: 1, cost: 1, work, input: None };
         let chunk = |job, index| unit(Work::Chunk { run: Arc::new(run(job)), index });
         let [over, other] = jobs;
         shared.lanes.push_to_await(vec![

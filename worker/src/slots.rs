@@ -1,6 +1,8 @@
 //! The slots: where attempts run. Tasks that await run on tokio, tasks that compute on threads of
 //! their own. Panics, time-outs and everything else that goes wrong are endings of one task.
 
+mod inputs;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +30,10 @@ pub(crate) async fn awaiting_slot(shared: Arc<Shared>) {
     }
 }
 
-async fn run_awaiting(shared: &Arc<Shared>, slot: &Slot, unit: Unit) {
+async fn run_awaiting(shared: &Arc<Shared>, slot: &Slot, mut unit: Unit) {
+    if let Err(ended) = inputs::fetch(shared, &mut unit).await {
+        return shared.outbox.push(*ended, shared.lanes.buffered() == 0);
+    }
     let Prepared { task, terms, args } = match prepare(shared, &unit) {
         Ok(prepared) => prepared,
         Err(ended) => return shared.outbox.push(*ended, shared.lanes.buffered() == 0),

@@ -9,6 +9,7 @@ use celeriac_broker_schema::job::{JobSpec, chunk_args, reducer_args};
 use celeriac_broker_schema::outcome::counts_of;
 use celeriac_broker_schema::record::UnreadableRecord;
 use celeriac_broker_schema::script::{Checkpoint, Delivery, Emission, Run, RunField};
+use celeriac_broker_schema::workflow::{MemberTerms, with_input};
 use celeriac_broker_schema::{
     Accumulate, ErrorKind, JobId, Meta, QueueName, Record, RetryPolicy, Split, TaskFailure, TaskId,
     TaskOptions, Tenant,
@@ -27,6 +28,8 @@ pub(crate) struct Unit {
     pub(crate) work: Work,
     /// How many slots it takes here: what it costs, at most all of them.
     pub(crate) cost: usize,
+    /// Of a member of a workflow that follows others: their results, once they are fetched.
+    pub(crate) input: Option<Box<RawValue>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ pub(crate) struct JobPlan {
     args: Box<RawValue>,
     split: Option<Split>,
     chunks: u64,
+    is_workflow: bool,
 }
 
 /// What has to be known of a unit to run it.
@@ -72,6 +76,8 @@ pub(crate) struct Order<'a> {
     pub(crate) tenant: Option<Tenant>,
     pub(crate) meta: Option<Arc<Meta>>,
     pub(crate) cost: u32,
+    /// Of a member of a workflow: what it is given, and what becomes of its result.
+    pub(crate) member: Option<MemberTerms>,
 }
 
 /// What a record costs, without reading all of it: it stands at its end, and few have it.
@@ -83,6 +89,13 @@ pub(crate) fn cost_of(record: &[u8]) -> u32 {
     }
     let record = std::str::from_utf8(record).ok().and_then(|text| Record::decode(text).ok());
     record.map_or(1, |record| record.cost())
+}
+
+impl ChunkRun {
+    /// Whether its chunks are members of a workflow, with records of their own.
+    pub(crate) fn is_member(&self) -> bool {
+        self.job.is_workflow
+    }
 }
 
 impl JobPlan {
@@ -97,6 +110,7 @@ impl JobPlan {
             args: spec.chunk.args.to_owned(),
             split: spec.split,
             chunks: spec.chunks,
+            is_workflow: spec.workflow.is_some(),
         })
     }
 }
@@ -203,7 +217,15 @@ impl Unit {
         match &self.work {
             Work::Task(delivery) => delivery.record.len(),
             // The plan is shared by all chunks.
-            Work::Chunk { .. } => 0,
+            Work::Chunk { .. } => self.record().map_or(0, <[u8]>::len),
+        }
+    }
+
+    /// The record of a task or of a member of a workflow; chunks have none.
+    pub(crate) fn record(&self) -> Option<&[u8]> {
+        match &self.work {
+            Work::Task(delivery) => Some(&delivery.record),
+            Work::Chunk { run, index } => run.run.record(*index),
         }
     }
 
@@ -221,7 +243,17 @@ impl Unit {
     /// Reads what is to be run.
     pub(crate) fn order(&self) -> Result<Order<'_>, TaskFailure> {
         match &self.work {
-            Work::Task(delivery) => task_order(delivery),
+            Work::Task(delivery) => task_order(&delivery.record, delivery.input.as_deref()),
+            Work::Chunk { run, index } if run.is_member() => {
+                let mut order = task_order(run.run.record(*index).unwrap_or_default(), None)?;
+                if let (Some(input), Some(member)) = (&self.input, &order.member) {
+                    let args = with_input(&order.args, input, &member.into);
+                    order.args = Cow::Owned(
+                        args.map_err(|reason| TaskFailure::new(ErrorKind::BadArguments, reason))?,
+                    );
+                }
+                Ok(order)
+            }
             Work::Chunk { run, index } => {
                 let job = &run.job;
                 let args = chunk_args(&job.args, job.split.as_ref(), *index, job.chunks).map_err(
@@ -239,6 +271,7 @@ impl Unit {
                     tenant: job.options.tenant.clone(),
                     meta: job.meta.clone(),
                     cost: job.options.cost,
+                    member: None,
                     keep_failed_ms: job.options.keep_failed_ms.unwrap_or(job.options.keep_ms),
                 })
             }
@@ -251,12 +284,12 @@ fn shared(meta: Meta) -> Option<Arc<Meta>> {
     (!meta.is_empty()).then(|| Arc::new(meta))
 }
 
-fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
+fn task_order<'a>(record: &'a [u8], input: Option<&str>) -> Result<Order<'a>, TaskFailure> {
     let unreadable = |reason: String| TaskFailure::new(ErrorKind::BadRecord, reason);
-    let text = std::str::from_utf8(&delivery.record)
+    let text = std::str::from_utf8(record)
         .map_err(|error| unreadable(format!("the record is not readable: {error}")))?;
     let mut record = Record::decode(text).map_err(|error| unreadable(error.to_string()))?;
-    let args = match &delivery.input {
+    let args = match input {
         None => Cow::Borrowed(record.args),
         Some(totals) => Cow::Owned(reducer_args(record.args, totals).map_err(|error| {
             TaskFailure::new(
@@ -269,6 +302,7 @@ fn task_order(delivery: &Delivery) -> Result<Order<'_>, TaskFailure> {
     Ok(Order {
         retry: record.retry(),
         cost: record.cost(),
+        member: record.member.take(),
         timeout_ms: record.timeout_ms,
         soft_timeout_ms: record.soft_timeout_ms,
         queue: record.queue.as_deref().and_then(|name| name.parse().ok()).unwrap_or_default(),

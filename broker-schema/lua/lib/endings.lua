@@ -121,17 +121,6 @@ local function apply_endings(at, inflight, now, stale, refused)
     end
   end
 
-  local function set_bits(key, lo, hi)
-    local byte_lo, byte_hi = math.ceil(lo / 8), math.floor(hi / 8)
-    if byte_lo >= byte_hi then
-      for i = lo, hi - 1 do call('SETBIT', key, i, 1) end
-      return
-    end
-    for i = lo, byte_lo * 8 - 1 do call('SETBIT', key, i, 1) end
-    call('SETRANGE', key, byte_lo, string.rep('\255', byte_hi - byte_lo))
-    for i = byte_hi * 8, hi - 1 do call('SETBIT', key, i, 1) end
-  end
-
   -- Redis adds 64-bit integers exactly, but fails in mid-write when they overflow or meet another
   -- number; so look before. An integer that meets another number is added as one of those.
   local EXACT = 4611686018427387904
@@ -205,6 +194,33 @@ local function apply_endings(at, inflight, now, stale, refused)
     if settled == tonumber(total) then settle().open_barrier(run.job, now) end
   end
 
+  -- The same of members with records of their own, which others wait for. `results`: index, result, … of
+  -- those whose results are kept.
+  local function members_succeed(field, lo, hi, results, deltas)
+    local run = run_of(field, lo, hi)
+    if not run then return end
+    local key, done = job_key(run.job), done_key(run.job)
+    if call('BITCOUNT', done, lo, hi - 1, 'BIT') > 0 then
+      stale[#stale + 1] = field
+      return
+    end
+    if would_overflow(key, deltas) then
+      refused[#refused + 1] = field
+      return
+    end
+    let_go(run)
+    set_bits(done, lo, hi)
+    drop_states(run.job, lo, hi)
+    accumulate(key, deltas)
+    local gone = {}
+    for index = lo, hi - 1 do gone[#gone + 1] = string.format('%.0f', index) end
+    each_bite('HDEL', workflow().members_key(run.job), gone)
+    each_bite('HSET', workflow().results_key(run.job), results)
+    call('HINCRBY', STATS, 'succeeded', hi - lo)
+    call('HINCRBY', key, 'done', hi - lo)
+    workflow().succeeded(run.job, lo, hi, run, now)
+  end
+
   -- The chunk leaves its range, if it is in one, and goes its own way from here.
   local function go_out(run, index)
     let_go(run)
@@ -254,7 +270,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     local text = told_of(run, index, call('HGET', key, number))
     local failures, crashes = history_counts(text)
     call('HSET', key, number, settle().history_add(text, failures + 1, crashes, entry))
-    settle().fail_chunk(run.job, index, run.job .. ':' .. number, outcome, failure, now)
+    settle().fail_chunk(run.job, number, run.job .. ':' .. number, outcome, failure, run, now)
   end
 
   -- Notes with a run which of its chunks were handed back: they must not come back once more if the
@@ -302,6 +318,11 @@ local function apply_endings(at, inflight, now, stale, refused)
       local field, lo, hi, count, deltas = text(), number(), number(), number(), {}
       for i = 1, 3 * count do deltas[i] = text() end
       chunks_succeed(field, lo, hi, deltas)
+    elseif tag == 'MS' then
+      local field, lo, hi, results, deltas = text(), number(), number(), {}, {}
+      for i = 1, 2 * number() do results[i] = text() end
+      for i = 1, 3 * number() do deltas[i] = text() end
+      members_succeed(field, lo, hi, results, deltas)
     elseif tag == 'CR' then
       chunk_retries(text(), number(), text(), text())
     elseif tag == 'CF' then

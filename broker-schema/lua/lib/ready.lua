@@ -23,6 +23,18 @@ local function range_element(job, lo, hi, crashes)
   return element
 end
 
+-- Sets bits lo..hi of a map.
+local function set_bits(key, lo, hi)
+  local byte_lo, byte_hi = math.ceil(lo / 8), math.floor(hi / 8)
+  if byte_lo >= byte_hi then
+    for i = lo, hi - 1 do call('SETBIT', key, i, 1) end
+    return
+  end
+  for i = lo, byte_lo * 8 - 1 do call('SETBIT', key, i, 1) end
+  call('SETRANGE', key, byte_lo, string.rep('\255', byte_hi - byte_lo))
+  for i = byte_hi * 8, hi - 1 do call('SETBIT', key, i, 1) end
+end
+
 -- The number of chunks that an element adds to a list beyond being one element.
 local function extra_chunks(element)
   local job, lo, hi = range_of(element)

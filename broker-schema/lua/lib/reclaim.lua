@@ -70,7 +70,8 @@ local function way_back(host)
       local failure = crash_failure(crashes, text)
       if job then
         call('HSET', key, field, text)
-        S.fail_chunk(job, index, id, crash_outcome('', failure, lease, attempt, text, now), failure, now)
+        S.fail_chunk(job, index, id, crash_outcome('', failure, lease, attempt, text, now), failure,
+          { priority = priority, queue = queue }, now)
       else
         local keep, names = S.terms_of_end(id, call('HGET', TASKS, id))
         S.fail_task(id, crash_outcome(names, failure, lease, attempt, text, now), failure, keep, now)
@@ -96,7 +97,8 @@ local function way_back(host)
         call('HSET', job_history_key(job), number, text)
         local _, lost = history_counts(text)
         local failure = crash_failure(lost, text)
-        S.fail_chunk(job, lo, id, crash_outcome('', failure, lease, attempt, text, now), failure, now)
+        S.fail_chunk(job, number, id, crash_outcome('', failure, lease, attempt, text, now), failure,
+          { priority = priority, queue = queue }, now)
       end
     end
   end

@@ -39,7 +39,8 @@ local function holdings(lease)
             states = chunk_takers().states_of({ bytes = 0 }, key, tonumber(lo), hi or lo + 1)
           end
           if hi and tonumber(attempt) > 1 then text = losses().with(nil, job, tonumber(lo), attempt - 1) end
-          runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '', states }
+          local records = chunk_takers().records_of(job, tonumber(lo), hi or lo + 1)
+          runs[#runs + 1] = { id, tonumber(attempt), queue, priority, spec, text or '', states, records }
         end
       end
     end

@@ -7,6 +7,9 @@ local function history_counts(text)
   return tonumber(failures), tonumber(crashes)
 end
 
+-- Jobs whose chunks are wired to one another: see lib/workflow.
+local workflow
+
 -- All that is needed only when something ends: made on the first use in a call.
 local settle_made
 local function settle()
@@ -157,6 +160,7 @@ local function settle()
     for _, each in ipairs({ key, done_key(job), out_key(job), job_history_key(job), job_losses_key(job) }) do
       call('PEXPIRE', each, ttl)
     end
+    if call('HEXISTS', key, 'graph') == 1 then workflow().ended(job, state, ttl) end
     -- Nobody goes on with its chunks.
     call('UNLINK', job_checkpoints_key(job), job_running_key(job))
     call('SREM', prefix .. 'jobs:speculate', job)
@@ -178,13 +182,15 @@ local function settle()
     tell_watchers({ job })
   end
 
-  -- The accumulators of a job as one JSON object: what its reducer gets, or its result.
-  local function job_totals(job)
+  -- The accumulators of a job as one JSON object: what its reducer gets, or its result. `names`: which, if
+  -- not all.
+  local function job_totals(job, names)
     local fields = call('HGETALL', job_key(job))
-    local parts = {}
+    local parts, wanted = {}, names and {}
+    for _, name in ipairs(names or {}) do wanted[name] = true end
     for i = 1, #fields, 2 do
       local name = string.match(fields[i], '^acc:(.+)$')
-      if name then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
+      if name and (not wanted or wanted[name]) then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
     end
     table.sort(parts)
     return '{' .. table.concat(parts, ',') .. '}'
@@ -209,14 +215,18 @@ local function settle()
     end
   end
 
-  -- A chunk fails for good: its bit flips once, its attempts stay with the job, the job ends.
-  local function fail_chunk(job, index, id, outcome, failure, now)
+  -- A chunk fails for good: its bit flips once, its attempts stay with the job, the job ends; unless it is
+  -- a member whose failure is caught. `place`: where it came from.
+  local function fail_chunk(job, index, id, outcome, failure, place, now)
     local key = job_key(job)
-    if call('HGET', key, 'state') ~= 'running' then return end
+    local state, graph = unpack(call('HMGET', key, 'state', 'graph'))
+    if state ~= 'running' then return end
     if call('SETBIT', done_key(job), index, 1) == 1 then return end
     call('HINCRBY', key, 'failed', 1)
     call('HINCRBY', STATS, 'failed', 1)
-    bury(id, call('HGET', key, 'spec'), outcome, now)
+    local record = graph and call('HGET', workflow().members_key(job), index) or call('HGET', key, 'spec')
+    bury(id, record, outcome, now)
+    if graph and workflow().member_failed(job, tonumber(index), failure, place, now) then return end
     fail_job(job, id, failure, now)
   end
 
@@ -286,6 +296,7 @@ local function settle()
     history_add = history_add,
     history_json = history_json,
     end_job = end_job,
+    job_totals = job_totals,
     open_barrier = open_barrier,
     fail_chunk = fail_chunk,
     fail_task = fail_task,

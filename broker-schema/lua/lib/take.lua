@@ -47,6 +47,18 @@ local function chunk_takers()
     return spec
   end
 
+  -- What limits of names and tenants go by: members that lie in one range have them in common.
+  local function record_at(job, index, graph)
+    local record = graph and call('HGET', workflow().members_key(job), string.format('%.0f', index))
+    return record or call('HGET', job_key(job), 'spec')
+  end
+
+  -- What is claimed of a paused job waits beside it, with its place, until it goes on.
+  local function keep_back(place, element, job)
+    call('RPUSH', job_key(job) .. ':parked', place.priority .. ':' .. place.queue .. ':' .. element)
+    return 0
+  end
+
   -- The first chunk in [lo, hi) that is neither settled nor out, and the end of the open stretch
   -- from there, at most `want` long. Bitmaps always have their full length (see enqueue_range).
   local function open_stretch(job, lo, hi, want)
@@ -93,13 +105,44 @@ local function chunk_takers()
     return #states > 0 and states or ''
   end
 
+  -- The records of members lo..hi of a workflow, and the end of them: of large ones fewer are read. '' for
+  -- the chunks of other jobs. What has no record fails when it is read.
+  local function records_of(job, lo, hi, bytes)
+    if call('HEXISTS', job_key(job), 'graph') == 0 then return '', hi end
+    local key, records, bite = workflow().members_key(job), {}, FIRST_BITE
+    while lo < hi do
+      local fields = {}
+      for index = lo, math.min(lo + bite, hi) - 1 do fields[#fields + 1] = string.format('%.0f', index) end
+      for _, record in ipairs(call('HMGET', key, unpack(fields))) do
+        records[#records + 1] = record or ''
+        if bytes then bytes = bytes + (record and #record or 0) end
+      end
+      lo = lo + #fields
+      if bytes and bytes > MOST_BYTES then break end
+      bite = math.min(bite * 4, 1000)
+    end
+    return records, lo, bytes
+  end
+
+  -- Of a workflow: members that are of no use any more, since their branch has failed, leave the range.
+  -- Returns the first that is of use and the end of the stretch of such members from there.
+  local function without_useless(job, lo, hi)
+    if call('HEXISTS', job_key(job), 'catches') == 0 or call('HGET', job_key(job), 'failed') == '0' then return lo, hi end
+    while lo < hi and workflow().is_of_no_use(job, lo) do lo = lo + 1 end
+    for index = lo + 1, hi - 1 do
+      if workflow().is_of_no_use(job, index) then return lo, index end
+    end
+    return lo, hi
+  end
+
   -- A range gives up to `want` chunks off its front. Returns how many were taken, the element that
   -- is left of it, if any, and whether it was parked as it is.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    local state, speculate = unpack(call('HMGET', job_key(job), 'state', 'speculate'))
+    local state, speculate, graph, paused = unpack(call('HMGET', job_key(job), 'state', 'speculate', 'graph', 'paused'))
     if state ~= 'running' then return 0 end
-    local limits, shut = catch.gate and catch.gate.gauges_of(place.queue, call('HGET', job_key(job), 'spec')), nil
+    if paused then return keep_back(place, element, job) end
+    local limits, shut = catch.gate and catch.gate.gauges_of(place.queue, record_at(job, lo, graph)), nil
     if limits then want, shut = catch.gate.allowed(limits, want) end
     if shut then
       catch.gate.park(place, element, shut)
@@ -114,6 +157,18 @@ local function chunk_takers()
     local first, last = open_stretch(job, lo, hi, math.min(want, fair))
     if not first then return 0 end
     local rest
+    local records = ''
+    if graph then
+      first, last = without_useless(job, first, last)
+      if first == last then
+        if last < hi then return 0, range_element(job, last, hi, crashes) end
+        return 0
+      end
+      local bytes
+      records, last, bytes = records_of(job, first, last, catch.bytes)
+      catch.bytes = bytes
+      if bytes > MOST_BYTES then catch.shared = true end
+    end
     if last < hi then rest = range_element(job, last, hi, crashes) end
     -- The search was given up in the midst of settled chunks; the next one begins there.
     if last == first then return 0, rest end
@@ -125,7 +180,8 @@ local function chunk_takers()
     local runs = catch.runs
     local states = going_on and states_of(catch, checkpoints, first, last) or ''
     local text = crashes > 0 and losses().with(nil, job, first, crashes) or ''
-    runs[#runs + 1] = { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), text, states }
+    runs[#runs + 1] =
+      { field, crashes + 1, place.queue, place.priority, spec_once(catch, job), text, states, records }
     return last - first, rest
   end
 
@@ -133,11 +189,17 @@ local function chunk_takers()
   local function take_chunk(catch, place, id)
     local job, index = string.match(id, '^(%x+):(%d+)$')
     if not job then return 0 end
-    if call('HGET', job_key(job), 'state') ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
+    local state, graph, paused = unpack(call('HMGET', job_key(job), 'state', 'graph', 'paused'))
+    if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
+    if paused then
+      keep_back(place, id, job)
+      return 0
+    end
+    if graph and workflow().is_of_no_use(job, tonumber(index)) then return 0 end
     local text = call('HGET', job_history_key(job), index)
     local failures, crashes = history_counts(text)
     local attempt = failures + crashes + 1
-    local limits = catch.gate and catch.gate.gauges_of(place.queue, call('HGET', job_key(job), 'spec'))
+    local limits = catch.gate and catch.gate.gauges_of(place.queue, record_at(job, index, graph))
     -- The retry of one start of it, while another one runs under this very name (see speculate): that
     -- one goes on, and a place is held for it once.
     if limits and #limits > 0 and call('HEXISTS', HOLDING, id) == 1 then return 0 end
@@ -150,11 +212,13 @@ local function chunk_takers()
     if limits then catch.gate.enter(id, limits, 1) end
     local runs = catch.runs
     local states = states_of(catch, job_checkpoints_key(job), tonumber(index), index + 1)
-    runs[#runs + 1] = { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '', states }
+    local records = records_of(job, tonumber(index), index + 1)
+    runs[#runs + 1] =
+      { id, attempt, place.queue, place.priority, spec_once(catch, job), text or '', states, records }
     return 1
   end
 
-  chunks_made = { take_range = take_range, take_chunk = take_chunk, states_of = states_of }
+  chunks_made = { take_range = take_range, take_chunk = take_chunk, states_of = states_of, records_of = records_of }
   return chunks_made
 end
 

@@ -10,7 +10,12 @@ use crate::requester::Requester;
 use crate::script::records::records;
 use crate::script::{bounded, script};
 
-script!(CANCEL, "cancel", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle"]);
+script!(
+    CANCEL,
+    "cancel",
+    " flags=allow-oom",
+    ["base", "ready", "gate", "locks", "settle", "workflow"]
+);
 
 /// Most ids in one call.
 const BITE: usize = 100;

@@ -18,7 +18,10 @@ script!(
     CLAIM,
     "claim",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "losses", "reclaim", "take", "session"]
+    [
+        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
+        "session"
+    ]
 );
 
 /// What a lease asks for.
@@ -159,6 +162,17 @@ pub struct Run {
     pub history: String,
     /// The states in which earlier attempts left chunks of it, by index.
     pub checkpoints: Vec<(u64, String)>,
+    /// Of members of a workflow: their records, in the order of their indices. Empty for the chunks of other
+    /// jobs, which have none.
+    pub records: Vec<Vec<u8>>,
+}
+
+impl Run {
+    /// The record of a member of a workflow.
+    pub fn record(&self, index: u64) -> Option<&[u8]> {
+        let at = usize::try_from(index.checked_sub(self.lo)?).ok()?;
+        self.records.get(at).map(Vec::as_slice)
+    }
 }
 
 pub(crate) fn write_claim(command: &mut Cmd, claim: &Claim<'_>) {
@@ -266,7 +280,9 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
         let spec = specs.get(&job).ok_or_else(|| run.error(format!("no spec of {job}")))?.clone();
         let history = run.text("history")?;
         let checkpoints = run.optional_array("checkpoints")?.map(read_states).transpose()?;
+        let records = if run.is_empty() { None } else { run.optional_array("records")? };
         found.push(Run {
+            records: records.map(read_records).transpose()?.unwrap_or_default(),
             field: RunField(field.into()),
             job,
             lo,
@@ -278,6 +294,14 @@ fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
             history,
             checkpoints: checkpoints.unwrap_or_default(),
         });
+    }
+    Ok(found)
+}
+
+fn read_records(mut records: Reply) -> Result<Vec<Vec<u8>>, BrokerError> {
+    let mut found = Vec::with_capacity(records.len());
+    while !records.is_empty() {
+        found.push(records.bytes("record")?);
     }
     Ok(found)
 }

@@ -16,8 +16,8 @@ script!(
     "complete",
     " flags=allow-oom",
     [
-        "base", "ready", "gate", "locks", "settle", "losses", "reclaim", "take", "session",
-        "states", "endings"
+        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
+        "session", "states", "endings"
     ]
 );
 
@@ -84,6 +84,19 @@ pub enum Ending {
         lo: u64,
         /// The first chunk after them.
         hi: u64,
+        /// What they add to the accumulators together.
+        deltas: Vec<Delta>,
+    },
+    /// Members `lo..hi` of a run of a workflow succeeded.
+    MembersSucceeded {
+        /// The run.
+        run: RunField,
+        /// The first member.
+        lo: u64,
+        /// The first member after them.
+        hi: u64,
+        /// The results that are kept, in JSON, by the indices of their members.
+        results: Vec<(u64, String)>,
         /// What they add to the accumulators together.
         deltas: Vec<Delta>,
     },
@@ -193,6 +206,17 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         }
         Ending::ChunksSucceeded { run, lo, hi, deltas } => {
             command.arg("CS").arg(run.as_str()).arg(*lo).arg(*hi).arg(deltas.len());
+            for Delta { op, name, number } in deltas {
+                command.arg(*op).arg(name).arg(number);
+            }
+        }
+        Ending::MembersSucceeded { run, lo, hi, results, deltas } => {
+            command.arg("MS").arg(run.as_str()).arg(*lo).arg(*hi).arg(results.len());
+            for (index, result) in results {
+                // Marked as a result: failures and what stands for others lie beside it.
+                command.arg(*index).arg(format!("={result}"));
+            }
+            command.arg(deltas.len());
             for Delta { op, name, number } in deltas {
                 command.arg(*op).arg(name).arg(number);
             }

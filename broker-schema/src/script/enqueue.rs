@@ -159,6 +159,11 @@ pub(crate) fn read_enqueued(
 ) -> Result<Answered, BrokerError> {
     let mut reply = Reply::new(script, value)?;
     reply.text("state")?;
+    read_enqueued_rest(&mut reply)
+}
+
+/// The same behind its first word.
+pub(crate) fn read_enqueued_rest(reply: &mut Reply) -> Result<Answered, BrokerError> {
     let now = Timestamp(reply.number("now")?);
     let mut pairs = reply.array("duplicates")?;
     let mut duplicates = Vec::new();

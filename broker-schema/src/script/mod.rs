@@ -14,14 +14,17 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod contents;
 mod control;
 mod dead;
 mod delayed;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
+mod enqueue_workflow;
 mod erase;
 mod explain;
 mod fair;
@@ -45,6 +48,7 @@ mod recent;
 mod reclaim;
 mod records;
 mod renew;
+mod results;
 mod revive;
 mod ring;
 mod sample;
@@ -72,6 +76,7 @@ pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
 pub use enqueue_range::RangeJob;
+pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
@@ -87,6 +92,7 @@ pub use purge::Purged;
 pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
+pub use results::{Results, Wanted as WantedResults};
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -106,15 +112,18 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    contents::contents,
     control::control,
     dead::dead,
     dead::dead_letters,
     delayed::delayed,
     discard::discard,
     due::due,
+    elements::elements,
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
+    enqueue_workflow::enqueue_workflow,
     erase::erase,
     explain::{Question, explain},
     fair::fair,
@@ -138,6 +147,7 @@ pub(crate) use {
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     renew::renew,
+    results::{BITE as RESULTS_BITE, results},
     revive::revive,
     ring::ring,
     sample::sample,

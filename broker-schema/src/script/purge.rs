@@ -12,7 +12,12 @@ use crate::requester::Requester;
 use crate::script::limits::limits;
 use crate::script::{bounded, script};
 
-script!(PURGE, "purge", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle", "shift"]);
+script!(
+    PURGE,
+    "purge",
+    " flags=allow-oom",
+    ["base", "ready", "gate", "locks", "settle", "workflow", "shift"]
+);
 
 /// Elements of one call: about a millisecond of Redis time.
 const BITE: u64 = 100;

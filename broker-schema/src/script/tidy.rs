@@ -6,7 +6,12 @@ use crate::keys::Keys;
 use crate::reply::Reply;
 use crate::script::script;
 
-script!(TIDY, "tidy", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle", "names"]);
+script!(
+    TIDY,
+    "tidy",
+    " flags=allow-oom",
+    ["base", "ready", "gate", "locks", "settle", "workflow", "names"]
+);
 
 /// What one call tidied up. There may be more to do if one of the numbers is as high as its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

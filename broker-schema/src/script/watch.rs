@@ -9,7 +9,12 @@ use crate::keys::Keys;
 use crate::reply::Reply;
 use crate::script::script;
 
-script!(WATCH, "watch", " flags=allow-oom", ["base", "ready", "gate", "locks", "settle"]);
+script!(
+    WATCH,
+    "watch",
+    " flags=allow-oom",
+    ["base", "ready", "gate", "locks", "settle", "workflow"]
+);
 
 /// What is known of a task or job that somebody waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::script::{
     Claim, Claimed, Control, Delivery, Duplicate, Ending, Entry, Fire, Fired, Grant, Opened,
-    Purged, PutDue, RangeJob, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
-    ScheduleChanged, Start,
+    PartTaken, Purged, PutDue, RangeJob, Reclaimed, Refused, Room, Run, RunField, ScheduleChange,
+    ScheduleChanged, Start, WorkflowJob, WorkflowPart,
 };
+use celeriac_broker_schema::workflow::{Barrier, Edit, Release, Span};
 use celeriac_broker_schema::{
     Broker, ClientId, Delta, JobId, JobSpec, LeaseId, Priority, QueueName, Record, RedisConfig,
     Requester, TaskId, TaskOptions, Timestamp,
@@ -171,7 +172,7 @@ impl World {
         let mut expiring = Map::new();
         for (key, dumped) in self.dump().await {
             let name = self.readable(self.short(&key));
-            let value = if name.ends_with(":done") || name.ends_with(":out") {
+            let value = if [":done", ":out", ":begun"].iter().any(|end| name.ends_with(end)) {
                 self.bits(&key).await.into()
             } else {
                 self.readable_value(&dumped["value"])
@@ -647,6 +648,7 @@ pub(crate) fn spec(chunks: u64) -> String {
         label: None,
         submitted_by: None,
         speculate: None,
+        workflow: None,
     };
     spec.encode().expect("a spec")
 }
@@ -669,6 +671,61 @@ pub(crate) fn job(name: &str, chunks: u64) -> RangeJob {
 /// A job with a reducer, which goes to priority 7.
 pub(crate) fn job_to_reduce(name: &str, chunks: u64) -> RangeJob {
     RangeJob { reducer: Some((record(name), queue(QUEUE), priority(7))), ..job(name, chunks) }
+}
+
+// Workflows.
+
+pub(crate) fn release(lo: u64, hi: u64) -> Release {
+    Release { lo, hi, queue: queue(QUEUE), priority: priority(5), delay_ms: 0 }
+}
+
+pub(crate) fn span(lo: u64, hi: u64, feeds: &str) -> Edit {
+    Edit::Span(Span { lo, hi, feeds: feeds.to_owned(), catch: "-".to_owned() })
+}
+
+pub(crate) fn described(members: u64) -> WorkflowJob {
+    WorkflowJob {
+        spec: spec(members),
+        keep_ms: HOUR_MS,
+        exit: "2".to_owned(),
+        most: (1_000, 10),
+        queues: vec![(queue(QUEUE), members)],
+        unique: None,
+    }
+}
+
+/// Two members, and one that waits for both.
+pub(crate) fn chord(name: &str) -> WorkflowPart {
+    WorkflowPart {
+        id: job_id(name),
+        part: 0,
+        job: Some(described(3)),
+        base: Some(0),
+        edits: vec![
+            Edit::Reserve(3),
+            span(0, 2, "2"),
+            span(2, 3, "e"),
+            Edit::Barrier(Barrier {
+                number: 2,
+                missing: 2,
+                opens: vec![release(2, 3)],
+                stand_ins: Vec::new(),
+                tolerates: None,
+            }),
+            Edit::Records { first: 0, records: vec![record("a"), record("b"), record("c")] },
+            Edit::Release(release(0, 2)),
+        ],
+        ends: 1,
+        joins: None,
+        last: true,
+    }
+}
+
+impl World {
+    pub(crate) async fn enqueue_part(&self, number: u64, part: &WorkflowPart) -> PartTaken {
+        let taken = self.broker.enqueue_workflow(&client("c1"), number, part).await;
+        taken.expect("Redis is there")
+    }
 }
 
 // Endings.

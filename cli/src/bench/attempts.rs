@@ -155,6 +155,7 @@ fn outcome(state: State) -> Outcome {
         task: None,
         queue: None,
         result: None,
+        members: None,
         error: None,
         failed_task: None,
         attempt: Some(1),

@@ -1,5 +1,7 @@
 //! `celeriac doctor`: looks for trouble and says what to do about it. It only looks.
 
+mod deep;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use celeriac_broker_schema::health::{self, Finding, Memory, Severity};
@@ -29,7 +31,7 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
+pub(crate) async fn run(globals: &Globals, deep: bool) -> Result<(), CliError> {
     let broker = Broker::new(globals.redis.clone())?;
     let server = broker.check_server().await?;
     let round_trip = round_trip(&broker).await?;
@@ -41,6 +43,9 @@ pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
     let mut findings = health::server_findings(&server, round_trip, snapshot.now, local);
     findings.extend(health::memory_finding(memory));
     findings.extend(health::findings(&snapshot, &workers, fleet.unreadable));
+    if deep {
+        findings.extend(deep::findings(&broker).await?);
+    }
     findings.sort_by_key(|finding| finding.severity);
     let report = Report {
         server: broker.server().to_owned(),

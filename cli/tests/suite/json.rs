@@ -46,6 +46,7 @@ const ENDING: [(&str, &str, i32); 44] = [
     ("dead show", "DEAD", 0),
     ("dead revive", "DEAD", 0),
     ("dead delete", "OTHER", 0),
+    ("audit", "", 0),
     ("settings", "", 0),
     ("settings set", "dead_max=10", 0),
     ("schedule add", "s echo --every 1h", 0),

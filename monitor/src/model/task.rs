@@ -6,13 +6,14 @@ use celeriac_broker_schema::{
     Attempt, Backoff, DeadLetter, JobId, JobSpec, Outcome, Progress, Record, Requester, State,
     TaskFailure, TaskId, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::model::Worker;
 
 /// What is known of a task or chunk.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct Task {
     pub(crate) id: String,
     /// Redis time at which this was known.

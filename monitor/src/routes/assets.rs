@@ -15,7 +15,7 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 5] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "monitor.css",
         kind: "text/css; charset=utf-8",
@@ -25,6 +25,16 @@ const ASSETS: [Asset; 5] = [
         name: "monitor.js",
         kind: "text/javascript; charset=utf-8",
         content: include_str!("../../assets/monitor.js"),
+    },
+    Asset {
+        name: "api.css",
+        kind: "text/css; charset=utf-8",
+        content: include_str!("../../assets/api.css"),
+    },
+    Asset {
+        name: "api.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../assets/api.js"),
     },
     Asset {
         name: "keys.js",

@@ -3,17 +3,34 @@
 //! hundred at most, and of pairs of queue and task there are about a hundred; no label has a task's id,
 //! a job or a worker in it.
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use celeriac_broker_schema::FiguresInAll;
 use celeriac_broker_schema::figures::Event;
 
+use serde::Deserialize;
+
 use super::exposition::{Exposition, Format};
 use crate::observation::Reading;
+use crate::routes::flower;
 use crate::state::Monitor;
 
-pub(super) async fn metrics(State(monitor): State<Monitor>, headers: HeaderMap) -> Response {
+/// `?flower=1`: those that have names of Flower, instead.
+#[derive(Deserialize)]
+pub(super) struct Ask {
+    flower: Option<String>,
+}
+
+pub(super) async fn metrics(
+    State(monitor): State<Monitor>,
+    Query(ask): Query<Ask>,
+    headers: HeaderMap,
+) -> Response {
+    if ask.flower.as_deref() == Some("1") {
+        return of_flower(&monitor).await;
+    }
+
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::wanted(accept.unwrap_or(""));
     let observation = monitor.latest().await;
@@ -34,6 +51,13 @@ pub(super) async fn metrics(State(monitor): State<Monitor>, headers: HeaderMap) 
         write_figures(&mut text, &in_all);
     }
     ([(header::CONTENT_TYPE, format.content_type())], text.finish()).into_response()
+}
+
+/// Nothing, while there is no contact.
+async fn of_flower(monitor: &Monitor) -> Response {
+    let observation = monitor.latest().await;
+    let text = observation.current().map(flower::exposition).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn write_queues(text: &mut Exposition, reading: &Reading) {

@@ -6,9 +6,9 @@ pub(crate) mod assets;
 mod audit;
 mod events;
 mod exposition;
+mod flower;
 mod headers;
 mod health;
-mod id;
 mod login;
 mod metrics;
 mod pages;
@@ -51,12 +51,9 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/events", get(events::events))
         .route("/jobs/{id}/events", get(events::events))
         .route("/tasks/{id}/events", get(events::events))
-        .route("/api/v1/overview", get(api::overview))
-        .route("/api/v1/queues", get(api::queues))
-        .route("/api/v1/jobs", get(api::jobs))
-        .route("/api/v1/jobs/{id}", get(api::job))
-        .route("/api/v1/workers", get(api::workers))
-        .route("/api/v1/tasks/{id}", get(api::task))
+        .merge(api::router())
+        .merge(flower::router())
+        .route("/api", get(api::page))
         .route("/api/v1/history", get(past::history))
         .route("/api/v1/scale", get(scale::scale))
         .route("/api/v1/tasks", get(past::tasks))

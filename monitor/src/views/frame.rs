@@ -118,8 +118,9 @@ fn frame(
                         (parts.footer)
                         p {
                             "Celeriac " (env!("CARGO_PKG_VERSION")) " · "
-                            a href="/api/v1/overview" { "JSON" } " · "
-                            a href="/metrics" { "Metrics" }
+                            a href="/api" { "API" } " · "
+                            a href="/metrics" { "Metrics" } " · "
+                            a href="/audit" { "Audit" }
                         }
                     }
                 }

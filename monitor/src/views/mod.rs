@@ -2,6 +2,7 @@
 //! ids, into pages that are open. All text is escaped by maud; there is no inline script or style.
 
 pub(crate) mod action;
+mod api;
 mod audit;
 mod chart;
 mod chunks;
@@ -39,6 +40,7 @@ use crate::observation::{Detail, Link, Observation, Reading};
 use crate::state::Monitor;
 use crate::topic::Topic;
 
+pub(crate) use api::api_page;
 pub(crate) use audit::audit;
 pub(crate) use format::counted;
 pub(crate) use frame::page;

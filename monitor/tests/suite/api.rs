@@ -1,4 +1,11 @@
-//! The JSON API.
+//! The JSON API: single things here, the rest in a file for each matter.
+
+mod document;
+mod enqueue;
+mod hostile;
+mod lists;
+mod results;
+pub(crate) mod world;
 
 use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
 use serde_json::json;

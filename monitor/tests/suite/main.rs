@@ -7,6 +7,7 @@ mod auth;
 mod browser;
 mod deploy;
 mod events;
+mod flower;
 mod headers;
 mod hostile;
 mod metrics;

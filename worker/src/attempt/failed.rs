@@ -120,6 +120,7 @@ impl Failed {
             task: self.task,
             queue: unit.queue(),
             result: None,
+            members: None,
             error: Some(self.failure),
             failed_task: None,
             attempt: Some(attempt.attempt),

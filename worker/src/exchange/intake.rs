@@ -74,7 +74,8 @@ impl Exchange {
         for delivery in tasks {
             self.tasks.insert(delivery.id);
             let cost = within(cost_of(&delivery.record));
-            awaiting.push(Unit { epoch, work: Work::Task(Box::new(delivery)), cost });
+            let work = Work::Task(Box::new(delivery));
+            awaiting.push(Unit { epoch, work, cost, input: None });
         }
         for run in runs {
             let Some(run) = self.plan(run) else { continue };
@@ -83,11 +84,10 @@ impl Exchange {
                 self.shared.speculates.store(true, Ordering::Relaxed);
             }
             let computes = matches!(self.shared.tasks.get(&run.job.task), Some(ErasedTask::Cpu(_)));
-            let cost = within(run.job.options.cost);
-            let units = (run.run.lo..run.run.hi).map(|index| Unit {
-                epoch,
-                work: Work::Chunk { run: Arc::clone(&run), index },
-                cost,
+            let units = (run.run.lo..run.run.hi).map(|index| {
+                let cost = run.run.record(index).map_or(run.job.options.cost, cost_of);
+                let work = Work::Chunk { run: Arc::clone(&run), index };
+                Unit { epoch, work, cost: within(cost), input: None }
             });
             if computes { computing.extend(units) } else { awaiting.extend(units) }
         }
@@ -138,7 +138,8 @@ impl Exchange {
     /// Fails the jobs of chunks that succeeded and yet cannot be counted.
     pub(super) fn fail_refused(&self, refused: &[String], endings: &[Ending]) {
         for ending in endings {
-            if let Ending::ChunksSucceeded { run, lo, hi, .. } = ending
+            if let Ending::ChunksSucceeded { run, lo, hi, .. }
+            | Ending::MembersSucceeded { run, lo, hi, .. } = ending
                 && refused.iter().any(|refused| refused == run.as_str())
                 && let Some(told) = self.told.iter().find(|told| told.run.field == *run)
             {

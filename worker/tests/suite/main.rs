@@ -33,3 +33,4 @@ mod stage;
 mod unique;
 mod upkeep;
 mod waiting;
+mod workflow;

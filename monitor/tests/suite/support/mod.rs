@@ -2,6 +2,7 @@
 
 pub(crate) mod browser_like;
 pub(crate) mod chromium;
+pub(crate) mod fleet;
 pub(crate) mod http;
 #[path = "../../../examples/load/mod.rs"]
 pub(crate) mod load;

@@ -44,6 +44,7 @@ impl Producer {
             reduce: reducer.map(Into::into),
             label: Some(label.into()),
             submitted_by: Some("ana@web-3".into()),
+            workflow: None,
             speculate: None,
         };
         let reducer = reducer.map(|name| {
@@ -291,6 +292,7 @@ fn outcome(
         task: None,
         queue: None,
         result,
+        members: None,
         error,
         failed_task: None,
         attempt: Some(1),

@@ -32,7 +32,25 @@ pub(crate) fn broker_at(url: &str) -> Broker {
     Broker::new(RedisConfig::new(url).namespace(namespace)).expect("a valid URL")
 }
 
+/// The header of somebody who may act, at a [`Site::for_operators`].
+pub(crate) const OPERATOR: &str = "authorization: Bearer operator-of-the-tests\r\n";
+
+/// The header of somebody who may look there.
+pub(crate) const VIEWER: &str = "authorization: Bearer viewer-of-the-tests\r\n";
+
 impl Site {
+    /// One that lets [`OPERATOR`] act, and everybody look.
+    pub(crate) async fn for_operators(broker: Broker) -> Self {
+        let tokens = "tests:operator:operator-of-the-tests\nlooker:viewer:viewer-of-the-tests";
+        let options = AccessOptions {
+            tokens: tokens.to_owned(),
+            public_view: true,
+            ..AccessOptions::default()
+        };
+        let access = Access::new(&options).expect("it is clear");
+        Self::configured(broker, MonitorConfig { access, ..MonitorConfig::default() }).await
+    }
+
     pub(crate) async fn start(broker: Broker) -> Self {
         Self::start_with(broker, MonitorConfig::default().max_viewers).await
     }

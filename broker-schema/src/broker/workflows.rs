@@ -1,0 +1,168 @@
+//! The broker's calls about workflows.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use super::{Broker, Inner};
+use crate::error::BrokerError;
+use crate::id::{ChunkIndex, ClientId, JobId};
+use crate::script::{self, PartTaken, Results, WantedResults, WorkflowPart};
+use crate::workflow::{Lookup, Missing, Shape, Stretch, Value};
+
+impl Broker {
+    /// Enqueues a part of a workflow, numbered as a batch of [`Broker::enqueue`].
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; the part may have been enqueued.
+    pub async fn enqueue_workflow(
+        &self,
+        producer: &ClientId,
+        number: u64,
+        part: &WorkflowPart,
+    ) -> Result<PartTaken, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::enqueue_workflow(connections, keys, producer, number, part).await
+    }
+
+    /// What members of a workflow came to, as much as one call reads.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn results(
+        &self,
+        job: JobId,
+        wanted: &WantedResults,
+    ) -> Result<Results, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::results(connections, keys, job, wanted).await
+    }
+
+    /// Puts the input of a member together: fetches, page by page, what its shape is made of. `own` is the
+    /// index of the member; 0 for the result of the whole job.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; an inner error says in words what is wrong with the input itself.
+    pub async fn assemble(
+        &self,
+        job: JobId,
+        own: ChunkIndex,
+        shape: &Shape,
+    ) -> Result<Result<Box<RawValue>, String>, BrokerError> {
+        let mut known = Known::default();
+        loop {
+            let missing = match shape.build(own, &known) {
+                Ok(json) => return Ok(Ok(json)),
+                Err(missing) => missing,
+            };
+            if let Some(broken) = missing.broken {
+                return Ok(Err(broken));
+            }
+            if let Err(gone) = self.fetch(job, missing, &mut known).await? {
+                return Ok(Err(gone));
+            }
+        }
+    }
+
+    async fn fetch(
+        &self,
+        job: JobId,
+        missing: Missing,
+        known: &mut Known,
+    ) -> Result<Result<(), String>, BrokerError> {
+        let mut totals = missing.totals;
+        for barrier in missing.fed {
+            let (mut stretches, mut from) = (Vec::new(), Some(0));
+            while let Some(next) = from {
+                let fed = Some((barrier, next));
+                let wanted = WantedResults { fed, ..WantedResults::default() };
+                let page = self.results(job, &wanted).await?;
+                stretches.extend(page.fed);
+                from = page.next_fed;
+            }
+            known.fed.insert(barrier, stretches);
+        }
+        let mut rest = missing.members;
+        while totals || !rest.is_empty() {
+            let members = bite(&rest);
+            let wanted = WantedResults { members, totals, fed: None };
+            let page = self.results(job, &wanted).await?;
+            if page.state.is_none() {
+                return Ok(Err("its job is gone, and with it the results it is given".to_owned()));
+            }
+            if totals {
+                known.totals = page.totals;
+                totals = false;
+            }
+            let indices = wanted.members.iter().flat_map(|(lo, hi)| *lo..*hi);
+            let read = page.values.len() as u64;
+            for (index, value) in indices.zip(page.values) {
+                match value {
+                    Some(value) => known.values.insert(index, value),
+                    None => return Ok(Err(format!("the result of member {index} is not there"))),
+                };
+            }
+            rest = behind(rest, read);
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// The first members of these stretches, as many as are asked for at once.
+fn bite(stretches: &[Stretch]) -> Vec<Stretch> {
+    let (mut bite, mut room) = (Vec::new(), script::RESULTS_BITE);
+    for (lo, hi) in stretches {
+        let hi = (*hi).min(lo + room);
+        room -= hi - lo;
+        bite.push((*lo, hi));
+        if room == 0 {
+            break;
+        }
+    }
+    bite
+}
+
+/// These stretches without their first members.
+fn behind(stretches: Vec<Stretch>, mut read: u64) -> Vec<Stretch> {
+    let cut = |(lo, hi): Stretch| {
+        let gone = read.min(hi - lo);
+        read -= gone;
+        (lo + gone < hi).then_some((lo + gone, hi))
+    };
+    stretches.into_iter().filter_map(cut).collect()
+}
+
+#[derive(Default)]
+struct Known {
+    values: HashMap<ChunkIndex, Value>,
+    totals: Option<Box<RawValue>>,
+    fed: HashMap<ChunkIndex, Vec<Stretch>>,
+}
+
+impl Lookup for Known {
+    fn value(&self, index: ChunkIndex) -> Option<&Value> {
+        self.values.get(&index)
+    }
+
+    fn totals(&self) -> Option<&RawValue> {
+        self.totals.as_deref()
+    }
+
+    fn fed(&self, barrier: ChunkIndex) -> Option<&[Stretch]> {
+        self.fed.get(&barrier).map(Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{behind, bite};
+
+    #[test]
+    fn stretches_are_read_in_bites() {
+        let all = vec![(0, 3), (10, 2_000)];
+        assert_eq!(bite(&all), [(0, 3), (10, 1_007)]);
+        assert_eq!(behind(all.clone(), 2), [(2, 3), (10, 2_000)]);
+        assert_eq!(behind(all.clone(), 5), [(12, 2_000)]);
+        assert_eq!(behind(all, 1_993), []);
+    }
+}

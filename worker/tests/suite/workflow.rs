@@ -1,0 +1,231 @@
+//! Workflows: what follows what, what is given what, and what becomes of failures.
+
+use std::collections::BTreeMap;
+
+use celeriac_broker_schema::workflow::Target;
+use celeriac_broker_schema::{Accumulate, Outcome, State};
+use celeriac_producer::NewTask;
+use celeriac_producer::task::Task;
+use celeriac_producer::workflow::{
+    Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
+};
+use celeriac_worker::task::TaskError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::common::{LONG, Running, assert_finished, broker, one_slot, producer, until};
+use crate::stage::Stage;
+
+/// Adds all numbers in its arguments, however deep in lists; an error counts as 1,000.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Sum(Value);
+
+impl Task for Sum {
+    const NAME: &'static str = "sum";
+    type Output = i64;
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Broken(Value);
+
+impl Task for Broken {
+    const NAME: &'static str = "broken";
+    type Output = i64;
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Count(Value);
+
+impl Task for Count {
+    const NAME: &'static str = "count";
+    type Output = Value;
+}
+
+fn sum(value: &Value) -> i64 {
+    match value {
+        Value::Number(n) => n.as_i64().unwrap_or(0),
+        Value::Array(items) => items.iter().map(sum).sum(),
+        Value::Object(fields) if fields.contains_key("Err") => 1_000,
+        Value::Object(fields) => fields.values().map(sum).sum(),
+        _ => 0,
+    }
+}
+
+fn stage() -> celeriac_worker::task::Tasks {
+    Stage::new()
+        .registry()
+        .cpu_task(|Sum(args): Sum| Ok::<_, TaskError>(sum(&args)))
+        .cpu_task(|Broken(_): Broken| Err::<i64, _>(TaskError::fatal("it is broken")))
+        .cpu_task(|Count(args): Count| Ok::<_, TaskError>(json!({ "n": sum(&args), "one": 1 })))
+        .build()
+}
+
+fn call(name: &str, args: Value) -> Node {
+    NewTask::new(name, &args).unwrap().into()
+}
+
+fn add(args: Value) -> Node {
+    call("sum", args)
+}
+
+fn group(members: Vec<Node>) -> Node {
+    Node::Group(Group { members, ..Group::default() })
+}
+
+fn tolerant(members: Vec<Node>, on_error: OnError) -> Node {
+    Node::Group(Group { members, on_error, accumulate: BTreeMap::new() })
+}
+
+/// Runs it on one worker and looks that nothing is left behind.
+async fn run(workflow: impl Into<Workflow>) -> Outcome {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let handle = producer(&broker).enqueue_workflow(workflow).await.unwrap();
+    let outcome = handle.outcome_within(LONG).await.unwrap();
+    worker.drain().await;
+    assert_finished(&broker).await;
+    outcome
+}
+
+async fn result(workflow: impl Into<Workflow>) -> Value {
+    let outcome = run(workflow).await;
+    assert_eq!(outcome.state, State::Succeeded, "{outcome:?}");
+    serde_json::from_str(outcome.result.unwrap().get()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_step_of_a_chain_is_given_the_result_before_it() {
+    let chain = Node::Chain(vec![add(json!([1, 2])), add(json!([10])), add(json!([100]))]);
+    assert_eq!(result(chain).await, json!(113));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_gives_its_results_in_order() {
+    let members = (0..50).map(|i| add(json!([i, i]))).collect();
+    assert_eq!(result(group(members)).await, json!((0..50).map(|i| 2 * i).collect::<Vec<_>>()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chord_is_given_the_results_of_its_group() {
+    let members = (1..=20).map(|i| add(json!([i]))).collect();
+    let chord = Node::Chain(vec![group(members), add(json!([1_000]))]);
+    assert_eq!(result(chord).await, json!(1_210));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canvases_nest() {
+    let inner = Node::Chain(vec![group(vec![add(json!([1])), add(json!([2]))]), add(json!([]))]);
+    let chains = (0..3)
+        .map(|i| Node::Chain(vec![add(json!([i])), inner.clone(), add(json!([i]))]))
+        .collect();
+    let all = Node::Chain(vec![
+        add(json!([5])),
+        group(vec![group(chains), add(json!([7])), group(vec![])]),
+    ]);
+    // 5 → each chain: 5 + i, twice with 1 and 2, their sum, + i.
+    let chain = |i: i64| (5 + i + 1) + (5 + i + 2) + i;
+    assert_eq!(result(all).await, json!([[chain(0), chain(1), chain(2)], 12, []]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_final_failure_ends_the_job_and_is_named() {
+    let chord =
+        Node::Chain(vec![group(vec![add(json!([1])), call("broken", json!([]))]), add(json!([]))]);
+    let outcome = run(chord).await;
+    assert_eq!(outcome.state, State::Failed);
+    assert!(outcome.failed_task.unwrap().ends_with(":1"));
+    assert_eq!(outcome.error.unwrap().message, "it is broken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_collected_where_that_is_wanted() {
+    let chain = Node::Chain(vec![add(json!([1])), call("broken", json!([])), add(json!([]))]);
+    let parts =
+        vec![add(json!([1])), chain, group(vec![call("broken", json!([])), add(json!([2]))])];
+    let chord = Node::Chain(vec![tolerant(parts.clone(), OnError::Collect), add(json!([]))]);
+    assert_eq!(result(chord).await, json!(2_001));
+    let alone = result(tolerant(parts, OnError::Collect)).await;
+    assert_eq!(alone[0], json!({ "Ok": 1 }));
+    assert_eq!(alone[1]["Err"]["message"], json!("it is broken"));
+    assert_eq!(alone[2]["Err"]["message"], json!("it is broken"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_failures_are_tolerated_and_not_one_more() {
+    let parts = |failures: usize| {
+        let broken = (0..failures).map(|_| call("broken", json!([])));
+        broken.chain((0..3).map(|i| add(json!([i])))).collect::<Vec<_>>()
+    };
+    let chord = |failures| {
+        Node::Chain(vec![tolerant(parts(failures), OnError::Tolerate(2)), add(json!([]))])
+    };
+    assert_eq!(result(chord(2)).await, json!(2_003));
+    assert_eq!(run(chord(3)).await.state, State::Failed);
+    let nested = tolerant(vec![chord(3), add(json!([1]))], OnError::Collect);
+    let both = result(nested).await;
+    assert_eq!(
+        (&both[0]["Err"]["message"], &both[1]),
+        (&json!("it is broken"), &json!({ "Ok": 1 }))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_are_accumulated_in_place_of_being_kept() {
+    let members = (1..=100).map(|i| call("count", json!([i]))).collect();
+    let accumulate =
+        BTreeMap::from([("n".to_owned(), Accumulate::Sum), ("one".to_owned(), Accumulate::Max)]);
+    let counted = Node::Group(Group { members, accumulate, ..Group::default() });
+    assert_eq!(result(counted.clone()).await, json!({ "n": 5_050, "one": 1 }));
+    assert_eq!(result(Node::Chain(vec![counted, add(json!([]))])).await, json!(5_051));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fold_goes_in_bites() {
+    let of = group((1..=100).map(|i| add(json!([i]))).collect());
+    let with = Step {
+        task: NewTask::new("sum", &json!([])).unwrap(),
+        into: Some(Target::First),
+        callbacks: Callbacks::default(),
+    };
+    let fold = Node::Fold(Box::new(Fold { of, with, width: 7 }));
+    assert_eq!(result(fold).await, json!(5_050));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_waits_for_what_it_is_told() {
+    let part = |name: &str, node: Node, after: &[&str]| GraphNode {
+        name: name.to_owned(),
+        node,
+        after: after.iter().map(|&name| name.to_owned()).collect(),
+        collect: false,
+    };
+    let graph = Node::Graph(vec![
+        part("end", add(json!([])), &["left", "right"]),
+        part("left", add(json!([1])), &["begin"]),
+        part("right", group(vec![add(json!([2])), add(json!([3]))]), &["begin"]),
+        part("begin", add(json!([10])), &[]),
+        part("aside", add(json!([4])), &["begin", "left"]),
+    ]);
+    assert_eq!(result(graph).await, json!({ "end": 11 + 12 + 13, "aside": 10 + 11 + 4 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callbacks_run_outside_of_the_job() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let mut workflow: Workflow = group(vec![add(json!([1])), call("broken", json!([]))]).into();
+    workflow.callbacks.on_failure = vec![NewTask::new("sum", &json!({ "n": 3 })).unwrap()];
+    workflow.callbacks.on_success = vec![NewTask::new("broken", &json!({})).unwrap()];
+    workflow.callbacks.on_end = vec![NewTask::new("sum", &json!({ "n": 4 })).unwrap()];
+    let handle = producer(&broker).enqueue_workflow(workflow).await.unwrap();
+    assert_eq!(handle.outcome_within(LONG).await.unwrap().state, State::Failed);
+    let succeeded = |seen: &celeriac_broker_schema::script::Snapshot| {
+        seen.stats.get("succeeded").copied() == Some(3)
+    };
+    until(&broker, succeeded).await;
+    assert_eq!(worker.drain().await.succeeded, 3, "the other member and two callbacks");
+    assert_finished(&broker).await;
+}
