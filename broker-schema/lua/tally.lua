@@ -11,6 +11,8 @@ local RECENT = 5000
 -- Who tells later than this had trouble.
 local LATE_MS = 15000
 local MOST_QUEUES = 100
+-- Pairs of which nothing was heard for so long leave the totals.
+local FORGET_MS = 2592000000
 -- Fields that are added to coarser buckets in one call, before it is enough.
 local ROLL = 60
 local STATE = prefix .. 'figures'
@@ -43,7 +45,22 @@ local function add(key, field, figures)
   call('HSET', key, field, figures)
 end
 
-local function add_pair(key, queue, task, figures) add(key, field_of(key, queue, task), figures) end
+local function add_pair(key, queue, task, figures)
+  local field = field_of(key, queue, task)
+  add(key, field, figures)
+  return field
+end
+
+-- Names that come and go must not fill the totals for ever.
+local function note_name(field, at) call('ZADD', prefix .. 'figures:names', at, field) end
+local function forget_names(total, now)
+  local names = prefix .. 'figures:names'
+  local gone = call('ZRANGEBYSCORE', names, '-inf', now - FORGET_MS, 'LIMIT', 0, 20)
+  if #gone > 0 then
+    call('ZREM', names, unpack(gone))
+    call('HDEL', total, unpack(gone))
+  end
+end
 
 local function note_late(key, ms)
   if tonumber(ms) > tonumber(call('HGET', key, '!') or LATE_MS) then call('HSET', key, '!', ms) end
@@ -59,7 +76,8 @@ local function roll_minute(level, at)
     local field, value = fields[i], fields[i + 1]
     local queue, task = string.match(field, '^(%S+) (%S+)$')
     if queue then
-      add_pair(to, queue, task, value)
+      local shared = add_pair(to, queue, task, value)
+      if level == 'total' then note_name(shared, at) end
     elseif field == '*' then
       add(to, field, value)
     elseif field == '!' then
@@ -68,6 +86,7 @@ local function roll_minute(level, at)
       call('HSET', to, field, value)
     end
   end
+  if level == 'total' then forget_names(to, at) end
   if is_new and LEVELS[level][2] > 0 then call('PEXPIRE', to, LEVELS[level][2] + LEVELS[level][1]) end
   return #fields / 2
 end

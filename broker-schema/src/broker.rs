@@ -117,6 +117,16 @@ impl Broker {
         Ok(redis::from_redis_value(info).unwrap_or_default())
     }
 
+    /// Lets the server begin anew with what it tells of its commands, for measurements on a server of one's own.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server, or that it does not allow it.
+    pub async fn reset_statistics(&self) -> Result<(), BrokerError> {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("RESETSTAT");
+        self.inner.connections.command("CONFIG", &command).await.map(|_| ())
+    }
+
     /// One round trip to the server.
     ///
     /// # Errors

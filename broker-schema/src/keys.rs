@@ -725,7 +725,16 @@ pub const TABLE: &[KeyRow] = &[
         "the same of all minutes that are over",
         "tally",
         "tally, history",
-        "nobody: about 120 fields",
+        "tally (not heard of for 30 days)",
+        "never",
+    ),
+    key(
+        "figures:names",
+        "zset",
+        "fields of figures:total → the last minute (ms) in which they were heard of",
+        "tally",
+        "tally",
+        "tally (not heard of for 30 days)",
         "never",
     ),
     key(

@@ -4,7 +4,7 @@ use celeriac_broker_schema::figures::Event;
 use celeriac_broker_schema::history::{By, HistoryQuery, Step};
 
 use crate::support::*;
-use crate::tally::{history, hour, let_pass, succeeded, sum, tell};
+use crate::tally::{history, hour, succeeded, sum, tell};
 
 on_both_servers![
     of_an_empty_namespace_nothing_is_known,
@@ -30,7 +30,7 @@ async fn of_an_empty_namespace_nothing_is_known(world: World) {
 
 async fn empty_minutes_are_zeros(world: World) {
     tell(&world, &[("q", "t", succeeded(1, 1, 1))]).await;
-    let_pass(&world, 10 * 60_000).await;
+    world.let_figures_age(10 * 60_000).await;
     tell(&world, &[("q", "t", succeeded(2, 1, 1))]).await;
 
     let found = history(&world, &hour().by(By::Queue)).await;
@@ -68,7 +68,7 @@ async fn what_is_ready_is_told(world: World) {
 async fn long_histories_come_in_pages(world: World) {
     for _ in 0..200 {
         tell(&world, &[("q", "t", succeeded(1, 1, 1))]).await;
-        let_pass(&world, 60_000).await;
+        world.let_figures_age(60_000).await;
     }
     tell(&world, &[("q", "t", succeeded(1, 1, 1))]).await;
 

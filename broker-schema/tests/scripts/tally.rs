@@ -15,6 +15,7 @@ on_both_servers![
     a_minute_has_no_more_than_so_many_fields,
     whoever_tells_late_is_noted,
     recent_tasks_are_capped,
+    names_that_were_not_heard_of_for_long_are_forgotten,
     everything_expires_or_is_bounded,
 ];
 
@@ -61,23 +62,6 @@ fn counts(pairs: &[(Event, u64)]) -> Counts {
     let mut counts = Counts::default();
     pairs.iter().for_each(|(event, n)| counts.add(*event, *n));
     counts
-}
-
-/// All minutes that there are go back in time, as if that long had passed.
-pub(crate) async fn let_pass(world: &World, ms: u64) {
-    let key = |name: &str| world.key(name);
-    for (full, _) in world.dump().await {
-        let Some(at) = full.strip_prefix(&key("figures:minute:")) else { continue };
-        let at: u64 = at.parse().expect("a time");
-        let earlier = key(&format!("figures:minute:{}", at - ms));
-        let _: String = world.redis(redis::cmd("RENAME").arg(&full).arg(earlier)).await;
-    }
-    for field in ["since", "ten", "hour", "total"] {
-        let at: Option<u64> = world.redis(redis::cmd("HGET").arg(key("figures")).arg(field)).await;
-        let earlier = at.expect("it is set") - ms;
-        let _: i64 =
-            world.redis(redis::cmd("HSET").arg(key("figures")).arg(field).arg(earlier)).await;
-    }
 }
 
 async fn what_is_told_adds_up(world: World) {
@@ -151,7 +135,7 @@ async fn what_was_before_the_first_telling_is_not_counted(world: World) {
 
 async fn minutes_that_are_over_are_rolled_up_once(world: World) {
     tell(&world, &[("q", "t", succeeded(5, 1, 10))]).await;
-    let_pass(&world, 120_000).await;
+    world.let_figures_age(120_000).await;
     // The first one rolls it up.
     for _ in 0..3 {
         tell(&world, &[("q", "t", succeeded(1, 1, 10))]).await;
@@ -248,12 +232,30 @@ async fn recent_tasks_are_capped(world: World) {
 
 async fn everything_expires_or_is_bounded(world: World) {
     tell(&world, &[("q", "t", succeeded(1, 1, 1))]).await;
-    let_pass(&world, 60_000).await;
+    world.let_figures_age(60_000).await;
     tell(&world, &[("q", "t", succeeded(1, 1, 1))]).await;
 
     for (full, dumped) in world.dump().await {
         let name = full.strip_prefix(&world.key("")).expect("of this shard");
         let expires = dumped["expires"] == true;
-        assert_eq!(expires, !["figures", "figures:total"].contains(&name), "{name}");
+        let stays = ["figures", "figures:total", "figures:names"].contains(&name);
+        assert_eq!(expires, !stays, "{name}");
     }
+}
+
+async fn names_that_were_not_heard_of_for_long_are_forgotten(world: World) {
+    tell(&world, &[("q", "old", succeeded(1, 1, 1)), ("q", "new", succeeded(1, 1, 1))]).await;
+    world.let_figures_age(60_000).await;
+    tell(&world, &[]).await;
+    let long_ago = world.now().await.0 - 31 * 24 * HOUR_MS;
+    let mut old = redis::cmd("ZADD");
+    old.arg(world.key("figures:names")).arg(long_ago).arg("q old");
+    let _: i64 = world.redis(&old).await;
+
+    world.let_figures_age(60_000).await;
+    tell(&world, &[("q", "new", succeeded(1, 1, 1))]).await;
+
+    let all = world.broker.figures_in_all().await.expect("an answer");
+    let names: Vec<&str> = all.pairs.iter().map(|(_, task, _)| task.as_str()).collect();
+    assert_eq!((names, &all.pairs[0].2), (vec!["new"], &succeeded(2, 1, 1)));
 }

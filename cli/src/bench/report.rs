@@ -84,6 +84,11 @@ pub(super) struct Report {
     pub(super) idle_redis_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pi_scale: Option<PiScale>,
+    /// The longest call of any script among the reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) longest_read_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) reads: Vec<ReadRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) features: Vec<FeatureRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -155,6 +160,20 @@ pub(super) struct FeatureRow {
     redis_us_per_task: f64,
 }
 
+/// What a read of the monitor takes.
+#[derive(Debug, Serialize)]
+pub(super) struct ReadRow {
+    read: String,
+    /// All round trips of it together.
+    ms: Latency,
+}
+
+impl ReadRow {
+    pub(super) fn new(read: &str, ms: Latency) -> Self {
+        Self { read: read.to_owned(), ms }
+    }
+}
+
 impl FeatureRow {
     pub(super) fn new(feature: &str, redis_us_per_task: f64) -> Self {
         Self { feature: feature.to_owned(), redis_us_per_task }
@@ -204,6 +223,10 @@ impl Report {
             true => String::new(),
             false => format!("\n\n{}", self.render_features()),
         };
+        let reads = match self.reads.is_empty() {
+            true => String::new(),
+            false => format!("\n\n{}", self.render_reads()),
+        };
         let figures = match table.is_empty() {
             true => String::new(),
             false => format!("\n\n{}", table.render()),
@@ -212,7 +235,16 @@ impl Report {
             let word = if in_time { "yes" } else { "NO" };
             format!("\n\nhalf of the due tasks start within {SOON_MS} ms: {word}")
         });
-        format!("{head}{figures}{}{features}{pi}", in_time.unwrap_or_default())
+        format!("{head}{figures}{}{reads}{features}{pi}", in_time.unwrap_or_default())
+    }
+
+    fn render_reads(&self) -> String {
+        let titles = [("read", Align::Left), ("p50 ms", Align::Right), ("p95 ms", Align::Right)];
+        let mut table = Table::new(titles);
+        for ReadRow { read, ms } in &self.reads {
+            table.row([read.clone(), format!("{:.2}", ms.p50), format!("{:.2}", ms.p95)]);
+        }
+        table.render()
     }
 
     fn render_features(&self) -> String {
@@ -268,6 +300,7 @@ impl Report {
             ("  latency of another queue, p50", at_once(|all| all.latency.p50), "ms"),
             ("  latency of another queue, p99", at_once(|all| all.latency.p99), "ms"),
             ("  latency of another queue, longest", at_once(|all| all.longest_ms), "ms"),
+            ("longest call of a script among reads", self.longest_read_ms, "ms"),
             ("Redis memory per queued task", self.bytes_per_queued_task, "bytes"),
             ("Redis memory per finished task", self.bytes_per_finished_task, "bytes"),
             ("Redis memory per queued chunk", self.bytes_per_queued_chunk, "bytes"),

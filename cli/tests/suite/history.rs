@@ -5,6 +5,14 @@ use serde_json::Value;
 
 use crate::common::{Celeriac, SOON};
 
+/// The name of the first series, and how many succeeded in it.
+fn succeeded(history: &Value) -> Option<(&str, u64)> {
+    let series = &history["series"][0];
+    let points = series["points"].as_array()?.iter();
+    let counts = points.map(|point| point["counts"]["succeeded"].as_u64().unwrap());
+    Some((series["name"].as_str()?, counts.sum()))
+}
+
 #[tokio::test]
 async fn what_workers_have_done_is_told_by_queue_and_by_task() {
     let redis = TestRedis::start().await;
@@ -25,11 +33,15 @@ async fn what_workers_have_done_is_told_by_queue_and_by_task() {
     .await;
 
     assert!(table.starts_with("TASK "), "{table}");
-    let of_mail = celeriac.ok("history --by task --queue mail --json");
-    let of_mail: Value = serde_json::from_str(&of_mail).unwrap();
-    let points = of_mail["series"][0]["points"].as_array().unwrap();
-    let succeeded = points.iter().map(|point| point["counts"]["succeeded"].as_u64().unwrap());
-    assert_eq!((&of_mail["series"][0]["name"], succeeded.sum::<u64>()), (&"echo".into(), 1));
+    eventually(SOON, async || {
+        let told = celeriac.ok("history --by task --queue mail --json");
+        let told: Value = serde_json::from_str(&told).unwrap();
+        match succeeded(&told) {
+            Some(("echo", 1)) => Ok(()),
+            _ => Err(told.to_string()),
+        }
+    })
+    .await;
     let steps = celeriac.ok("history --back 10m");
     assert!(steps.starts_with("FROM ") && steps.lines().count() > 1, "{steps}");
 }

@@ -55,6 +55,7 @@ pub fn router(monitor: Monitor) -> Router {
         .merge(flower::router())
         .route("/api", get(api::page))
         .route("/api/v1/history", get(past::history))
+        .route("/api/v1/stragglers", get(past::slow))
         .route("/api/v1/scale", get(scale::scale))
         .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))

@@ -9,12 +9,14 @@ use celeriac_broker_schema::{State as TaskState, Timestamp};
 use serde::Deserialize;
 
 use crate::error::Problem;
-use crate::model::{History, RecentTasks};
+use crate::model::{History, RecentTasks, Straggler, stragglers};
 use crate::state::Monitor;
 
 /// Tasks of a page, unless told otherwise, and at most.
 const PAGE: usize = 50;
 const MOST: usize = 500;
+/// How long ago tasks may have ended that others are compared with.
+const LATELY_MS: u64 = 21_600_000;
 
 /// Which figures are asked for.
 #[derive(Debug, Deserialize)]
@@ -43,6 +45,14 @@ pub(super) async fn history(
     let of = HistoryQuery::back(back_ms);
     let query = HistoryQuery { step: step.unwrap_or(of.step), by, queue, task, ..of };
     Ok(Json(History::clone(&*monitor.history(&query).await?)))
+}
+
+/// What of the running tasks and chunks takes far longer than others of its name lately.
+pub(super) async fn slow(State(monitor): State<Monitor>) -> Result<Json<Vec<Straggler>>, Problem> {
+    let history = monitor.history(&HistoryQuery::back(LATELY_MS).by(By::Task)).await?;
+    let observation = monitor.latest().await;
+    let reading = observation.current()?;
+    Ok(Json(stragglers(&reading.workers, &history, reading.now)))
 }
 
 /// Which tasks are asked for.
