@@ -1,6 +1,6 @@
 //! The web monitor: one process that reads a namespace about once a second and shows it to any
-//! number of viewers, as pages, as JSON and as Prometheus metrics. It only looks: nothing here
-//! changes a task, and nothing here is needed for tasks to run.
+//! number of viewers, as pages, as JSON and as Prometheus metrics. By itself it only
+//! looks: what changes is what an operator asks for, and nothing here is needed for tasks to run.
 //!
 //! ```no_run
 //! use celeriac_broker_schema::{Broker, RedisConfig};

@@ -5,13 +5,16 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use crate::model::{History, Series};
+use crate::model::{History, Point, Series};
 use crate::topic::{Span, Topic};
 use crate::views::format::{UNKNOWN, duration, instant, number, rate};
 
 /// The drawing's own units; it is stretched to the room that there is.
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 100.0;
+
+/// Points that a chart has at least, however short the time is of which anything is known.
+const LEAST: usize = 12;
 
 /// A line of a chart.
 struct Line {
@@ -46,8 +49,9 @@ pub(crate) fn four(history: &History) -> Markup {
     let Some(series) = history.series.first() else {
         return html! { p.muted { "Nothing has been told yet: charts begin with the first worker or producer." } };
     };
-    let of = |what: fn(&crate::model::Point) -> Option<f64>| -> Vec<Option<f64>> {
-        series.points.iter().map(|point| what(point).filter(|_| point.known)).collect()
+    let points = shown_of(series);
+    let of = |what: fn(&Point) -> Option<f64>| -> Vec<Option<f64>> {
+        points.iter().map(|point| what(point).filter(|_| point.known)).collect()
     };
     let line = |name, class, values| Line { name, class, values, area: false };
     let throughput = [
@@ -67,17 +71,25 @@ pub(crate) fn four(history: &History) -> Markup {
         [Line { area: true, ..line("ready", "l-ready", of(|p| p.ready.map(|n| n as f64))) }];
     html! {
         div.charts {
-            (chart("Throughput", history, series, &throughput, rate))
-            (chart("Failures", history, series, &failures, rate))
-            (chart("Latency", history, series, &latency, |ms| duration(ms as u64)))
-            (chart("Backlog", history, series, &backlog, |n| number(n as u64)))
+            (chart("Throughput", history, points, &throughput, rate))
+            (chart("Failures", history, points, &failures, rate))
+            (chart("Latency", history, points, &latency, |ms| duration(ms as u64)))
+            (chart("Backlog", history, points, &backlog, |n| number(n as u64)))
         }
     }
 }
 
+/// Without the time before anything was known, but for a little of it.
+fn shown_of(series: &Series) -> &[Point] {
+    let points = &series.points;
+    let unknown = points.iter().take_while(|point| !point.known).count();
+    &points[unknown.min(points.len().saturating_sub(LEAST))..]
+}
+
 /// The successes of a series as a line as high as a row.
 pub(crate) fn spark(series: &Series) -> Markup {
-    let values = series.points.iter().map(|p| p.known.then_some(p.succeeded_per_s)).collect();
+    let points = shown_of(series);
+    let values = points.iter().map(|p| p.known.then_some(p.succeeded_per_s)).collect();
     let line = Line { name: "", class: "l-done", values, area: true };
     let top = top(std::slice::from_ref(&line));
     html! {
@@ -91,7 +103,7 @@ pub(crate) fn spark(series: &Series) -> Markup {
 fn chart(
     title: &str,
     history: &History,
-    series: &Series,
+    points: &[Point],
     lines: &[Line],
     shown: impl Fn(f64) -> String,
 ) -> Markup {
@@ -112,9 +124,9 @@ fn chart(
                 path.grid d={ "M0 " (HEIGHT / 2.0) "H" (WIDTH) } {}
                 @if top > 0.0 { @for line in lines { (drawn(line, top)) } }
                 path.base d={ "M0 " (HEIGHT) "H" (WIDTH) } {}
-                (hovered(series, lines, &shown))
+                (hovered(points, lines, &shown))
             }
-            (axis(history, series))
+            (axis(history, points))
             ul.legend {
                 @for line in lines {
                     li { span class={ "swatch line " (line.class) } {} (line.name) " " span.num { (last(line)) } }
@@ -174,11 +186,10 @@ fn close(area: &mut String, begun: &mut Option<f64>, end: f64) {
 }
 
 /// Columns that tell their values when one points at them.
-fn hovered(series: &Series, lines: &[Line], shown: &impl Fn(f64) -> String) -> Markup {
-    let points = series.points.len();
+fn hovered(points: &[Point], lines: &[Line], shown: &impl Fn(f64) -> String) -> Markup {
     html! {
-        @for (i, point) in series.points.iter().enumerate() {
-            @let (x, width) = column(i, points);
+        @for (i, point) in points.iter().enumerate() {
+            @let (x, width) = column(i, points.len());
             rect.hit x=(format!("{x:.1}")) y="0" width=(format!("{width:.1}")) height=(HEIGHT) {
                 title {
                     (instant(point.at).text)
@@ -192,11 +203,12 @@ fn hovered(series: &Series, lines: &[Line], shown: &impl Fn(f64) -> String) -> M
     }
 }
 
-fn axis(history: &History, series: &Series) -> Markup {
-    let middle = series.points.get(series.points.len() / 2).map_or(history.from, |point| point.at);
+fn axis(history: &History, points: &[Point]) -> Markup {
+    let at = |i: usize| points.get(i).map_or(history.from, |point| point.at);
+    let (first, middle) = (at(0), at(points.len() / 2));
     html! {
         p.axis {
-            @for at in [history.from, middle, history.now] {
+            @for at in [first, middle, history.now] {
                 @let shown = instant(at);
                 time datetime=(shown.machine) title=(shown.text) data-minute { (shown.clock[..5]) }
             }
