@@ -36,8 +36,10 @@ bench: setup-demo ## measure throughput, latency and memory, without and with ap
 chaos: setup-demo ## break everything and count what became of each task (SEED= ROUNDS= DURATION= TASKS= MIX= FAULTS= WORKERS= ARGS=)
 	@cargo run --release -p celeriac-chaos -- $(chaos_options)
 
-screenshots: setup-test ## pictures of every screen of the monitor, under load, into docs/images
-	@cargo run --release -p celeriac-monitor --example screenshots -- docs/images
+# All are left in target/screenshots; those that the docs show are renewed.
+screenshots: setup-test ## pictures of every screen of the monitor, under load; renews those of the docs
+	@cargo run --release -p celeriac-monitor --example screenshots -- target/screenshots
+	@for picture in docs/images/*.png; do cp "target/screenshots/$${picture##*/}" "$$picture"; done
 
 build: setup-demo ## build the command: target/release/celeriac
 	@cargo build --release -p celeriac-cli

@@ -139,8 +139,10 @@ pub(crate) fn workers(config: &RedisConfig) -> Result<Workers> {
 pub(crate) async fn enqueue(config: &RedisConfig, mails: u64) -> Result<Load> {
     let producer = Producer::connect(config.clone()).await?;
     settle_terms(&Broker::new(config.clone())?, &producer).await?;
-    let job = NewJob::of(&thumbnail(0), 2_000)?
-        .split("images", 48_000)
+    // Of many mails there is much to see, and a job that goes on while it is looked at.
+    let chunks = if mails > 1_000 { 8_000 } else { 2_000 };
+    let job = NewJob::of(&thumbnail(0), chunks)?
+        .split("images", 24 * chunks)
         .sum("images")
         .sum("bytes")
         .reduce(NewTask::of(&gallery(0, 0))?)

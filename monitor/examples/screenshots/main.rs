@@ -1,7 +1,7 @@
 //! Takes the pictures of the docs: a private Redis, real workers under load, and every screen in
 //! light, in dark and on a phone.
 //!
-//! `cargo run -p celeriac-monitor --example screenshots -- docs/images`; needs a Chromium on PATH.
+//! `cargo run -p celeriac-monitor --example screenshots -- target/screenshots`; needs a Chromium on PATH.
 
 #[expect(dead_code, reason = "shared with the tests, which look at more of it")]
 #[path = "../../tests/suite/support/chromium.rs"]
@@ -32,7 +32,7 @@ const PHONE: (u32, u32) = (390, 844);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or("docs/images".to_owned()));
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or("target/screenshots".to_owned()));
     std::fs::create_dir_all(&folder)?;
     let redis = PrivateServer::start(Options::default())?;
     let config = RedisConfig::new(redis.url());
