@@ -113,6 +113,8 @@ function morph(old, fresh) {
     old.replaceWith(document.importNode(fresh, true));
   } else if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
+  } else if ("keep" in old.dataset) {
+    // What is in it is of our other script.
   } else if (!old.isEqualNode(fresh)) {
     morphAttributes(old, fresh);
     morphChildren(old, fresh);
