@@ -58,7 +58,7 @@ impl Broker {
     /// [`BrokerError::Url`] if the URL cannot be used.
     pub fn new(config: RedisConfig) -> Result<Self, BrokerError> {
         let keys = Keys::new(&config.namespace);
-        let connections = Connections::new(&config)?;
+        let connections = Connections::new(&config, keys.prefix())?;
         Ok(Self { inner: Arc::new(Inner { config, keys, connections }) })
     }
 

@@ -101,7 +101,7 @@ pub enum InvalidInput {
 pub enum BrokerError {
     /// The URL cannot be used.
     #[error(
-        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db] or redis+unix:///path"
+        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db], redis+unix:///path, redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port"
     )]
     Url {
         /// The URL without its password.
@@ -129,6 +129,18 @@ pub enum BrokerError {
         /// How long it was waited for.
         waited: std::time::Duration,
     },
+    /// It was carried out, but is not as safe as was asked for (see [`crate::Durable`]).
+    #[error(
+        "Redis at {server} has it, but it is not yet as safe as was asked for: {how_far} after {waited:?}"
+    )]
+    NotDurable {
+        /// Host and port, or the path of the socket.
+        server: String,
+        /// How far it is.
+        how_far: String,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
     /// The server answered: not now (loading, failing over, out of scripts …). Worth repeating.
     #[error("Redis at {server} is not ready: {source}")]
     NotReady {
@@ -139,7 +151,9 @@ pub enum BrokerError {
         source: redis::RedisError,
     },
     /// User name or password refused, or rights missing.
-    #[error("Redis at {server} refuses this user: {source}; check user and password in the URL")]
+    #[error(
+        "Redis at {server} refuses this user: {source}; check user and password in the URL, and the rights of the user"
+    )]
     Denied {
         /// Host and port, or the path of the socket.
         server: String,
@@ -189,12 +203,21 @@ pub enum BrokerError {
 impl BrokerError {
     /// Whether the same call may succeed later, when Redis is back.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NoAnswer { .. } | Self::NotReady { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::NoAnswer { .. }
+                | Self::NotReady { .. }
+                | Self::NotDurable { .. }
+        )
     }
 
     /// Whether the call may have been carried out although there is no answer.
     pub fn may_have_happened(&self) -> bool {
-        matches!(self, Self::Unavailable { sent: true, .. } | Self::NoAnswer { .. })
+        matches!(
+            self,
+            Self::Unavailable { sent: true, .. } | Self::NoAnswer { .. } | Self::NotDurable { .. }
+        )
     }
 }
 

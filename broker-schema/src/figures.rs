@@ -37,6 +37,7 @@ pub struct Histogram {
 
 /// A few numbers out of a histogram. All in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Percentiles {
     /// How many durations there were. Of a few, the higher percentiles say little.
     pub count: u64,
@@ -243,6 +244,25 @@ impl Counts {
     /// Whether nothing happened.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Counts {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Counts".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = Event::ALL.map(Event::name);
+        let count = serde_json::json!({ "type": "integer", "minimum": 0 });
+        let properties = names.map(|name| (name.to_owned(), count.clone()));
+        schemars::json_schema!({
+            "type": "object",
+            "description": "How often what happened.",
+            "required": names,
+            "properties": serde_json::Map::from_iter(properties),
+        })
     }
 }
 

@@ -36,6 +36,7 @@ pub struct TaskFilter {
 
 /// What is found of a task. What is not known there is None: [`crate::Broker::inspect`] tells all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskRow {
     /// The task or chunk.
     pub id: TaskId,

@@ -216,9 +216,12 @@ impl History {
     }
 }
 
+/// Changes the point of the series with this name.
+type Change<'a> = dyn FnMut(Option<String>, &dyn Fn(&mut Point)) + 'a;
+
 impl HistoryQuery {
     /// Adds a bucket to the points of the series that it belongs to.
-    fn add(&self, bucket: &Bucket, to: &mut dyn FnMut(Option<String>, &dyn Fn(&mut Point))) {
+    fn add(&self, bucket: &Bucket, to: &mut Change<'_>) {
         for (queue, task, figures) in &bucket.pairs {
             if !self.wants(queue, task) {
                 continue;

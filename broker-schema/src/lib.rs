@@ -9,6 +9,7 @@ pub mod audit;
 mod bytes;
 pub mod check;
 pub mod dead;
+mod durable;
 pub mod error;
 pub mod explain;
 pub mod figures;
@@ -41,6 +42,8 @@ pub mod worker_info;
 pub mod workflow;
 
 #[cfg(feature = "client")]
+mod address;
+#[cfg(feature = "client")]
 mod broker;
 #[cfg(feature = "client")]
 pub mod config;
@@ -49,11 +52,17 @@ mod connection;
 #[cfg(feature = "client")]
 pub mod health;
 #[cfg(feature = "client")]
+mod node;
+#[cfg(feature = "client")]
 mod reply;
+#[cfg(feature = "client")]
+mod route;
 #[cfg(feature = "client")]
 pub mod script;
 #[cfg(feature = "client")]
 mod subscription;
+#[cfg(feature = "client")]
+mod tls;
 
 #[cfg(feature = "client")]
 pub use broker::{
@@ -64,10 +73,13 @@ pub use broker::{
 pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
+#[cfg(feature = "client")]
+pub use tls::TlsFiles;
 
 pub use audit::{AuditLine, AuditPage, Deed};
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
+pub use durable::Durable;
 pub use error::{BrokerError, InvalidInput};
 pub use explain::{Explanation, Reason};
 pub use gate::{Limit, Rate, Subject};

@@ -225,7 +225,10 @@ impl<'a> Record<'a> {
     pub fn decode(stored: &'a str) -> Result<Self, UnreadableRecord> {
         let broken = |error: serde_json::Error| UnreadableRecord::Broken(error.to_string());
         match serde_json::from_str::<Self>(stored) {
-            Ok(record) if record.v <= FORMAT => Ok(record),
+            Ok(record) if (1..=FORMAT).contains(&record.v) => Ok(record),
+            Ok(Self { v: 0, .. }) => {
+                Err(UnreadableRecord::Broken("there is no format 0".to_owned()))
+            }
             Ok(record) => Err(UnreadableRecord::Newer { found: record.v }),
             // A newer format may lack what this one requires: its number is what counts then.
             Err(error) => match serde_json::from_str::<Version>(stored) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use celeriac_broker_schema::figures::{Event, Figures};
 use celeriac_broker_schema::{
-    Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Meta, Outcome, Priority, RecentTask, Record,
-    RetryPolicy, Split, State, TaskFailure, TaskOptions, Timestamp,
+    Accumulate, Attempt, Backoff, Deed, ErrorKind, JobSpec, Meta, Outcome, Priority, RecentTask,
+    Record, Requester, RetryPolicy, Split, State, TaskFailure, TaskOptions, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -441,6 +441,17 @@ fn unknown_fields_are_ignored() {
     assert_eq!(JobSpec::decode(&job).expect("a job").chunks, 100_000_000);
     let outcome = with_more(golden!("outcome_failed"));
     assert!(serde_json::from_str::<Outcome>(&outcome).is_ok());
+}
+
+/// A line of the audit list; those of later builds may say more.
+#[test]
+fn a_deed() {
+    let stored = golden!("deed");
+    let deed: Deed = assert_kept(stored);
+    assert_eq!((deed.action.as_str(), deed.changed, deed.failed), ("pause-queue", 1, false));
+    assert_eq!(deed.who, Requester::new("ada").because("the mail server is down"));
+    let sparse: Deed = serde_json::from_str(r#"{"action":"x","later":[1]}"#).expect("a deed");
+    assert_eq!(sparse, Deed { action: "x".to_owned(), ..Deed::default() });
 }
 
 /// The kinds of errors by the names that are stored; one that a later build adds is not an error.

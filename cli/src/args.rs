@@ -72,7 +72,9 @@ impl Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options everywhere")]
 pub(crate) struct GlobalArgs {
-    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], or redis+unix:///PATH
+    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], redis+unix:///PATH,
+    /// redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or redis+cluster://HOST:PORT,HOST:PORT; with rediss
+    /// in the place of redis under TLS
     /// [default: redis://127.0.0.1:6379/]
     // The value from the environment stays hidden: it may hold a password.
     #[arg(
@@ -83,6 +85,19 @@ pub(crate) struct GlobalArgs {
         hide_env_values = true
     )]
     pub(crate) redis: Option<String>,
+
+    /// Under TLS (rediss://): the certificates of the authority that signed that of Redis, as PEM
+    /// [default: those that the system believes]
+    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_REDIS_CA")]
+    pub(crate) redis_ca: Option<PathBuf>,
+
+    /// Under TLS: the certificate to show to Redis, as PEM
+    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_REDIS_CERT")]
+    pub(crate) redis_cert: Option<PathBuf>,
+
+    /// Under TLS: the key of that certificate, as PEM
+    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_REDIS_KEY")]
+    pub(crate) redis_key: Option<PathBuf>,
 
     /// Prefix of all keys; two namespaces on one server do not see each other
     #[arg(
@@ -122,7 +137,7 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     /// Show queues, workers and jobs as web pages
     Monitor(MonitorArgs),
-    /// Enqueue a task, many tasks from a file, or a job of chunks
+    /// Enqueue a task, many tasks from a file, a job of chunks, or a workflow
     Enqueue(Box<EnqueueArgs>),
     /// Tasks that are enqueued again and again: add, list, edit, pause, run, skip, remove
     #[command(subcommand)]

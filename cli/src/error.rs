@@ -90,6 +90,8 @@ pub(crate) enum CliError {
     },
     #[error("{} is not valid:{}", path.display(), log_text(.problems))]
     TasksFile { path: PathBuf, problems: Vec<String> },
+    #[error("the workflow in {input} is not valid, and nothing was enqueued:{}", log_text(.problems))]
+    WorkflowFile { input: String, problems: Vec<String> },
     #[error("the system does not permit it: {0}")]
     System(#[source] io::Error),
     #[error("the output cannot be written: {0}")]
@@ -119,6 +121,7 @@ impl CliError {
             | Self::Arguments(_)
             | Self::Line { .. }
             | Self::TasksFile { .. }
+            | Self::WorkflowFile { .. }
             | Self::Skipped { .. }
             | Self::NotRevived(_)
             | Self::Monitor(MonitorError::Open { .. })
@@ -201,6 +204,7 @@ fn broker_exit(error: &BrokerError) -> Exit {
         BrokerError::Url { .. } => Exit::InvalidInput,
         BrokerError::Unavailable { .. }
         | BrokerError::NoAnswer { .. }
+        | BrokerError::NotDurable { .. }
         | BrokerError::NotReady { .. } => Exit::Unreachable,
         BrokerError::Denied { .. }
         | BrokerError::OutOfMemory { .. }
@@ -212,12 +216,15 @@ fn broker_exit(error: &BrokerError) -> Exit {
 fn broker_hint(error: &BrokerError) -> Option<&'static str> {
     Some(match error {
         BrokerError::Url { .. } => "give it with --redis or CELERIAC_REDIS_URL",
+        BrokerError::Unavailable { source, .. } if source.to_string().contains("certificate") => {
+            "name the authority that signed its certificate with --redis-ca, and what you show with --redis-cert and --redis-key"
+        }
         BrokerError::Unavailable { .. } | BrokerError::NoAnswer { .. } => {
             "start Redis there, or name another one with --redis or CELERIAC_REDIS_URL; `celeriac up` starts a private one"
         }
         BrokerError::NotReady { .. } => "it answers, but not yet with data: try again in a moment",
         BrokerError::Denied { .. } => {
-            "write the URL as redis://USER:PASSWORD@HOST:PORT/ (CELERIAC_REDIS_URL keeps it out of the process list)"
+            "write the URL as redis://USER:PASSWORD@HOST:PORT/ (CELERIAC_REDIS_URL keeps it out of the process list); deploy/redis-acl.conf has the rights that are needed"
         }
         BrokerError::Script { .. } | BrokerError::Protocol { .. } => {
             "do all workers and clients of this namespace have the same version?"
@@ -228,7 +235,7 @@ fn broker_hint(error: &BrokerError) -> Option<&'static str> {
 
 fn enqueue_exit(error: &EnqueueError) -> Exit {
     match error {
-        EnqueueError::Invalid(_) => Exit::InvalidInput,
+        EnqueueError::Invalid(_) | EnqueueError::Workflow(_) => Exit::InvalidInput,
         EnqueueError::Refused(source) => broker_exit(source),
         EnqueueError::QueueClosed { .. } | EnqueueError::QueueFull { .. } => Exit::Refused,
         EnqueueError::Unavailable { .. } => Exit::Unreachable,

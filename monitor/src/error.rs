@@ -73,15 +73,6 @@ impl Problem {
         }
     }
 
-    pub(crate) fn bad_query(reason: &impl std::fmt::Display) -> Self {
-        Self {
-            kind: "urn:celeriac:problem:bad-query",
-            title: "Not a query",
-            status: StatusCode::BAD_REQUEST,
-            detail: reason.to_string(),
-        }
-    }
-
     pub(crate) fn unknown_job(id: impl std::fmt::Display) -> Self {
         Self {
             kind: "urn:celeriac:problem:unknown-job",

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use celeriac_broker_schema::find::TasksFound;
 use celeriac_broker_schema::script::Limits;
 use celeriac_broker_schema::{Explanation, ServerReport, Timestamp};
 use tokio::time::Instant;
@@ -12,8 +13,8 @@ use tokio::time::Instant;
 use crate::auth::Role;
 use crate::error::Problem;
 use crate::model::{
-    Dead, Health, History, Job, JobDetail, Map, Notice, Queue, QueueDetail, RecentTasks, Schedules,
-    Task, Totals, Worker,
+    Dead, Health, History, Job, JobDetail, Map, Notice, Queue, QueueDetail, Schedules, Task,
+    Totals, Worker,
 };
 use crate::rates::Rates;
 use crate::topic::Topic;
@@ -60,7 +61,7 @@ pub(crate) enum Detail {
     Queues(Arc<History>),
     /// And of one queue.
     Queue(Box<QueueDetail>, Arc<History>),
-    Tasks(Box<RecentTasks>),
+    Tasks(Box<TasksFound>),
     Jobs(Vec<Job>),
     Job(Box<JobDetail>, Option<Map>),
     Task(Box<Task>, Option<Explanation>),

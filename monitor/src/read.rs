@@ -131,7 +131,7 @@ async fn tasks(
         None => None,
     };
     let found = broker.find_tasks(&filter, after.as_ref(), LINES as usize).await?;
-    Ok(Detail::Tasks(Box::new(found.into())))
+    Ok(Detail::Tasks(Box::new(found)))
 }
 
 async fn queue(monitor: &Monitor, name: &QueueName, peek: &Peek) -> Result<Detail, BrokerError> {

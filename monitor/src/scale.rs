@@ -1,6 +1,7 @@
 //! How many workers a backlog needs: one pure function, with its reasons in words. For autoscalers,
 //! which ask again and again and smooth what they hear.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is known of the queues that are asked about.
@@ -32,7 +33,7 @@ pub(crate) struct Wanted {
 }
 
 /// The answer, with all that it follows from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Advice {
     /// So many workers, within the bounds.
     pub(crate) workers: u64,

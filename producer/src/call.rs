@@ -68,7 +68,12 @@ impl NewTask {
     /// # Errors
     /// As [`NewTask::new`].
     pub fn of<T: Task>(task: &T) -> Result<Self, InvalidInput> {
-        let task = Self::from_raw(TaskName::new(T::NAME)?, to_raw(task)?, T::options());
+        Self::of_args::<T>(to_raw(task)?)
+    }
+
+    /// The same with arguments that are JSON already.
+    pub(crate) fn of_args<T: Task>(args: Box<RawValue>) -> Result<Self, InvalidInput> {
+        let task = Self::from_raw(TaskName::new(T::NAME)?, args, T::options());
         Ok(Self { needs: T::needs(), idempotent: Some(T::IDEMPOTENT), ..task })
     }
 

@@ -20,6 +20,7 @@ mod schedule;
 mod sender;
 pub mod task;
 pub mod trace;
+mod wait;
 mod waiter;
 pub mod workflow;
 
@@ -34,5 +35,6 @@ pub use producer::{Patience, Producer};
 pub use recorder::{RecordedJob, RecordedTask, Recorder};
 pub use schedule::{Replace, Schedule, ScheduleError, Schedules};
 pub use task::Task;
+pub use wait::{AsCompleted, as_completed, as_completed_within, wait_any, wait_any_within};
 
 pub use celeriac_broker_schema::{Missed, Overlap, ScheduleName, Timing};

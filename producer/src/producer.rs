@@ -4,13 +4,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use celeriac_broker_schema::script::Entry;
+use celeriac_broker_schema::script::{Entry, WorkflowPart};
 use celeriac_broker_schema::workflow::Shape;
 use celeriac_broker_schema::{Broker, BrokerError, ClientId, RedisConfig, TaskId};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Enqueue, NewTask};
+use crate::call::NewTask;
 use crate::clock::Clock;
 use crate::counted::{self, Counted};
 use crate::error::{EnqueueError, ResultError};
@@ -22,9 +22,9 @@ use crate::recorder::Recorder;
 use crate::room::Room;
 use crate::schedule::Schedules;
 use crate::sender::{Answer, Sender, Submission, Told, What};
-use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
 use crate::workflow::Workflow;
+use crate::workflow::typed::Enqueueable;
 
 /// How long to try when Redis does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,12 +210,12 @@ impl Producer {
         &self.inner.broker
     }
 
-    /// Enqueues a typed task. Options can be set before it is awaited.
+    /// Enqueues a typed task, by reference, or a typed workflow. Options can be set before it is awaited.
     ///
     /// # Errors
     /// [`EnqueueError`] when awaited.
-    pub fn enqueue<T: Task>(&self, task: &T) -> Enqueue<'_, T> {
-        Enqueue::new(self, task)
+    pub fn enqueue<E: Enqueueable>(&self, what: E) -> E::Call<'_> {
+        what.call(self)
     }
 
     /// Enqueues a task. Safe against lost answers: however often the call to Redis has to be
@@ -295,20 +295,12 @@ impl Producer {
         workflow.root.each_task(&mut |task| self.apply_layers(task))?;
         let id = self.new_id();
         let parts = workflow.into_parts(id.job(), || self.new_id())?;
-        let mut room = Room::new(self.while_full);
         for part in parts {
-            let part = Box::new(part);
-            loop {
-                let answer = self.send(What::Part(part.clone()))?;
-                let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
-                if let Some(duplicate) = told.duplicates.first() {
-                    return Ok(Handle::new(duplicate.first, true, self.clone()));
-                }
-                if told.why.is_none() || part.part > 0 || !room.wait().await {
-                    told.all_taken()?;
-                    break;
-                }
+            let told = self.send_part(part).await?;
+            if let Some(duplicate) = told.duplicates.first() {
+                return Ok(Handle::new(duplicate.first, true, self.clone()));
             }
+            told.all_taken()?;
         }
         Ok(Handle::new(id, false, self.clone()))
     }
@@ -321,6 +313,18 @@ impl Producer {
     /// A handle to something that was enqueued elsewhere.
     pub fn handle(&self, id: TaskId) -> Handle {
         Handle::new(id, false, self.clone())
+    }
+
+    /// Sends a part of a workflow. The first one is offered again as long as a queue is full, if that was said.
+    pub(crate) async fn send_part(&self, part: WorkflowPart) -> Result<Told, EnqueueError> {
+        let (part, mut room) = (Box::new(part), Room::new(self.while_full));
+        loop {
+            let answer = self.send(What::Part(part.clone()))?;
+            let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+            if told.why.is_none() || part.part > 0 || !room.wait().await {
+                return Ok(told);
+            }
+        }
     }
 
     /// The result of a workflow, of the results of its members. Waits through outages.

@@ -243,6 +243,7 @@ where
     Call: Fn() -> F,
 {
     let mut may_exist = false;
+    let mut not_durable = None;
     let mut pause = Duration::from_millis(20);
     loop {
         let left = patience.left(begin.elapsed());
@@ -259,6 +260,14 @@ where
             Ok(value) => return Ok(value),
             Err(error) => Arc::new(error),
         };
+        // How far it had come says more than that time was over while it was asked again.
+        let source = match (&*source, &not_durable) {
+            (BrokerError::NoAnswer { .. }, Some(known)) => Arc::clone(known),
+            _ => source,
+        };
+        if matches!(*source, BrokerError::NotDurable { .. }) {
+            not_durable = Some(Arc::clone(&source));
+        }
         if !source.is_temporary() && !may_exist {
             return Err(EnqueueError::Refused(source));
         }

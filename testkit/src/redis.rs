@@ -79,6 +79,26 @@ impl TestRedis {
         &self.url
     }
 
+    /// The port that it listens on.
+    ///
+    /// # Panics
+    /// If it listens on a socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let server = self.server.as_ref().expect("no restart is under way");
+        server.port().expect("it was started on a port")
+    }
+
+    /// The port of its cluster bus.
+    ///
+    /// # Panics
+    /// If it is no node of a cluster.
+    #[must_use]
+    pub fn bus_port(&self) -> u16 {
+        let server = self.server.as_ref().expect("no restart is under way");
+        server.bus_port().expect("it was started as a node of a cluster")
+    }
+
     /// Sets a parameter of the running server.
     ///
     /// # Panics
@@ -122,6 +142,17 @@ impl TestRedis {
     /// A new connection, see [`connect`].
     pub async fn connection(&self) -> MultiplexedConnection {
         connect(&self.url).await
+    }
+
+    /// Runs one command.
+    ///
+    /// # Panics
+    /// If the server refuses it, or answers something else.
+    pub async fn call<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let answer: Result<T, _> = command.query_async(&mut self.connection().await).await;
+        answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
     /// Crashes the server (`SIGKILL`). Returns when it is gone.

@@ -47,8 +47,8 @@ pub(crate) struct Attempted<'a> {
     pub(crate) task: &'a str,
     /// How it ended; `None`: it is as if it had not been.
     pub(crate) event: Option<Event>,
-    /// When it might have begun.
-    pub(crate) ready: Timestamp,
+    /// When it might have begun, if that is known.
+    pub(crate) ready: Option<Timestamp>,
     pub(crate) started: Timestamp,
     pub(crate) ran: Duration,
 }
@@ -67,7 +67,7 @@ impl Default for Counted {
 /// What an ending counts as.
 pub(crate) fn event_of(how: &How) -> Option<Event> {
     match how {
-        How::Chunk(..) => Some(Event::Succeeded),
+        How::Chunk(..) | How::Spawned(..) => Some(Event::Succeeded),
         How::Told(_, ending) => match &**ending {
             Ending::Succeeded { .. } => Some(Event::Succeeded),
             Ending::Failed { .. } | Ending::ChunkFailed { .. } => Some(Event::Failed),
@@ -101,11 +101,13 @@ impl Counted {
     pub(crate) fn attempt(&self, shared: &Shared, attempted: &Attempted<'_>) {
         let Some(event) = attempted.event else { return };
         let ran_us = u64::try_from(attempted.ran.as_micros()).unwrap_or(u64::MAX);
-        let wait_ms = attempted.started.since(attempted.ready);
+        let wait_ms = attempted.ready.map(|ready| attempted.started.since(ready));
         let mut inner = self.lock();
         let figures = inner.figures(attempted.unit.place().0, attempted.task);
         figures.counts.add(event, 1);
-        figures.wait.add_us(wait_ms.saturating_mul(1000));
+        if let Some(wait_ms) = wait_ms {
+            figures.wait.add_us(wait_ms.saturating_mul(1000));
+        }
         figures.run.add_us(ran_us);
         let state = match event {
             Event::Succeeded => State::Succeeded,
@@ -171,7 +173,7 @@ fn recent(
     shared: &Shared,
     attempted: &Attempted<'_>,
     state: State,
-    wait_ms: u64,
+    wait_ms: Option<u64>,
     run_us: u64,
 ) -> RecentTask {
     let Attempted { unit, task, started, .. } = attempted;
@@ -184,7 +186,7 @@ fn recent(
         attempt: unit.attempt(),
         started: *started,
         ended: shared.clock.now(),
-        wait_ms: Some(wait_ms),
+        wait_ms,
         run_us,
         others: 0,
     }
@@ -246,7 +248,7 @@ mod tests {
             input: None,
             checkpoint: None,
         };
-        Unit { epoch: 1, cost: 1, work: crate::unit::Work::Task(Box::new(delivery)) }
+        Unit { epoch: 1, cost: 1, work: crate::unit::Work::Task(Box::new(delivery)), input: None }
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod enqueue;
 mod enqueue_range;
 mod enqueue_workflow;
 mod erase;
+mod expel;
 mod explain;
 mod fair;
 mod fire;
@@ -47,6 +48,7 @@ mod queued;
 mod recent;
 mod reclaim;
 mod records;
+mod remember;
 mod renew;
 mod results;
 mod revive;
@@ -68,7 +70,7 @@ pub use cancel::Cancelled;
 pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
-pub use complete::Ending;
+pub use complete::{Ending, Spawned};
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use delayed::{DelayedPage, DelayedTask};
@@ -146,6 +148,7 @@ pub(crate) use {
     recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
+    remember::remember,
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
     revive::revive,
@@ -184,6 +187,13 @@ impl Script {
     pub(crate) fn command(&self, prefix: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.digest.as_str()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Makes a server know it.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
         command
     }
 }

@@ -21,6 +21,7 @@ mod reads;
 mod report;
 mod urgent;
 mod workers;
+mod workflows;
 
 use crate::args::{Aof, BenchArgs};
 use crate::error::CliError;
@@ -39,7 +40,7 @@ const ROUNDS: usize = 5;
 const PARTS: [&str; 9] =
     ["enqueue", "drain", "end-to-end", "latency", "urgent", "delay", "range", "idle", "pi"];
 /// Those that are measured only if they are named: they take minutes.
-const MORE: [&str; 3] = ["features", "due", "reads"];
+const MORE: [&str; 4] = ["features", "due", "reads", "workflows"];
 /// Tasks of the parts `due` and `reads` unless told otherwise.
 const DUE: u64 = 1_000_000;
 
@@ -166,6 +167,7 @@ async fn measure(plan: &Plan, place: &Place, globals: &Globals) -> Result<Report
             "delay" => delay::measure(place, &mut report).await?,
             "features" => features::measure(place, tasks, &mut report).await?,
             "due" => delay::at_once(place, plan.due, &mut report).await?,
+            "workflows" => workflows::measure(place, tasks, &mut report).await?,
             "reads" => reads::measure(place, plan.due, &mut report, globals).await?,
             "range" => range::measure(place, tasks, &mut report).await?,
             "idle" => idle::measure(place, &mut report, globals).await?,

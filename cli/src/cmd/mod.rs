@@ -10,6 +10,8 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod explain;
+#[cfg(test)]
+mod fuzz;
 mod history;
 mod jobs;
 mod limits;

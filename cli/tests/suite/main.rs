@@ -31,3 +31,4 @@ mod tasks_file;
 mod up;
 mod views;
 mod worker;
+mod workflow;

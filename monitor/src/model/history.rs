@@ -2,10 +2,11 @@
 
 use celeriac_broker_schema::figures::{Counts, Event, Figures, Percentiles};
 use celeriac_broker_schema::{Timestamp, history};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Series over time. All have the same points.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct History {
     /// Redis time of the look.
     pub(crate) now: Timestamp,
@@ -20,7 +21,8 @@ pub(crate) struct History {
 }
 
 /// One series.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "HistorySeries")]
 pub(crate) struct Series {
     /// The queue or the name of the tasks, `(other)` for the rest; none: of all together.
     pub(crate) name: Option<String>,
@@ -30,8 +32,10 @@ pub(crate) struct Series {
 }
 
 /// What came together over a whole series.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "HistorySum")]
 pub(crate) struct Sum {
+    #[schemars(with = "std::collections::BTreeMap<String, u64>")]
     pub(crate) counts: Counts,
     /// How long attempts waited for a worker.
     pub(crate) wait: Option<Percentiles>,
@@ -40,7 +44,8 @@ pub(crate) struct Sum {
 }
 
 /// What happened in one step.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "HistoryPoint")]
 pub(crate) struct Point {
     pub(crate) at: Timestamp,
     /// Whether anything is known of it: to be drawn as a gap if not.
@@ -49,6 +54,7 @@ pub(crate) struct Point {
     pub(crate) late_ms: u64,
     /// Over how long it counts: of the last point, only up to now.
     pub(crate) over_ms: u64,
+    #[schemars(with = "std::collections::BTreeMap<String, u64>")]
     pub(crate) counts: Counts,
     pub(crate) enqueued_per_s: f64,
     pub(crate) succeeded_per_s: f64,

@@ -25,7 +25,7 @@ pub(crate) use notice::{Notice, notices};
 pub(crate) use queue::{Queue, Ready};
 pub(crate) use recent::RecentTasks;
 pub(crate) use schedule::{Schedule, Schedules, When};
-pub(crate) use straggler::{Straggler, stragglers};
+pub(crate) use straggler::{Stragglers, stragglers};
 pub(crate) use task::Task;
 pub(crate) use totals::Totals;
 pub(crate) use waiting::{Line, QueueDetail, What};

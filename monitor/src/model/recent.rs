@@ -1,11 +1,15 @@
 //! Pages of tasks, as a search finds them.
 
-use celeriac_broker_schema::Timestamp;
 use celeriac_broker_schema::find::{TaskRow, TasksFound};
+use celeriac_broker_schema::{ErrorKind, TaskFailure, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::redact::Redaction;
+use crate::routes::Cursor;
+
 /// A page of tasks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct RecentTasks {
     /// Redis time.
     pub(crate) now: Timestamp,
@@ -17,12 +21,19 @@ pub(crate) struct RecentTasks {
     /// many. To be told to people, if it is not 0.
     pub(crate) untold: u64,
     /// What to ask with for the next page.
-    pub(crate) next: Option<String>,
+    pub(crate) next: Option<Cursor>,
 }
 
-impl From<TasksFound> for RecentTasks {
-    fn from(found: TasksFound) -> Self {
-        let TasksFound { now, tasks, searched, untold, next } = found;
-        Self { now, tasks, searched, untold, next: next.map(|next| next.to_string()) }
+impl RecentTasks {
+    /// What was found, without what is not shown.
+    pub(crate) fn new(found: TasksFound, next: Option<Cursor>, hidden: &Redaction) -> Self {
+        let TasksFound { now, mut tasks, searched, untold, .. } = found;
+        for row in &mut tasks {
+            let Some(message) = row.error.take() else { continue };
+            let mut failure = TaskFailure::new(ErrorKind::Error, message);
+            hidden.failure(row.task.as_deref(), &mut failure);
+            row.error = Some(failure.message);
+        }
+        Self { now, tasks, searched, untold, next }
     }
 }

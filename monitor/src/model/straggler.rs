@@ -2,6 +2,7 @@
 //! tasks of that name took lately.
 
 use celeriac_broker_schema::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{History, Worker};
@@ -14,7 +15,7 @@ const TIMES: f64 = 3.0;
 const LEAST_MS: f64 = 10_000.0;
 
 /// A task or chunk that runs far longer than others of its name.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Straggler {
     pub(crate) id: String,
     pub(crate) task: String,
@@ -25,6 +26,15 @@ pub(crate) struct Straggler {
     pub(crate) runs_ms: u64,
     /// In this time 95 of a hundred of its name have ended lately.
     pub(crate) usual_ms: f64,
+}
+
+/// All that straggles.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Stragglers {
+    /// Redis time.
+    pub(crate) now: Timestamp,
+    /// The longest first.
+    pub(crate) stragglers: Vec<Straggler>,
 }
 
 /// What straggles, the longest first. `history`: figures by task.

@@ -30,7 +30,6 @@ pub(super) async fn metrics(
     if ask.flower.as_deref() == Some("1") {
         return of_flower(&monitor).await;
     }
-
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::wanted(accept.unwrap_or(""));
     let observation = monitor.latest().await;

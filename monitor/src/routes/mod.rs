@@ -12,8 +12,6 @@ mod health;
 mod login;
 mod metrics;
 mod pages;
-mod past;
-mod scale;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -21,6 +19,8 @@ use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+
+pub(crate) use api::Cursor;
 
 use crate::auth::{self, Viewer};
 use crate::error::Problem;
@@ -54,17 +54,10 @@ pub fn router(monitor: Monitor) -> Router {
         .merge(api::router())
         .merge(flower::router())
         .route("/api", get(api::page))
-        .route("/api/v1/history", get(past::history))
-        .route("/api/v1/stragglers", get(past::slow))
-        .route("/api/v1/scale", get(scale::scale))
-        .route("/api/v1/tasks", get(past::tasks))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/actions", get(actions::list))
-        .route("/api/v1/actions/{kind}", post(actions::json))
         .route("/actions/{kind}", get(actions::ask).post(actions::form))
-        .route("/api/v1/audit", get(audit::json))
         .route("/audit", get(audit::page))
         .route("/login", get(login::page).post(login::log_in))
         .route("/logout", post(login::log_out))

@@ -1,10 +1,9 @@
 //! Tasks, recent ones first: a search by what is known of them.
 
 use celeriac_broker_schema::State;
-use celeriac_broker_schema::find::TaskRow;
+use celeriac_broker_schema::find::{TaskRow, TasksFound};
 use maud::{Markup, html};
 
-use crate::model::RecentTasks;
 use crate::topic::{Span, TaskPlace, Topic};
 use crate::views::format::{duration, number, short_id};
 use crate::views::parts::{ago, chip, empty, section, unknown};
@@ -19,7 +18,7 @@ const COLUMNS: [Column; 6] = [
     figures("When"),
 ];
 
-pub(crate) fn tasks(found: &RecentTasks, place: &TaskPlace) -> Markup {
+pub(crate) fn tasks(found: &TasksFound, place: &TaskPlace) -> Markup {
     let aside = html! {
         (found.tasks.len()) " shown, " (number(found.searched)) " looked at"
         @if found.untold > 0 { "; " (number(found.untold)) " more succeeded in between, which workers only count" }
@@ -84,7 +83,7 @@ fn field(name: &str, label: &str, value: Option<&str>) -> Markup {
     }
 }
 
-fn nothing(found: &RecentTasks) -> Markup {
+fn nothing(found: &TasksFound) -> Markup {
     html! {
         @if found.next.is_some() {
             (empty("None among those that were looked at", &html! { "The next page looks further." }))
@@ -94,7 +93,7 @@ fn nothing(found: &RecentTasks) -> Markup {
     }
 }
 
-fn cells(task: &TaskRow, found: &RecentTasks) -> [Markup; 6] {
+fn cells(task: &TaskRow, found: &TasksFound) -> [Markup; 6] {
     [
         name(task),
         chip(task.state.as_str()),
@@ -123,7 +122,7 @@ fn name(task: &TaskRow) -> Markup {
     }
 }
 
-fn ran_ms(task: &TaskRow, found: &RecentTasks) -> Option<u64> {
+fn ran_ms(task: &TaskRow, found: &TasksFound) -> Option<u64> {
     match (task.run_us, task.started) {
         (Some(us), _) => Some(us / 1_000),
         (None, Some(started)) if task.state == State::Running => Some(found.now.since(started)),
@@ -132,18 +131,18 @@ fn ran_ms(task: &TaskRow, found: &RecentTasks) -> Option<u64> {
 }
 
 /// When it ended, began, is due or was enqueued.
-fn when(task: &TaskRow, found: &RecentTasks) -> Markup {
+fn when(task: &TaskRow, found: &TasksFound) -> Markup {
     let at = task.ended.or(task.due).or(task.started).unwrap_or(task.enqueued);
     html! { (ago(at, found.now)) @if at <= found.now { " ago" } }
 }
 
-fn pager(found: &RecentTasks, place: &TaskPlace) -> Markup {
+fn pager(found: &TasksFound, place: &TaskPlace) -> Markup {
     let at = |after| Topic::Tasks(TaskPlace { after, ..place.clone() });
     html! {
         @if place.after.is_some() || found.next.is_some() {
             nav.pager aria-label="Pages of the list" {
                 @if place.after.is_some() { a href=(at(None)) { "‹ First" } }
-                @if found.next.is_some() { a href=(at(found.next.clone())) rel="next" { "Next ›" } }
+                @if found.next.is_some() { a href=(at(found.next.as_ref().map(ToString::to_string))) rel="next" { "Next ›" } }
             }
         }
     }

@@ -5,6 +5,7 @@ mod acts;
 mod api;
 mod auth;
 mod browser;
+mod browser_acts;
 mod deploy;
 mod events;
 mod flower;

@@ -6,8 +6,12 @@
 
 mod compile;
 mod enqueue;
+mod open;
+mod json;
 mod plan;
 mod spans;
+mod spawn;
+pub mod typed;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +21,10 @@ use celeriac_broker_schema::{Accumulate, Unique};
 use crate::call::NewTask;
 
 pub(crate) use compile::compile;
+pub use open::OpenJob;
+pub use json::SCHEMA;
 pub use plan::Plan;
+pub use spawn::{Spawn, Spawns};
 
 /// How many members a job may come to have, unless it says otherwise.
 pub const MOST_MEMBERS: u64 = 10_000_000;
@@ -134,6 +141,16 @@ pub struct GraphNode {
     /// Whether it is also run when parts that it waits for have failed; it is given `{"Ok": result}` or
     /// `{"Err": failure}` of each.
     pub collect: bool,
+}
+
+impl Workflow {
+    /// What would be enqueued. Nothing is.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn plan(&self) -> Result<Plan, crate::InvalidWorkflow> {
+        compile(self.root.clone())
+    }
 }
 
 impl Node {

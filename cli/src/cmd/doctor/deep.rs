@@ -2,8 +2,8 @@
 
 use celeriac_broker_schema::Broker;
 use celeriac_broker_schema::check::Violation;
+use celeriac_broker_schema::health::{Finding, notice, problem};
 
-use super::{Finding, notice, problem};
 use crate::error::CliError;
 use crate::format::{counted, grouped};
 

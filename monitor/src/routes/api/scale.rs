@@ -2,61 +2,77 @@
 
 use std::collections::BTreeSet;
 
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
 use celeriac_broker_schema::figures::Event;
 use celeriac_broker_schema::history::{By, HistoryQuery};
-use serde::Deserialize;
+use celeriac_broker_schema::time::millis;
+use serde_json::{Value, json};
 
-use super::past::{read, span_ms};
-use crate::error::Problem;
+use super::past::Span;
+use super::query::{Parameter, query};
+use super::refusal::Refusal;
+use super::reply::Told;
+use super::table::{Call, Table, words};
 use crate::model::{History, Series, Worker};
 use crate::observation::Reading;
 use crate::scale::{Advice, Known, Wanted, advise};
-use crate::state::Monitor;
 
 /// What comes in, and how long tasks run, is taken from so long, if there are so many attempts in it;
 /// or else run times from longer ago.
 const LATELY_MS: u64 = 600_000;
 const ENOUGH: u64 = 20;
 const LONGER_MS: u64 = 21_600_000;
+/// In what time a backlog is to be done, and the most workers, unless the query says otherwise.
+const TARGET_MS: u64 = 60_000;
+const MAX: u64 = 100;
 
-/// What an autoscaler asks.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Question {
-    /// The queues that the workers serve, with commas between them.
-    queue: String,
-    /// In what time what is ready is to be done. Default: 60 s.
-    target: Option<String>,
-    /// Fewest workers. Default: 0.
-    min: Option<u64>,
-    /// Most workers. Default: 100.
-    max: Option<u64>,
-    /// Slots of a worker, if none of them may be there to tell.
-    slots: Option<f64>,
+pub(super) fn add(table: &mut Table) {
+    table.get(
+        "/scale",
+        words(
+            "adviseScale",
+            "figures",
+            "How many workers some queues need",
+            "From what is ready, what comes in and how long tasks run: for autoscalers, with `workers` as the value. `because` says what it follows from.",
+        ),
+        scale,
+    );
 }
 
-pub(super) async fn scale(
-    State(monitor): State<Monitor>,
-    query: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Advice>, Problem> {
-    let Question { queue, target, min, max, slots } = read(query)?;
+query! {
+    struct ScaleQuery {
+        /// The queues that the workers serve, with commas between them; `default` unless it is said.
+        queue: String,
+        /// In what time what is ready is to be done; 60 s unless it is said.
+        target: Span,
+        /// Fewest workers; none unless it is said.
+        min: Number,
+        /// Most workers; 100 unless it is said.
+        max: Number,
+        /// Slots of a worker, if none of them may be there to tell.
+        slots: Number,
+    }
+}
+
+async fn scale(call: Call<(), ScaleQuery>) -> Result<Told<Advice>, Refusal> {
+    let ScaleQuery { queue, target, min, max, slots } = call.query;
+    let queue = queue.unwrap_or_else(|| "default".to_owned());
     let queues: BTreeSet<&str> = queue.split(',').map(str::trim).collect();
-    let target_ms = target.as_deref().map_or(Ok(60_000), span_ms)?;
     let of = |back_ms| HistoryQuery::back(back_ms).by(By::Queue);
-    let lately = monitor.history(&of(LATELY_MS)).await?;
-    let longer = monitor.history(&of(LONGER_MS)).await?;
-    let observation = monitor.latest().await;
+    let lately = call.monitor.history(&of(LATELY_MS)).await?;
+    let longer = call.monitor.history(&of(LONGER_MS)).await?;
+    let observation = call.monitor.latest().await;
     let reading = observation.current()?;
     let known = Known {
         in_per_s: in_per_s(&lately, &queues),
         run_ms: run_ms(&lately, &queues, ENOUGH).or_else(|| run_ms(&longer, &queues, 1)),
-        ..present(reading, &queues, slots)
+        ..present(reading, &queues, slots.map(|Number(slots)| slots as f64))
     };
-    let wanted = Wanted { target_ms, min: min.unwrap_or(0), max: max.unwrap_or(100) };
-    Ok(Json(advise(&known, &wanted)))
+    let wanted = Wanted {
+        target_ms: target.map_or(TARGET_MS, |Span(target)| millis(target)),
+        min: min.map_or(0, |Number(min)| min),
+        max: max.map_or(MAX, |Number(max)| max),
+    };
+    Ok(Told::new(advise(&known, &wanted)))
 }
 
 /// What there is just now.
@@ -97,4 +113,18 @@ fn run_ms(history: &History, queues: &BTreeSet<&str>, enough: u64) -> Option<f64
     let count: u64 = measured().map(|run| run.count).sum();
     let sum: f64 = measured().map(|run| run.mean_ms * run.count as f64).sum();
     (count >= enough).then(|| sum / count as f64)
+}
+
+/// A whole number up to a million.
+pub(super) struct Number(u64);
+
+impl Parameter for Number {
+    fn read(text: &str) -> Result<Self, String> {
+        let number = text.parse().ok().filter(|number| *number <= 1_000_000);
+        number.map(Self).ok_or_else(|| "it is a whole number up to 1,000,000".to_owned())
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000 })
+    }
 }
