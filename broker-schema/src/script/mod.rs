@@ -13,6 +13,7 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod completed;
 mod control;
 mod dead;
 mod discard;
@@ -58,6 +59,7 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::Ending;
+pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use due::{Due, DueSchedule};
@@ -96,6 +98,7 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    completed::completed,
     control::control,
     dead::dead,
     dead::dead_letters,

@@ -13,6 +13,7 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod completed;
 mod control;
 mod dead;
 mod discard;
