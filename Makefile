@@ -11,11 +11,15 @@ celeriac := @cargo run --release -p celeriac-cli --
 demo_options = $(if $(SAMPLES),--samples $(SAMPLES)) $(if $(CHUNKS),--chunks $(CHUNKS)) \
 	$(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
+chaos_options = $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	$(if $(DURATION),--duration $(DURATION)) $(if $(TASKS),--tasks $(TASKS)) $(if $(MIX),--mix $(MIX)) \
+	$(if $(FAULTS),--faults $(FAULTS)) $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
 # Both forms of the append-only file, unless it is said otherwise or measured on a server of yours.
 bench_options = $(if $(findstring --aof,$(ARGS))$(findstring --redis,$(ARGS)),,--aof both) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up bench build test verify fmt setup-demo setup-test
+.PHONY: help demo up bench chaos build test verify fmt setup-demo setup-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +32,9 @@ up: setup-demo ## Redis, workers and monitor for development, data in ./.celeria
 
 bench: setup-demo ## measure throughput, latency and memory, without and with append-only file (ARGS=)
 	$(celeriac) bench $(bench_options)
+
+chaos: setup-demo ## break everything and count what became of each task (SEED= ROUNDS= DURATION= TASKS= MIX= FAULTS= WORKERS= ARGS=)
+	@cargo run --release -p celeriac-chaos -- $(chaos_options)
 
 build: setup-demo ## build the command: target/release/celeriac
 	@cargo build --release -p celeriac-cli

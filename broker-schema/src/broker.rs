@@ -1,7 +1,9 @@
 //! The [`Broker`]: one thin method per verb. What each does is told in the header of its script. Each
 //! file has the verbs of one topic.
 
+mod audit;
 mod bulk;
+mod check;
 mod dead;
 mod limits;
 mod queues;
@@ -53,7 +55,7 @@ impl Broker {
     /// [`BrokerError::Url`] if the URL cannot be used.
     pub fn new(config: RedisConfig) -> Result<Self, BrokerError> {
         let keys = Keys::new(&config.namespace);
-        let connections = Connections::new(&config)?;
+        let connections = Connections::new(&config, keys.prefix())?;
         Ok(Self { inner: Arc::new(Inner { config, keys, connections }) })
     }
 

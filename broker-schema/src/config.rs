@@ -3,15 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
-
+use crate::address::Address;
 use crate::error::BrokerError;
 use crate::name::Namespace;
+use crate::tls::TlsFiles;
 
 /// Where Redis is and how long to wait for it.
 #[derive(Clone)]
 pub struct RedisConfig {
     url: String,
+    /// The files for connections under TLS.
+    pub tls: TlsFiles,
     /// The namespace of all keys. Two namespaces on one server do not see each other.
     pub namespace: Namespace,
     /// How long a connection may take to come up. 2 s: longer than any healthy network needs.
@@ -22,11 +24,19 @@ pub struct RedisConfig {
 }
 
 impl RedisConfig {
-    /// A configuration from a URL: `redis://[user:password@]host:port/[db]` or
-    /// `redis+unix:///path/to/socket`.
+    /// A configuration from a URL:
+    ///
+    /// - `redis://[user:password@]host:port/[db]`: one server;
+    /// - `redis+unix:///path/to/socket`: the same, on this machine;
+    /// - `redis+sentinel://[user:password@]host:port,host:port/service[/db]`: the master of a service, as
+    ///   one of these Sentinels tells it. `?sentinel_user=…&sentinel_password=…` is for the Sentinels;
+    /// - `redis+cluster://[user:password@]host:port,host:port`: a cluster, of which some nodes are named.
+    ///
+    /// With `rediss` in the place of `redis` the same under TLS.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            tls: TlsFiles::default(),
             namespace: Namespace::default(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
@@ -40,6 +50,13 @@ impl RedisConfig {
         self
     }
 
+    /// The same with files for TLS. The URL must begin with `rediss`.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsFiles) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// The URL as it was given, with its password: to hand on to another process, not to print.
     pub fn url_with_secret(&self) -> &str {
         &self.url
@@ -50,11 +67,9 @@ impl RedisConfig {
         redact(&self.url)
     }
 
-    pub(crate) fn connection_info(&self) -> Result<ConnectionInfo, BrokerError> {
-        let info = self.url.as_str().into_connection_info().map_err(|error| BrokerError::Url {
-            url: self.redacted_url(),
-            reason: error.to_string(),
-        })?;
+    /// What the URL says, with all that holds for every connection.
+    pub(crate) fn address(&self) -> Result<Address, BrokerError> {
+        let address = Address::parse(&self.url).map_err(|reason| self.invalid(reason))?;
         // A half-open socket is noticed within about 20 s even when nothing is under way.
         let keepalive = socket2::TcpKeepalive::new()
             .with_time(Duration::from_secs(10))
@@ -62,7 +77,14 @@ impl RedisConfig {
         let tcp = redis::io::tcp::TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
         #[cfg(target_os = "linux")]
         let tcp = tcp.set_user_timeout(Duration::from_secs(10));
-        Ok(info.set_tcp_settings(tcp))
+        let with_tls = self.tls.reader().map_err(|reason| self.invalid(reason))?;
+        let address = address.map(|info| with_tls(info.set_tcp_settings(tcp.clone())));
+        address.map_err(|reason| self.invalid(reason))
+    }
+
+    /// Says that the URL cannot be used.
+    pub(crate) fn invalid(&self, reason: String) -> BrokerError {
+        BrokerError::Url { url: self.redacted_url(), reason }
     }
 }
 

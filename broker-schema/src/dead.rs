@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 
 /// A task or chunk that failed for good.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeadLetter {
     /// Its id.
     pub id: TaskId,
@@ -166,6 +167,7 @@ impl DeadFilter {
 
 /// Dead letters of one task with the same sort of error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeadGroup {
     /// The name of the task.
     pub task: String,

@@ -101,7 +101,7 @@ pub enum InvalidInput {
 pub enum BrokerError {
     /// The URL cannot be used.
     #[error(
-        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db] or redis+unix:///path"
+        "Redis URL {url:?} is not valid: {reason}; expected redis://[user:password@]host:port/[db], redis+unix:///path, redis+sentinel://host:port,host:port/service or redis+cluster://host:port,host:port"
     )]
     Url {
         /// The URL without its password.
@@ -139,7 +139,9 @@ pub enum BrokerError {
         source: redis::RedisError,
     },
     /// User name or password refused, or rights missing.
-    #[error("Redis at {server} refuses this user: {source}; check user and password in the URL")]
+    #[error(
+        "Redis at {server} refuses this user: {source}; check user and password in the URL, and the rights of the user"
+    )]
     Denied {
         /// Host and port, or the path of the socket.
         server: String,

@@ -87,6 +87,7 @@ impl FromStr for Subject {
 /// So many tasks per period: evenly, or up to `burst` at once after a pause. In any time `t` no more
 /// than `burst + tasks * t / per` begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rate {
     /// How many.
     pub tasks: u64,
@@ -107,6 +108,7 @@ pub struct Rate {
 /// # Ok::<(), celeriac_broker_schema::InvalidInput>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Limit {
     rate: Option<Rate>,
     concurrency: Option<u64>,

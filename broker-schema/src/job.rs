@@ -50,6 +50,7 @@ pub struct JobSpec<'a> {
 
 /// An amount in the arguments that is shared out: chunk `i` gets its part of `total` in `field`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Split {
     /// The field of the arguments.
     pub field: String,
@@ -59,6 +60,7 @@ pub struct Split {
 
 /// What is accumulated of a field of the chunks' results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Accumulate {
     /// The sum. Integers are added exactly; other numbers with the rounding of Redis'

@@ -5,7 +5,9 @@
 //! without an async runtime; the feature `client` (on by default) adds the scripts and the
 //! [`Broker`]. Users of the queue want the crate `celeriac` instead of this one.
 
+pub mod audit;
 mod bytes;
+pub mod check;
 pub mod dead;
 pub mod error;
 pub mod explain;
@@ -22,13 +24,19 @@ pub mod record;
 mod requester;
 pub mod retry;
 pub mod schedule;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod settings;
 pub mod state;
+pub mod text;
 pub mod time;
 pub mod unique;
+pub mod words;
 pub mod worker_info;
 pub mod workflow;
 
+#[cfg(feature = "client")]
+mod address;
 #[cfg(feature = "client")]
 mod broker;
 #[cfg(feature = "client")]
@@ -36,11 +44,19 @@ pub mod config;
 #[cfg(feature = "client")]
 mod connection;
 #[cfg(feature = "client")]
+pub mod health;
+#[cfg(feature = "client")]
+mod node;
+#[cfg(feature = "client")]
 mod reply;
+#[cfg(feature = "client")]
+mod route;
 #[cfg(feature = "client")]
 pub mod script;
 #[cfg(feature = "client")]
 mod subscription;
+#[cfg(feature = "client")]
+mod tls;
 
 #[cfg(feature = "client")]
 pub use broker::{
@@ -51,7 +67,10 @@ pub use broker::{
 pub use config::{RedisConfig, ServerReport};
 #[cfg(feature = "client")]
 pub use subscription::{Notice, Notices, Subscription};
+#[cfg(feature = "client")]
+pub use tls::TlsFiles;
 
+pub use audit::{AuditLine, AuditPage, Deed};
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
 pub use error::{BrokerError, InvalidInput};

@@ -136,6 +136,7 @@ impl Default for Namespace {
 
 /// 0 to 9; 9 runs first. 5 unless set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Priority(u8);
 

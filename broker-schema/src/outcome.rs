@@ -179,6 +179,7 @@ impl Outcome {
 
 /// One attempt of a task that did not succeed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// Its number, from 1.
     pub attempt: u32,
@@ -214,6 +215,7 @@ pub struct Attempt {
 
 /// What kind of trouble ended an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -246,6 +248,7 @@ pub enum ErrorKind {
 
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TaskFailure {
     /// What kind of trouble.
     pub kind: ErrorKind,

@@ -22,6 +22,7 @@ const MAX_WHY: usize = 500;
 /// assert_eq!(Requester::default().to_string(), "");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Requester {
     /// Who: a person, or a program.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "said")]
@@ -33,6 +34,7 @@ pub struct Requester {
 
 /// Who asked for something, when and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Note {
     /// When (Redis time); 0 if that cannot be read.
@@ -98,6 +100,12 @@ impl Requester {
     pub(crate) fn as_object(&self) -> String {
         let [by, why] = self.kept().map(Option::unwrap_or_default);
         serde_json::json!({ "by": by, "why": why }).to_string()
+    }
+
+    /// The same, cut to what is kept.
+    pub(crate) fn cut(&self) -> Self {
+        let [by, why] = self.kept();
+        Self { by, why }
     }
 
     /// What is kept of both: the one place where they are cut.

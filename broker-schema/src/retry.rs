@@ -24,6 +24,7 @@ use crate::time::millis;
 /// assert_eq!(listed.jitter(true).delay_ms(1, 0.5), 500);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Backoff {
     /// The longest wait before the first retry, in milliseconds.
     pub base_ms: u64,

@@ -9,6 +9,7 @@ use crate::time::Timestamp;
 
 /// A worker's description of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WorkerInfo {
     /// The machine it runs on.
     pub host: String,
@@ -68,6 +69,7 @@ pub(crate) fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
 
 /// A task that a worker runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunningTask {
     /// Its id.
     pub id: String,
@@ -88,6 +90,7 @@ pub struct RunningTask {
 
 /// How far an attempt is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Progress {
     /// Units done.
     pub done: u64,

@@ -35,10 +35,13 @@ const SLEEPERS: &[(&str, &str)] = &[
 
 /// Who may know what time it is on the machine, and what for: never to decide about a task or a schedule.
 const CLOCK_READERS: &[(&str, &str)] = &[
+    ("chaos/src/ledger.rs", "when executions begin and end, outside of Redis and on its machine"),
     ("cli/src/bench/marking.rs", "how late a task starts, on one machine with Redis"),
     ("cli/src/cmd/doctor.rs", "whether the clock of this machine differs from that of Redis"),
     ("cli/src/cmd/schedule/view.rs", "the next times of an expression, without Redis"),
+    ("monitor/src/auth/session.rs", "when a login ends that nothing is kept of"),
     ("monitor/src/poller.rs", "since when Redis is away"),
+    ("monitor/src/read.rs", "whether the clock of this machine differs from that of Redis"),
     ("producer/src/clock.rs", "the order of ids"),
 ];
 

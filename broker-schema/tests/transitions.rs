@@ -438,7 +438,7 @@ async fn given_a_busy_namespace(world: &World) {
     world.broker.due(&lease("w3"), 10).await.expect("an answer");
     // Members follow one another.
     let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
-    let mut workflow = WorkflowPart { joins: Some((2, 1)), last: false, ..chord("W") };
+    let mut workflow = WorkflowPart { joins: Some((2, vec![(0, 1)])), last: false, ..chord("W") };
     workflow.edits.push(stand_in);
     workflow.edits.push(Edit::Barrier(Barrier {
         number: 2,

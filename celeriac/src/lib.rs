@@ -46,8 +46,8 @@ pub use celeriac_worker::task::{
 pub use celeriac_broker_schema::{
     Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, ErrorKind, Headers, InvalidInput,
     JobId, Label, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig, Requester,
-    RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, UniqueKey,
-    UniqueMode,
+    RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, TlsFiles,
+    UniqueKey, UniqueMode,
 };
 
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};

@@ -4,6 +4,7 @@
 //! Names, ids and keys stay text here: whether they are valid is a question of the protocol, with
 //! an exit code of its own.
 
+mod access;
 mod cancel;
 mod dead;
 mod enqueue;
@@ -22,6 +23,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::access::AccessArgs;
 pub(crate) use self::cancel::{CancelArgs, Waiting};
 pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadDeleteArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
@@ -68,7 +70,9 @@ impl Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options everywhere")]
 pub(crate) struct GlobalArgs {
-    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], or redis+unix:///PATH
+    /// Redis: redis://[USER:PASSWORD@]HOST:PORT/[DB], redis+unix:///PATH,
+    /// redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or redis+cluster://HOST:PORT,HOST:PORT; with rediss
+    /// in the place of redis under TLS
     /// [default: redis://127.0.0.1:6379/]
     // The value from the environment stays hidden: it may hold a password.
     #[arg(
@@ -79,6 +83,19 @@ pub(crate) struct GlobalArgs {
         hide_env_values = true
     )]
     pub(crate) redis: Option<String>,
+
+    /// Under TLS (rediss://): the certificates of the authority that signed that of Redis, as PEM
+    /// [default: those that the system believes]
+    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_REDIS_CA")]
+    pub(crate) redis_ca: Option<PathBuf>,
+
+    /// Under TLS: the certificate to show to Redis, as PEM
+    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_REDIS_CERT")]
+    pub(crate) redis_cert: Option<PathBuf>,
+
+    /// Under TLS: the key of that certificate, as PEM
+    #[arg(long, global = true, value_name = "FILE", env = "CELERIAC_REDIS_KEY")]
+    pub(crate) redis_key: Option<PathBuf>,
 
     /// Prefix of all keys; two namespaces on one server do not see each other
     #[arg(
@@ -141,6 +158,8 @@ pub(crate) enum Command {
     Limits(LimitsArgs),
     /// Tasks that failed for good: list, group, show, revive, delete
     Dead(Box<DeadArgs>),
+    /// What people did to tasks, queues, limits, workers and schedules
+    Audit(AuditArgs),
     /// What is set for the whole namespace
     Settings(SettingsArgs),
     /// Look for trouble, and say what to do about it
@@ -241,7 +260,7 @@ pub(crate) struct WorkerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MonitorArgs {
-    /// Where to listen; there is no login, so think before you leave 127.0.0.1
+    /// Where to listen; any address that others reach needs one of the options below
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -258,6 +277,18 @@ pub(crate) struct MonitorArgs {
     /// Leave when standard input ends, which is when the parent process does.
     #[arg(long, hide = true)]
     pub(crate) exit_with_parent: bool,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Most lines to show
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) limit: u32,
+    /// Only what comes behind this place, which `--json` tells as `next`
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -362,8 +393,11 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Tell what takes the memory of Redis. Looks at every key of the server, a few at a time
-    #[arg(long)]
+    #[arg(long, conflicts_with = "deep")]
     pub(crate) memory: bool,
+    /// Also read all that is in Redis, in small pages, and check every invariant
+    #[arg(long)]
+    pub(crate) deep: bool,
 }
 
 #[derive(Debug, Args)]

@@ -121,6 +121,7 @@ impl CliError {
             | Self::TasksFile { .. }
             | Self::Skipped { .. }
             | Self::NotRevived(_)
+            | Self::Monitor(MonitorError::Open { .. })
             | Self::ChunkResult(_) => Exit::InvalidInput,
             Self::Unknown(_) | Self::NotDead(_) | Self::NoLimit(_) => Exit::Unknown,
             Self::NotEnded { .. } => Exit::NotEnded,
@@ -211,12 +212,15 @@ fn broker_exit(error: &BrokerError) -> Exit {
 fn broker_hint(error: &BrokerError) -> Option<&'static str> {
     Some(match error {
         BrokerError::Url { .. } => "give it with --redis or CELERIAC_REDIS_URL",
+        BrokerError::Unavailable { source, .. } if source.to_string().contains("certificate") => {
+            "name the authority that signed its certificate with --redis-ca, and what you show with --redis-cert and --redis-key"
+        }
         BrokerError::Unavailable { .. } | BrokerError::NoAnswer { .. } => {
             "start Redis there, or name another one with --redis or CELERIAC_REDIS_URL; `celeriac up` starts a private one"
         }
         BrokerError::NotReady { .. } => "it answers, but not yet with data: try again in a moment",
         BrokerError::Denied { .. } => {
-            "write the URL as redis://USER:PASSWORD@HOST:PORT/ (CELERIAC_REDIS_URL keeps it out of the process list)"
+            "write the URL as redis://USER:PASSWORD@HOST:PORT/ (CELERIAC_REDIS_URL keeps it out of the process list); deploy/redis-acl.conf has the rights that are needed"
         }
         BrokerError::Script { .. } | BrokerError::Protocol { .. } => {
             "do all workers and clients of this namespace have the same version?"

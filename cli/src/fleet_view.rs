@@ -60,12 +60,9 @@ impl FleetView {
         self.workers.iter().any(|worker| worker.info.queues.iter().any(|name| name == queue))
     }
 
-    /// Whether any of those that serve this queue takes something new.
-    pub(crate) fn takes_from(&self, queue: &str) -> bool {
-        let takes = |info: &WorkerInfo| !info.draining && info.paused.is_none();
-        self.workers.iter().any(|worker| {
-            takes(&worker.info) && worker.info.queues.iter().any(|name| name == queue)
-        })
+    /// As the checks of a namespace take them.
+    pub(crate) fn by_lease(&self) -> Vec<(String, WorkerInfo)> {
+        self.workers.iter().map(|worker| (worker.lease.clone(), worker.info.clone())).collect()
     }
 
     /// Whether any worker knows this task.

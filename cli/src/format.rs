@@ -3,44 +3,7 @@
 use std::time::Duration;
 
 use celeriac_broker_schema::Timestamp;
-
-/// `1,234,567`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 task`, `1,234 tasks`.
-pub(crate) fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// A time span in its two largest units: `340 ms`, `2.5 s`, `3 min 20 s`, `4 h 5 min`, `2 d 3 h`.
-pub(crate) fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..=9 => format!("{:.1} s", duration.as_secs_f64()),
-        10..=59 => format!("{seconds} s"),
-        60..=3_599 => two(seconds / 60, "min", seconds % 60, "s"),
-        3_600..=86_399 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
-        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
-    }
-}
-
-fn two(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
-    match small {
-        0 => format!("{large} {large_unit}"),
-        _ => format!("{large} {large_unit} {small} {small_unit}"),
-    }
-}
+pub(crate) use celeriac_broker_schema::words::{counted, grouped, mebibytes, span};
 
 /// `2025-11-21T12:00:00.123Z`.
 pub(crate) fn time(at: Timestamp) -> String {
@@ -58,11 +21,6 @@ pub(crate) fn time_and_distance(at: Timestamp, now: Timestamp) -> String {
     format!("{} ({distance})", time(at))
 }
 
-/// `12.3 MiB`.
-pub(crate) fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
 /// The share of `done` in `total` in whole percent, 100 only when all is done.
 pub(crate) fn percent(done: u64, total: u64) -> u64 {
     u64::try_from(u128::from(done) * 100 / u128::from(total.max(1))).unwrap_or(100)
@@ -73,27 +31,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")]
-        {
-            assert_eq!(grouped(number), text);
-        }
+    fn all_is_done_only_at_the_end() {
         assert_eq!([percent(0, 0), percent(999, 1_000), percent(7, 7)], [0, 99, 100]);
     }
 
     #[test]
-    fn spans_name_two_units() {
-        for (ms, text) in [
-            (0, "0 ms"),
-            (340, "340 ms"),
-            (2_500, "2.5 s"),
-            (59_900, "59 s"),
-            (200_000, "3 min 20 s"),
-            (7_200_000, "2 h"),
-            (183_600_000, "2 d 3 h"),
-        ] {
-            assert_eq!(span(Duration::from_millis(ms)), text);
-        }
+    fn times_tell_their_distance() {
         let now = Timestamp(1_763_726_400_000);
         assert_eq!(time_and_distance(now.plus_ms(5_000), now), "2025-11-21T12:00:05Z (in 5.0 s)");
         assert_eq!(time_and_distance(now, now.plus_ms(60_000)), "2025-11-21T12:00:00Z (1 min ago)");

@@ -2,8 +2,9 @@
 //! the command line and the environment.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
-use celeriac_broker_schema::{Broker, RedisConfig};
+use celeriac_broker_schema::{Broker, RedisConfig, TlsFiles};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -39,8 +40,15 @@ impl Globals {
         let url = args.redis.filter(|url| !url.is_empty());
         let redis_given = url.is_some();
         let redis = url.map_or_else(RedisConfig::default, RedisConfig::new);
+        // As above, an empty variable means: not set.
+        let file = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+        let tls = TlsFiles {
+            ca: file(args.redis_ca),
+            cert: file(args.redis_cert),
+            key: file(args.redis_key),
+        };
         Ok(Self {
-            redis: redis.namespace(namespace),
+            redis: redis.namespace(namespace).tls(tls),
             redis_given,
             redis_on_command_line: args.redis_on_command_line,
             json: args.json,

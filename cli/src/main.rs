@@ -4,6 +4,7 @@
 mod args;
 mod bench;
 mod cmd;
+mod deed;
 mod error;
 mod exit;
 mod fleet;

@@ -14,6 +14,7 @@ let stream = null;
 let watchdog = 0;
 let retry = 0;
 
+localize(document);
 // The updates of a hidden page help nobody.
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
 if (source && !document.hidden) open();
@@ -70,7 +71,40 @@ function say(text, stays = false) {
 function update(id, html) {
   const old = document.getElementById(id);
   const fresh = new DOMParser().parseFromString(html, "text/html").body.firstElementChild;
-  if (old && fresh) morph(old, fresh);
+  if (!old || !fresh) return;
+  localize(fresh);
+  morph(old, fresh);
+}
+
+// The server speaks UTC; a viewer reads the times of their own zone, and both when pointing at one.
+function localize(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.valueOf())) continue;
+    const local = `${day(at)} ${clock(at)}`;
+    if ("exact" in time.dataset) time.textContent = local;
+    if ("clock" in time.dataset) time.textContent = clock(at);
+    time.title = `${local} ${zone(at)} · ${time.dateTime}`;
+  }
+}
+
+function day(at) {
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+}
+
+function clock(at) {
+  return `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+function two(number) {
+  return String(number).padStart(2, "0");
+}
+
+// `UTC+02:00`
+function zone(at) {
+  const minutes = -at.getTimezoneOffset();
+  const size = Math.abs(minutes);
+  return `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
 }
 
 function morph(old, fresh) {
@@ -85,8 +119,8 @@ function morph(old, fresh) {
 }
 
 function morphAttributes(old, fresh) {
-  // Whether details are open is the viewer's choice.
-  const ours = (name) => name === "open" && old.nodeName === "DETAILS";
+  // Whether details are open, and which cell of a map is told, is the viewer's choice.
+  const ours = (name) => (name === "open" && old.nodeName === "DETAILS") || name === "data-at";
   for (const { name } of [...old.attributes]) {
     if (!fresh.hasAttribute(name) && !ours(name)) old.removeAttribute(name);
   }

@@ -23,6 +23,15 @@ pub enum MonitorError {
         #[source]
         source: io::Error,
     },
+    /// Others would reach what only this machine may see.
+    #[error(
+        "whoever reaches {address} could see all names, arguments and results: say who may look with \
+         --users, --tokens or --trust-header, or say --public-view"
+    )]
+    Open {
+        /// The address.
+        address: SocketAddr,
+    },
     /// The server ended by itself.
     #[error("the monitor's web server ended: {0}")]
     Server(#[source] io::Error),
@@ -52,6 +61,15 @@ impl Problem {
             title: "Not an id",
             status: StatusCode::BAD_REQUEST,
             detail: error.to_string(),
+        }
+    }
+
+    pub(crate) fn invalid_field(name: &str) -> Self {
+        Self {
+            kind: "urn:celeriac:problem:invalid-field",
+            title: "Not readable",
+            status: StatusCode::BAD_REQUEST,
+            detail: format!("what stands for {name} in the address cannot be read"),
         }
     }
 
@@ -87,7 +105,8 @@ impl Problem {
             kind: "urn:celeriac:problem:method-not-allowed",
             title: "Method not allowed",
             status: StatusCode::METHOD_NOT_ALLOWED,
-            detail: "the monitor only shows things: use GET".to_owned(),
+            detail: "this is not what can be done here: most things are only shown, use GET"
+                .to_owned(),
         }
     }
 

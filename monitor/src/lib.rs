@@ -22,21 +22,28 @@
 //! fragments → `routes` send them as a page, or over `/events` into a page that is open.
 //! The page and its updates come from the same functions, so they cannot differ.
 
+mod actions;
+mod auth;
 mod config;
 mod error;
 mod model;
 mod observation;
+mod outlet;
 mod poller;
 mod rates;
 mod read;
+mod redact;
 mod routes;
 mod server;
 mod state;
+mod topic;
 mod viewers;
 mod views;
 
+pub use auth::{Access, AccessOptions, InvalidAccess, hash_password};
 pub use config::MonitorConfig;
 pub use error::MonitorError;
+pub use redact::{InvalidRule, Redaction, Rule};
 pub use routes::router;
 pub use server::serve;
 pub use state::Monitor;

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use celeriac_broker_schema::{ServerReport, Timestamp};
+use celeriac_broker_schema::script::Limits;
+use celeriac_broker_schema::{Explanation, ServerReport, Timestamp};
 use tokio::time::Instant;
 
+use crate::auth::Role;
 use crate::error::Problem;
-use crate::model::{Job, JobDetail, Notice, Queue, Task, Totals, Worker};
+use crate::model::{
+    Dead, Health, Job, JobDetail, Map, Notice, Queue, QueueDetail, Schedules, Task, Totals, Worker,
+};
 use crate::rates::{Point, Rates};
-use crate::viewers::Topic;
+use crate::topic::Topic;
 use crate::views::Fragment;
 
 /// Whether Redis answers.
@@ -51,8 +55,16 @@ pub(crate) struct Reading {
 /// What is known of the one thing that a page is about.
 #[derive(Debug, Clone)]
 pub(crate) enum Detail {
-    Job(Box<JobDetail>),
-    Task(Box<Task>),
+    /// Queue → since when the oldest of what is ready in it waits.
+    Queues(BTreeMap<String, Timestamp>),
+    Queue(Box<QueueDetail>),
+    Jobs(Vec<Job>),
+    Job(Box<JobDetail>, Option<Map>),
+    Task(Box<Task>, Option<Explanation>),
+    Dead(Box<Dead>),
+    Schedules(Box<Schedules>),
+    Limits(Box<Limits>),
+    Health(Box<Health>),
     /// It is not known, or not readable.
     None(Problem),
 }
@@ -67,8 +79,8 @@ pub(crate) struct Observation {
     /// What is looked at closely; empty during an outage.
     pub(crate) details: BTreeMap<Topic, Detail>,
     at: Instant,
-    /// Each topic is rendered once, however many look at it.
-    rendered: Mutex<BTreeMap<Topic, Arc<[Fragment]>>>,
+    /// Each topic is rendered once for each role, however many look at it.
+    rendered: Mutex<BTreeMap<(Topic, Role), Arc<[Fragment]>>>,
 }
 
 impl Observation {
@@ -106,13 +118,14 @@ impl Observation {
         }
     }
 
-    /// The fragments for a topic, rendered at the first call.
+    /// The fragments for a topic and a role, rendered at the first call.
     pub(crate) fn fragments(
         &self,
-        topic: Topic,
+        topic: &Topic,
+        role: Role,
         render: impl FnOnce() -> Vec<Fragment>,
     ) -> Arc<[Fragment]> {
         let mut rendered = self.rendered.lock().expect("no panic while the lock is held");
-        Arc::clone(rendered.entry(topic).or_insert_with(|| render().into()))
+        Arc::clone(rendered.entry((topic.clone(), role)).or_insert_with(|| render().into()))
     }
 }

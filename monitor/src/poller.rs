@@ -17,7 +17,7 @@ use crate::observation::{Detail, Link, Observation, Outage, Reading};
 use crate::rates::History;
 use crate::read;
 use crate::state::{FRESH, Monitor};
-use crate::viewers::Topic;
+use crate::topic::Topic;
 
 /// Between two looks while somebody looks.
 const BUSY: Duration = FRESH;
@@ -96,7 +96,7 @@ impl Poller {
     async fn look(&mut self) {
         let monitor = self.monitor.clone();
         let (server, last) = (self.server.clone(), self.reading.clone());
-        let mut look = pin!(look(&monitor, server, last));
+        let mut look = pin!(look(&monitor, self.number, server, last));
         let result = tokio::select! {
             result = &mut look => result,
             () = sleep(SILENCE) => {
@@ -185,9 +185,10 @@ impl Poller {
     }
 }
 
-/// One look: a fixed number of calls, and one or two for each thing that is looked at closely.
+/// One look: a fixed number of calls, and a bounded one for each thing that is looked at closely.
 async fn look(
     monitor: &Monitor,
+    number: u64,
     server: Option<Arc<ServerReport>>,
     last: Option<Arc<Reading>>,
 ) -> Result<Look, BrokerError> {
@@ -199,8 +200,9 @@ async fn look(
     let (snapshot, workers) =
         tokio::try_join!(broker.snapshot(QUEUES, JOBS), broker.workers(0, WORKERS))?;
     let mut details = BTreeMap::new();
-    for topic in monitor.viewers().topics() {
-        if let Some(detail) = read::detail(broker, topic, last.as_deref()).await? {
+    let wanted = |topic: &Topic| number.is_multiple_of(topic.every());
+    for topic in monitor.viewers().topics().into_iter().filter(wanted) {
+        if let Some(detail) = read::detail(monitor, &topic, last.as_deref()).await? {
             details.insert(topic, detail);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use celeriac_broker_schema::script::{JobView, Snapshot};
 use celeriac_broker_schema::{JobId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Rates are averages over this time: long enough to be readable, short enough to be news.
@@ -18,7 +19,7 @@ const SMOOTH_MS: u64 = 5_500;
 pub(crate) const SERIES_MS: u64 = 120_000;
 
 /// Ended tasks and chunks per second.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Rates {
     pub(crate) succeeded_per_s: f64,
     pub(crate) failed_per_s: f64,

@@ -1,5 +1,6 @@
 //! [`serve`]: the one place where tasks are spawned, and their ends noticed.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -25,11 +26,14 @@ pub async fn serve(
     monitor: Monitor,
     shutdown: CancellationToken,
 ) -> Result<(), MonitorError> {
-    warn_if_public(&listener);
+    if monitor.guard().access().is_public() {
+        tracing::warn!("whoever reaches the monitor can see all names, arguments and results");
+    }
     let closing = monitor.closing().clone();
     let mut poller = tokio::spawn(Poller::new(monitor.clone()).run(closing.clone()));
-    let serving = axum::serve(listener, router(monitor))
-        .with_graceful_shutdown(closing.clone().cancelled_owned());
+    let routes = router(monitor).into_make_service_with_connect_info::<SocketAddr>();
+    let serving =
+        axum::serve(listener, routes).with_graceful_shutdown(closing.clone().cancelled_owned());
     let mut server = tokio::spawn(async move { serving.await });
 
     let result = tokio::select! {
@@ -54,11 +58,4 @@ fn server_ended(ended: Result<std::io::Result<()>, tokio::task::JoinError>) -> M
         Ok(Err(error)) => error,
         Err(error) => std::io::Error::other(error),
     })
-}
-
-fn warn_if_public(listener: &TcpListener) {
-    let address = listener.local_addr();
-    if let Some(address) = address.ok().filter(|address| !address.ip().is_loopback()) {
-        tracing::warn!(%address, "the monitor has no login: whoever reaches this address can read all names, arguments and results");
-    }
 }

@@ -9,9 +9,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Guard;
 use crate::config::MonitorConfig;
 use crate::observation::Observation;
-use crate::viewers::{Topic, Viewer, Viewers};
+use crate::outlet::Outlet;
+use crate::topic::Topic;
+use crate::viewers::{Viewer, Viewers};
 
 /// An observation of this age answers a request without another look at Redis.
 pub(crate) const FRESH: Duration = Duration::from_secs(1);
@@ -33,6 +36,8 @@ struct Inner {
     config: MonitorConfig,
     observations: watch::Sender<Arc<Observation>>,
     viewers: Arc<Viewers>,
+    outlet: Outlet,
+    guard: Guard,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -43,11 +48,14 @@ impl Monitor {
     /// A monitor of what this broker reaches. Nothing is read yet.
     pub fn new(broker: Broker, config: MonitorConfig) -> Self {
         let (observations, _) = watch::channel(Arc::new(Observation::nothing_yet()));
+        let guard = Guard::new(config.access.clone());
         let inner = Inner {
+            outlet: Outlet::new(broker.clone(), config.max_viewers),
             broker,
             config,
             observations,
             viewers: Arc::default(),
+            guard,
             wanted: Notify::new(),
             closing: CancellationToken::new(),
         };
@@ -70,6 +78,14 @@ impl Monitor {
         &self.inner.viewers
     }
 
+    pub(crate) fn outlet(&self) -> &Outlet {
+        &self.inner.outlet
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.inner.guard
+    }
+
     pub(crate) fn closing(&self) -> &CancellationToken {
         &self.inner.closing
     }
@@ -84,6 +100,11 @@ impl Monitor {
     /// Every observation from the present one on.
     pub(crate) fn observations(&self) -> watch::Receiver<Arc<Observation>> {
         self.inner.observations.subscribe()
+    }
+
+    /// The last observation, however old.
+    pub(crate) fn present(&self) -> Arc<Observation> {
+        self.inner.observations.borrow().clone()
     }
 
     /// A fresh observation, or the last one if Redis takes its time.

@@ -1,39 +1,9 @@
 //! Who looks at what right now: the poller reads only what somebody looks at.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use celeriac_broker_schema::{JobId, TaskId};
-
-/// What a page is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Topic {
-    Overview,
-    Job(JobId),
-    Task(TaskId),
-}
-
-/// The path of the page.
-impl fmt::Display for Topic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Overview => f.write_str("/"),
-            Self::Job(id) => write!(f, "/jobs/{id}"),
-            Self::Task(id) => write!(f, "/tasks/{id}"),
-        }
-    }
-}
-
-impl Topic {
-    /// The path of the page's live updates.
-    pub(crate) fn events_path(self) -> String {
-        match self {
-            Self::Overview => "/events".to_owned(),
-            other => format!("{other}/events"),
-        }
-    }
-}
+use crate::topic::Topic;
 
 /// The live pages, counted by topic.
 #[derive(Debug, Default)]
@@ -48,7 +18,7 @@ impl Viewers {
         if counts.values().sum::<usize>() >= most {
             return None;
         }
-        *counts.entry(topic).or_default() += 1;
+        *counts.entry(topic.clone()).or_default() += 1;
         Some(Viewer { viewers: Arc::clone(self), topic })
     }
 
@@ -57,7 +27,7 @@ impl Viewers {
     }
 
     pub(crate) fn topics(&self) -> Vec<Topic> {
-        self.counts().keys().copied().collect()
+        self.counts().keys().cloned().collect()
     }
 
     fn counts(&self) -> MutexGuard<'_, BTreeMap<Topic, usize>> {
@@ -73,8 +43,8 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
-    pub(crate) fn topic(&self) -> Topic {
-        self.topic
+    pub(crate) fn topic(&self) -> &Topic {
+        &self.topic
     }
 }
 

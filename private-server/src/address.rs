@@ -9,7 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use crate::error::StartError;
-use crate::options::{Listen, Options};
+use crate::options::{Listen, Options, Role};
 use crate::scratch::{ScratchDir, random};
 
 /// The kernel's limit is 108 bytes on Linux and 104 on macOS, the final NUL included.
@@ -37,13 +37,15 @@ pub(crate) enum Address {
 
 impl Address {
     pub(crate) fn choose(options: &Options) -> Result<Self, StartError> {
+        let in_cluster = options.cluster_mode || options.role == Role::ClusterNode;
         if options.listen == Listen::UnixSocket
-            && !options.cluster_mode
+            && !in_cluster
+            && options.role == Role::Server
             && let Some((socket, dir)) = unix_socket()
         {
             return Ok(Self::Unix { socket, dir });
         }
-        free_ports(options.cluster_mode).map_err(StartError::NoFreePort)
+        free_ports(in_cluster).map_err(StartError::NoFreePort)
     }
 
     /// The URL in the form that Redis clients for Rust parse.
@@ -59,6 +61,20 @@ impl Address {
                 let user = password.map(|p| format!(":{p}@")).unwrap_or_default();
                 format!("redis://{user}127.0.0.1:{port}/")
             }
+        }
+    }
+
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Unix { .. } => None,
+            Self::Tcp { port, .. } => Some(*port),
+        }
+    }
+
+    pub(crate) fn bus_port(&self) -> Option<u16> {
+        match self {
+            Self::Unix { .. } => None,
+            Self::Tcp { bus_port, .. } => *bus_port,
         }
     }
 

@@ -23,12 +23,12 @@ use std::time::{Duration, Instant};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// Arguments: the server program, its configuration file, the directories to remove if the owner
-/// dies. Standard output is the lock of the data directory, standard error the log. The server gets
+/// Arguments: the server program, its configuration file, `--sentinel` or nothing, the directories to
+/// remove if the owner dies. Standard output is the lock of the data directory, standard error the log. The server gets
 /// the lock as its standard input, where it rests undisturbed; the watchdog must not keep it.
 const SHELL_SCRIPT: &str = r#"
-server=$$ program=$1 config=$2
-shift 2
+server=$$ program=$1 config=$2 mode=$3
+shift 3
 exec 3<&0
 (
     trap '' HUP INT TERM
@@ -36,7 +36,7 @@ exec 3<&0
     kill -KILL "$server"
     rm -rf -- "$@" || { sleep 1; rm -rf -- "$@"; }
 ) <&3 3<&- >/dev/null 2>&1 &
-exec "$program" "$config" <&1 >&2 3<&-
+exec "$program" "$config" ${mode:+"$mode"} <&1 >&2 3<&-
 "#;
 
 /// Often enough to make tests quick, seldom enough not to be seen in a profile.
@@ -49,6 +49,8 @@ const KILL_GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Launch<'a> {
     pub(crate) program: &'a Path,
     pub(crate) config: &'a Path,
+    /// Whether it is a Sentinel.
+    pub(crate) sentinel: bool,
     /// Directories that the watchdog removes if the owner dies.
     pub(crate) scratch: Vec<&'a Path>,
     /// Stays open as long as the server lives.
@@ -73,6 +75,7 @@ impl LeashedChild {
         let mut child = Command::new("/bin/sh")
             .args(["-c", SHELL_SCRIPT, "celeriac-watchdog"])
             .args([launch.program, launch.config])
+            .arg(if launch.sentinel { "--sentinel" } else { "" })
             .args(launch.scratch)
             .current_dir("/")
             .stdin(Stdio::piped())

@@ -28,5 +28,5 @@ mod server;
 
 pub use error::StartError;
 pub use find::{FindError, Product, ServerBinary, Version, find};
-pub use options::{Listen, Options};
+pub use options::{Listen, Options, Role};
 pub use server::PrivateServer;

@@ -20,6 +20,8 @@ pub struct Options {
     /// Redis Cluster. A cluster needs TCP, so this implies [`Listen::FreePort`]. Starting takes
     /// about two seconds, the time that a node waits before it accepts writes.
     pub cluster_mode: bool,
+    /// What the process is. Default: a server of its own.
+    pub role: Role,
     /// More lines of configuration, name and value as they would stand in `redis.conf`, after our
     /// own lines, so that they win: `("appendfsync", "always")`.
     pub extra: Vec<(String, String)>,
@@ -33,9 +35,23 @@ impl Default for Options {
             listen: Listen::UnixSocket,
             password: None,
             cluster_mode: false,
+            role: Role::Server,
             extra: Vec::new(),
         }
     }
+}
+
+/// What a process is among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A server: alone, or, as [`Options::extra`] may say, the replica of another.
+    Server,
+    /// A node of a cluster, which its owner must put together: it has no slots and knows no others.
+    /// It needs TCP, so this implies [`Listen::FreePort`].
+    ClusterNode,
+    /// A Sentinel; what it watches is said in [`Options::extra`], as `("sentinel", "monitor …")`. This
+    /// implies [`Listen::FreePort`]. What it learns in its life it forgets at a restart.
+    Sentinel,
 }
 
 /// Where a private server listens. Never anywhere that another machine can reach.

@@ -34,6 +34,8 @@ fn try_probe(
     match connection.call(&["PING"])? {
         Reply::Value(pong) if pong == "PONG" => {}
         Reply::Error(error) if error.starts_with("LOADING") => return Ok(Readiness::Loading),
+        // It wants a user whom we do not know, and is there.
+        Reply::Error(error) if error.starts_with("NOAUTH") => return Ok(Readiness::Ready),
         other => return Ok(Readiness::NotYet(other.into_text())),
     }
     if cluster_mode {

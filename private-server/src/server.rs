@@ -12,7 +12,7 @@ use crate::config;
 use crate::data_dir::DataDir;
 use crate::error::StartError;
 use crate::find::{Product, ServerBinary, Version, find};
-use crate::options::Options;
+use crate::options::{Options, Role};
 use crate::ready::{Readiness, probe};
 
 /// How long a started server may take to answer; the time that it takes to load data comes on top.
@@ -65,6 +65,18 @@ impl PrivateServer {
     #[must_use]
     pub fn url(&self) -> String {
         self.address.url(self.options.password.as_deref())
+    }
+
+    /// The port, unless it listens on a socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.address.port()
+    }
+
+    /// The port of the cluster bus, in a cluster.
+    #[must_use]
+    pub fn bus_port(&self) -> Option<u16> {
+        self.address.bus_port()
     }
 
     /// The id of the server's process; another one after a restart.
@@ -167,6 +179,7 @@ fn launch(
     let mut child = LeashedChild::spawn(Launch {
         program: binary.path(),
         config: &config,
+        sentinel: options.role == Role::Sentinel,
         scratch,
         lock: data.share_lock().map_err(dir_error)?,
         log,

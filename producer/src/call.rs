@@ -252,6 +252,14 @@ impl NewTask {
         self
     }
 
+    /// Whether it can be enqueued as it is, as far as that can be told without Redis.
+    ///
+    /// # Errors
+    /// What [`Producer::enqueue_task`] would refuse it for.
+    pub fn check(&self) -> Result<(), InvalidInput> {
+        self.clone().into_entry(TaskId::new(Timestamp(0))).map(|_| ())
+    }
+
     /// Its record.
     ///
     /// # Errors

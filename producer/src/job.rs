@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use celeriac_broker_schema::record::FORMAT;
 use celeriac_broker_schema::script::{RangeJob, Start};
-use celeriac_broker_schema::{Accumulate, InvalidInput, JobId, JobSpec, Split, Unique, UniqueMode};
+use celeriac_broker_schema::{
+    Accumulate, InvalidInput, JobId, JobSpec, Split, TaskId, Timestamp, Unique, UniqueMode,
+};
 
 use crate::call::NewTask;
 use crate::task::Task;
@@ -128,6 +130,15 @@ impl NewJob {
     pub fn submitted_by(mut self, who: impl Into<String>) -> Self {
         self.submitted_by = Some(who.into());
         self
+    }
+
+    /// Whether it can be enqueued as it is, as far as that can be told without Redis.
+    ///
+    /// # Errors
+    /// What [`Producer::enqueue_job`](crate::Producer::enqueue_job) would refuse it for.
+    pub fn check(&self) -> Result<(), InvalidInput> {
+        let id = TaskId::new(Timestamp(0)).job();
+        self.clone().into_range(id).map(|_| ())
     }
 
     /// The tasks it is made of: the chunk, and the reducer if there is one.

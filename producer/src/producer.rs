@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use celeriac_broker_schema::script::Entry;
+use celeriac_broker_schema::script::{Entry, WorkflowPart};
 use celeriac_broker_schema::workflow::Shape;
 use celeriac_broker_schema::{Broker, BrokerError, ClientId, RedisConfig, TaskId};
 use serde_json::value::RawValue;
@@ -294,20 +294,12 @@ impl Producer {
         workflow.root.each_task(&mut |task| self.apply_layers(task))?;
         let id = self.new_id();
         let parts = workflow.into_parts(id.job(), || self.new_id())?;
-        let mut room = Room::new(self.while_full);
         for part in parts {
-            let part = Box::new(part);
-            loop {
-                let answer = self.send(What::Part(part.clone()))?;
-                let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
-                if let Some(duplicate) = told.duplicates.first() {
-                    return Ok(Handle::new(duplicate.first, true, self.clone()));
-                }
-                if told.why.is_none() || part.part > 0 || !room.wait().await {
-                    told.all_taken()?;
-                    break;
-                }
+            let told = self.send_part(part).await?;
+            if let Some(duplicate) = told.duplicates.first() {
+                return Ok(Handle::new(duplicate.first, true, self.clone()));
             }
+            told.all_taken()?;
         }
         Ok(Handle::new(id, false, self.clone()))
     }
@@ -320,6 +312,18 @@ impl Producer {
     /// A handle to something that was enqueued elsewhere.
     pub fn handle(&self, id: TaskId) -> Handle {
         Handle::new(id, false, self.clone())
+    }
+
+    /// Sends a part of a workflow. The first one is offered again as long as a queue is full, if that was said.
+    pub(crate) async fn send_part(&self, part: WorkflowPart) -> Result<Told, EnqueueError> {
+        let (part, mut room) = (Box::new(part), Room::new(self.while_full));
+        loop {
+            let answer = self.send(What::Part(part.clone()))?;
+            let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+            if told.why.is_none() || part.part > 0 || !room.wait().await {
+                return Ok(told);
+            }
+        }
     }
 
     /// The result of a workflow, of the results of its members. Waits through outages.

@@ -4,15 +4,19 @@
 //!
 //! Everything here panics when it fails: in a test, that is the report.
 
+pub mod cluster;
 pub mod dump;
 pub mod eventually;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod sentinel;
 mod undertaker;
 
+pub use crate::cluster::TestCluster;
 pub use crate::dump::dump;
 pub use crate::eventually::eventually;
 pub use crate::process::Process;
 pub use crate::proxy::Proxy;
 pub use crate::redis::TestRedis;
+pub use crate::sentinel::TestSentinels;

@@ -79,6 +79,26 @@ impl TestRedis {
         &self.url
     }
 
+    /// The port that it listens on.
+    ///
+    /// # Panics
+    /// If it listens on a socket.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        let server = self.server.as_ref().expect("no restart is under way");
+        server.port().expect("it was started on a port")
+    }
+
+    /// The port of its cluster bus.
+    ///
+    /// # Panics
+    /// If it is no node of a cluster.
+    #[must_use]
+    pub fn bus_port(&self) -> u16 {
+        let server = self.server.as_ref().expect("no restart is under way");
+        server.bus_port().expect("it was started as a node of a cluster")
+    }
+
     /// Sets a parameter of the running server.
     ///
     /// # Panics
@@ -90,9 +110,49 @@ impl TestRedis {
         done.unwrap_or_else(|error| panic!("{name} = {value}: {error}"));
     }
 
+    /// Any command, word by word, and its answer as far as it is one text or number.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    pub async fn command(&self, words: &[&str]) -> Option<String> {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let answer: Result<redis::Value, _> =
+            command.query_async(&mut self.connection().await).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        redis::from_redis_value(answer).ok()
+    }
+
+    /// Fills the server: from now on it refuses what needs more memory (`noeviction`), or no longer
+    /// does.
+    pub async fn fill(&self, full: bool) {
+        self.configure("maxmemory", if full { "1" } else { "0" }).await;
+    }
+
+    /// Cuts the connections of all clients but the one that says so (`CLIENT KILL`). Returns how many
+    /// there were.
+    pub async fn kill_clients(&self) -> u64 {
+        let words = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+        let killed = self.command(&words).await.and_then(|killed| killed.parse().ok());
+        let listening = ["CLIENT", "KILL", "TYPE", "pubsub"];
+        let heard = self.command(&listening).await.and_then(|killed| killed.parse().ok());
+        killed.unwrap_or(0_u64) + heard.unwrap_or(0_u64)
+    }
+
     /// A new connection, see [`connect`].
     pub async fn connection(&self) -> MultiplexedConnection {
         connect(&self.url).await
+    }
+
+    /// Runs one command.
+    ///
+    /// # Panics
+    /// If the server refuses it, or answers something else.
+    pub async fn call<T: ::redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        let answer: Result<T, _> = command.query_async(&mut self.connection().await).await;
+        answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
     /// Crashes the server (`SIGKILL`). Returns when it is gone.

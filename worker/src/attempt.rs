@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use celeriac_broker_schema::job::deltas;
 use celeriac_broker_schema::outcome::attempts_of;
 use celeriac_broker_schema::retry::Wish;
-use celeriac_broker_schema::script::Ending;
+use celeriac_broker_schema::script::{Ending, Spawned};
 use celeriac_broker_schema::workflow::MemberTerms;
 use celeriac_broker_schema::{
-    Meta, Outcome, QueueName, Requester, RetryPolicy, State, Tenant, Timestamp,
+    Delta, Meta, Outcome, QueueName, Requester, RetryPolicy, State, Tenant, Timestamp,
 };
+use celeriac_producer::workflow::Spawn;
 use serde_json::value::RawValue;
 
 use crate::events::Event;
@@ -209,8 +210,12 @@ impl Running {
             },
             Work::Task(_) => Ok((json, Vec::new())),
         });
+        let accumulated = accumulated.and_then(|(json, deltas)| {
+            let spawn = self.spawned()?;
+            Ok((json, deltas, spawn))
+        });
         match accumulated {
-            Ok((json, deltas)) => {
+            Ok((json, deltas, spawn)) => {
                 shared.totals.succeeded.fetch_add(1, Ordering::Relaxed);
                 shared.events.tell(|| Event::Succeeded {
                     id: self.unit.id(),
@@ -218,7 +223,10 @@ impl Running {
                     attempt: self.ctx.attempt(),
                     took: self.begun.elapsed(),
                 });
-                self.succeed(shared, json, deltas)
+                match spawn {
+                    Some(spawn) => self.succeed_and_spawn(json, deltas, spawn),
+                    None => self.succeed(shared, json, deltas),
+                }
             }
             Err(error) => {
                 let (failure, wish) = error.into_failure();
@@ -236,6 +244,31 @@ impl Running {
                 How::Told(self.unit.id(), Box::new(terms.ending(shared, &self.unit)))
             }
         }
+    }
+
+    /// What it adds to its job.
+    fn spawned(&self) -> std::result::Result<Option<Spawn>, TaskError> {
+        let Some(spawns) = self.ctx.take_spawns() else { return Ok(None) };
+        let no = |reason: String| Err(TaskError::bad_spawn(&self.task, reason));
+        match &self.unit.work {
+            Work::Chunk { run, .. } if run.is_member() => {
+                let member = self.member.clone().unwrap_or_default();
+                spawns.into_spawn(&member).map(Some).or_else(|error| no(error.to_string()))
+            }
+            _ => no("it is not part of a workflow: enqueue it as one".to_owned()),
+        }
+    }
+
+    fn succeed_and_spawn(&self, json: Box<RawValue>, deltas: Vec<Delta>, spawn: Spawn) -> How {
+        let Work::Chunk { run, index } = &self.unit.work else { return How::Silent };
+        let keeps = self.member.as_ref().is_some_and(|member| member.keep);
+        let result = (keeps && spawn.instead.is_none()).then(|| json.get().to_owned());
+        let depth = self.member.as_ref().map_or(0, |member| member.depth) + 1;
+        let Spawn { edits, ends, joined, instead } = spawn;
+        let spawn = Box::new(Spawned { depth, ends, joined, instead, edits });
+        let (field, index) = (run.run.field.clone(), *index);
+        let ending = Ending::MemberSpawned { run: field, index, result, deltas, spawn };
+        How::Spawned(Arc::clone(run), Box::new(ending))
     }
 
     fn accumulates(&self) -> bool {
@@ -276,12 +309,7 @@ impl Running {
         Ending::Cancelled { id: delivery.id, outcome, keep_ms: self.keep_ms }
     }
 
-    fn succeed(
-        &self,
-        shared: &Shared,
-        json: Box<RawValue>,
-        deltas: Vec<celeriac_broker_schema::Delta>,
-    ) -> How {
+    fn succeed(&self, shared: &Shared, json: Box<RawValue>, deltas: Vec<Delta>) -> How {
         match &self.unit.work {
             Work::Chunk { run, index } => {
                 let keeps = self.member.as_ref().is_some_and(|member| member.keep);

@@ -345,7 +345,7 @@ impl Exchange {
         let ended = self.shared.outbox.take();
         let freed = ended.iter().map(|ended| ended.frees).sum();
         let mut endings = Vec::with_capacity(ended.len());
-        let mut merger = Merger::default();
+        let (mut merger, mut spawned) = (Merger::default(), Vec::new());
         let (mut attempts, mut together) = (0, Duration::ZERO);
         for Ended { epoch, how, took, suspect, .. } in ended {
             if took > Duration::ZERO {
@@ -363,6 +363,11 @@ impl Exchange {
                     self.let_go(&run.run.field, 1);
                     merger.add(run, index, deltas, result);
                 }
+                How::Spawned(run, ending) => {
+                    self.let_go(&run.run.field, 1);
+                    spawned.push(run);
+                    endings.push(*ending);
+                }
                 How::Told(id, ending) => {
                     self.forget(id, &ending);
                     if !endings.last_mut().is_some_and(|last| join_released(last, &ending)) {
@@ -373,6 +378,7 @@ impl Exchange {
         }
         self.pace.took(attempts, together);
         self.told = merger.runs();
+        self.told.append(&mut spawned);
         endings.extend(merger.finish());
         self.hand_back_surplus();
         (endings, freed)
@@ -383,7 +389,8 @@ impl Exchange {
             Ending::Checkpoint(_) => {}
             Ending::ChunkRetry { run, .. }
             | Ending::ChunkSnoozed { run, .. }
-            | Ending::ChunkFailed { run, .. } => self.let_go(run, 1),
+            | Ending::ChunkFailed { run, .. }
+            | Ending::MemberSpawned { run, .. } => self.let_go(run, 1),
             Ending::ChunksSucceeded { run, lo, hi, .. }
             | Ending::MembersSucceeded { run, lo, hi, .. }
             | Ending::ChunksReleased { run, lo, hi } => {

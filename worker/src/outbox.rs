@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use celeriac_broker_schema::limits::MAX_BATCH_BYTES;
 use celeriac_broker_schema::script::Ending;
+use celeriac_broker_schema::workflow::Edit;
 use celeriac_broker_schema::{Delta, TaskId};
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
@@ -37,6 +38,8 @@ pub(crate) enum How {
     Told(TaskId, Box<Ending>),
     /// A chunk of a run that succeeded, with its result if that is kept: neighbours are told together.
     Chunk(Arc<ChunkRun>, u64, Vec<Delta>, Option<Box<RawValue>>),
+    /// A member of a workflow that spawned others.
+    Spawned(Arc<ChunkRun>, Box<Ending>),
     /// Nothing: it was told before.
     Silent,
 }
@@ -71,6 +74,10 @@ impl Ended {
                 _ => 0,
             },
             How::Chunk(.., result) => result.as_ref().map_or(0, |json| json.get().len()),
+            How::Spawned(_, ending) => match &**ending {
+                Ending::MemberSpawned { spawn, .. } => spawn.edits.iter().map(Edit::bytes).sum(),
+                _ => 0,
+            },
             How::Silent => 0,
         }
     }

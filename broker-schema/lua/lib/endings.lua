@@ -229,6 +229,31 @@ local function apply_endings(at, inflight, now, stale, refused)
     tell_progress(run.job)
   end
 
+  -- A member succeeded and adds others to its job: both, or neither of it. `result`: marked as in the hash
+  -- of results, or ''. `first`, `last`: what is added, in ARGV.
+  local function member_spawns(field, index, result, deltas, spawn, first, last)
+    local run = run_of(field, index, index + 1)
+    if not run then return end
+    local key, done = job_key(run.job), done_key(run.job)
+    if call('GETBIT', done, index) == 1 then
+      stale[#stale + 1] = field
+      return
+    end
+    if would_overflow(key, deltas) or not workflow().may_grow(run.job, spawn.members, spawn.depth) then
+      refused[#refused + 1] = field
+      return
+    end
+    let_go(run)
+    call('SETBIT', done, index, 1)
+    drop_states(run.job, index, index + 1)
+    accumulate(key, deltas)
+    call('HDEL', workflow().members_key(run.job), string.format('%.0f', index))
+    if result ~= '' then call('HSET', workflow().results_key(run.job), string.format('%.0f', index), result) end
+    call('HINCRBY', STATS, 'succeeded', 1)
+    call('HINCRBY', key, 'done', 1)
+    workflow().spawned(run.job, index, spawn, first, last, run, now)
+  end
+
   -- The chunk leaves its range, if it is in one, and goes its own way from here.
   local function go_out(run, index)
     let_go(run)
@@ -331,6 +356,13 @@ local function apply_endings(at, inflight, now, stale, refused)
       for i = 1, 2 * number() do results[i] = text() end
       for i = 1, 3 * number() do deltas[i] = text() end
       members_succeed(field, lo, hi, results, deltas)
+    elseif tag == 'MN' then
+      local field, index, result, deltas = text(), number(), text(), {}
+      for i = 1, 3 * number() do deltas[i] = text() end
+      local spawn = { members = number(), depth = number(), ends = number(), joined = text(), instead = text() }
+      local count = number()
+      member_spawns(field, index, result, deltas, spawn, at, at + count - 1)
+      at = at + count
     elseif tag == 'CR' then
       chunk_retries(text(), number(), text(), text())
     elseif tag == 'CF' then

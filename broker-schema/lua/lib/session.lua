@@ -2,6 +2,18 @@
 -- kept in the field `#` of its in-flight hash, so that a call whose reply was lost can be sent
 -- again: it changes nothing then and is answered with all that the lease holds.
 
+-- Calls are missing between the last one and this: a failover, or a restart from an older file, has
+-- taken back what was answered. What this lease holds then is not what its worker believes. Its worker
+-- goes by what is here, and all that it has ended meanwhile it gets again; for runs, of which parts may
+-- have been taken back, that cannot be told, and the lease is lost. Only the number is written.
+local function taken_back(lease, number)
+  for _, field in ipairs(call('HKEYS', inflight_key(lease))) do
+    if string.find(field, ':', 1, true) then return 'lost' end
+  end
+  call('HSET', inflight_key(lease), '#', number)
+  return 'repeated'
+end
+
 -- ok | repeated | lost. The hash is there exactly as long as its lease: `open` makes both,
 -- `close` and `reclaim` take both away.
 local function open_call(lease, number)
@@ -9,6 +21,7 @@ local function open_call(lease, number)
   if not last then return 'lost' end
   -- A call that was given up and sent again may still arrive after the calls that came later.
   if tonumber(number) <= tonumber(last) then return 'repeated' end
+  if tonumber(number) > tonumber(last) + 1 then return taken_back(lease, number) end
   return 'ok'
 end
 

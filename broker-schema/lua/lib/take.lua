@@ -139,7 +139,8 @@ local function chunk_takers()
   -- is left of it, if any, and whether it was parked as it is.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    local state, speculate, graph, paused = unpack(call('HMGET', job_key(job), 'state', 'speculate', 'graph', 'paused'))
+    local state, speculate, graph, paused, total, done =
+      unpack(call('HMGET', job_key(job), 'state', 'speculate', 'graph', 'paused', 'total', 'done'))
     if state ~= 'running' then return 0 end
     if paused then return keep_back(place, element, job) end
     local limits, shut = catch.gate and catch.gate.gauges_of(place.queue, record_at(job, lo, graph)), nil
@@ -149,7 +150,8 @@ local function chunk_takers()
       return 0, nil, true
     end
     -- What may be started twice is given out and told chunk by chunk: each counts by itself.
-    local fair = speculate and 1 or fair_share(hi - lo)
+    -- Members of a workflow come in many ranges: of all that is left of it.
+    local fair = speculate and 1 or fair_share(graph and math.max(total - done, hi - lo) or hi - lo)
     local checkpoints = job_checkpoints_key(job)
     local going_on = call('EXISTS', checkpoints) == 1
     if going_on then fair = math.min(fair, FIRST_BITE) end

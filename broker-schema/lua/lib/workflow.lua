@@ -16,6 +16,8 @@
 -- job:<id>:done flips once, in the same script. Hence a barrier opens once.
 -- job:<id>:begun    one bit per member: it is ready, or was; the others wait
 -- job:<id>:fed      list: `<barrier> <lo>-<hi>`: members that were added to the group before a barrier
+-- Queues to which members were released in this call.
+local to_ring = {}
 local workflow_made
 function workflow()
   if workflow_made then return workflow_made end
@@ -63,10 +65,12 @@ function workflow()
     set_bits(begun_key(job), lo, hi)
     if tonumber(delay) > 0 then
       call('ZADD', DELAYED, now + tonumber(delay), priority .. ':' .. queue .. ':' .. element)
+      -- Somebody must know when it is due.
+      ring(queue)
     else
       push_back(queue, priority, element, is_fair(queue) and call('HGET', members_key(job), number(lo)))
+      to_ring[queue] = true
     end
-    ring(queue)
   end
 
   function W.release(job, base, text, now)
@@ -196,20 +200,23 @@ function workflow()
     end
   end
 
-  -- The failure of a member (its bit has flipped) reaches who takes it. False: nobody does.
+  -- The failure of a member (its bit has flipped) reaches who takes it, who may pass it on. False: nobody
+  -- takes it.
   function W.failed(job, index, failure, place, now)
-    local span = span_of(job, index)
-    local catch = catcher(span, index)
-    if not catch then return false end
-    if catch ~= index then
+    local span
+    while true do
+      span = span_of(job, index)
+      local catch = catcher(span, index)
+      if not catch then return false end
+      if catch == index then break end
       if call('SETBIT', done_key(job), catch, 1) == 1 then return true end
-      span = span_of(job, catch)
+      call('HINCRBY', job_key(job), 'skipped', 1)
+      index = catch
     end
-    call('HSET', results_key(job), number(catch), '!' .. failure)
-    if not span then return true end
+    call('HSET', results_key(job), number(index), '!' .. failure)
     for token in string.gmatch(span.feeds, '[^,]+') do
       local barrier = token
-      if string.sub(token, 1, 1) == '+' then barrier = number(catch + tonumber(string.sub(token, 2))) end
+      if string.sub(token, 1, 1) == '+' then barrier = number(index + tonumber(string.sub(token, 2))) end
       local tolerates = call('HGET', graph_key(job), 't:' .. barrier)
       if not tolerates then
         arrive(job, barrier, 1, token ~= barrier and 1 or nil, place, now)
@@ -220,6 +227,7 @@ function workflow()
         -- One too many: the member that stands for the group fails.
         local stands_in = tonumber(barrier)
         if call('SETBIT', done_key(job), stands_in, 1) == 0 then
+          call('HINCRBY', job_key(job), 'skipped', 1)
           if not W.failed(job, stands_in, failure, place, now) then return false end
         end
       end
@@ -255,6 +263,8 @@ function workflow()
       if base == 0 and not feeder then return feeds end
       return (string.gsub(feeds, '[^,]+', function(token)
         if token == 'p' then return feeder.feeds end
+        local fixed = string.match(token, '^=(%d+)$')
+        if fixed then return fixed end
         if string.match(token, '^%d+$') then return number(base + tonumber(token)) end
       end))
     end
@@ -329,9 +339,54 @@ function workflow()
     if n > 0 then call('HINCRBY', graph_key(job), 'm:' .. barrier, n) end
   end
 
-  -- Members lo..hi are added to the group before a barrier.
-  function W.join(job, barrier, lo, hi)
-    if hi > lo then call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi)) end
+  -- Members are added to the group before a barrier. `joined`: lo-hi, … from `base` on.
+  function W.join(job, barrier, base, joined)
+    for lo, hi in string.gmatch(joined, '(%d+)%-(%d+)') do
+      lo, hi = base + tonumber(lo), base + tonumber(hi)
+      W.expect(job, barrier, hi - lo)
+      call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi))
+    end
+  end
+
+  -- Whether a job may have so many more members, so deep below one another.
+  function W.may_grow(job, n, depth)
+    local total, most, deepest = unpack(call('HMGET', job_key(job), 'total', 'most', 'deepest'))
+    return tonumber(total) + n <= tonumber(most or 0) and depth <= tonumber(deepest or 0)
+  end
+
+  -- What waits for a member, as feeds that hold for others, too: the barrier that is nowhere written down,
+  -- since it waits for this member alone, is written down.
+  local function feeds_of(job, span, index, place)
+    return (string.gsub(span.feeds, '%+(%d+)', function(distance)
+      local barrier = number(index + tonumber(distance))
+      if call('HSETNX', graph_key(job), 'm:' .. barrier, 1) == 1 then
+        call('HSET', graph_key(job), 'o:' .. barrier,
+          barrier .. '-' .. number(tonumber(barrier) + 1) .. ':' .. place.priority .. ':' .. place.queue .. ':0')
+      end
+      return barrier
+    end))
+  end
+
+  -- A member has succeeded and spawned others (see script/complete.rs): its own followers wait for these, too,
+  -- or in its place.
+  function W.spawned(job, index, spawn, first, last, place, now)
+    local span, base = span_of(job, index), tonumber(call('HGET', job_key(job), 'total'))
+    local catch = catcher(span, index)
+    local feeder = { feeds = span.feeds,
+      catch = not catch and '-' or catch == index and '+0' or '=' .. number(catch) }
+    if spawn.joined ~= '' or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
+    W.expect(job, 'e', spawn.ends)
+    if spawn.joined ~= '' then
+      for barrier in string.gmatch(feeder.feeds, '[^,]+') do W.join(job, barrier, base, spawn.joined) end
+    end
+    W.grow(job, base, first, last, now, feeder)
+    known[job] = nil
+    if spawn.instead ~= '' then
+      call('HSET', results_key(job), number(index), '@' .. number(base + tonumber(spawn.instead) - index))
+      W.call_back(job, index, 'succeeded')
+    else
+      W.succeeded(job, index, index + 1, place, now)
+    end
   end
 
   W.members_key, W.results_key, W.fed_key = members_key, results_key, fed_key
@@ -340,4 +395,13 @@ function workflow()
   W.number = number
   workflow_made = W
   return W
+end
+
+-- The last thing in a call that may release members: wakes somebody for what it has not taken itself.
+local function ring_released()
+  for queue in pairs(to_ring) do
+    local lists = { suspects_key(queue) }
+    for priority = 0, 9 do lists[#lists + 1] = ready_key(queue, priority) end
+    if call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+  end
 end

@@ -6,7 +6,7 @@ use super::{Broker, Inner};
 use crate::error::BrokerError;
 use crate::name::QueueName;
 use crate::requester::Requester;
-use crate::script::{self, Control, Moved, Place, Purged, Queued};
+use crate::script::{self, Control, Moved, Peeked, Place, Purged, Queued};
 use crate::time::millis;
 
 impl Broker {
@@ -24,6 +24,23 @@ impl Broker {
     ) -> Result<Queued, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::queued(connections, keys, queue, place, cursor, limit).await
+    }
+
+    /// What goes next in a ready list, among the suspects or in what is delayed of a queue, `limit` of
+    /// it and at most 1,000; `from` so many are left out. [`Broker::queued`] misses nothing, this keeps
+    /// the order in which it goes. Of any other place nothing is told.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn peek(
+        &self,
+        queue: &QueueName,
+        place: &Place,
+        from: u64,
+        limit: u32,
+    ) -> Result<Peeked, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::peek(connections, keys, queue, place, from, limit).await
     }
 
     /// Pauses, resumes, closes, opens or limits a queue. True if that changed anything.
@@ -53,7 +70,25 @@ impl Broker {
         who: &Requester,
     ) -> Result<Purged, BrokerError> {
         let (connections, keys) = (&self.inner.connections, &self.inner.keys);
-        script::purge(connections, keys, queue, delayed, millis(keep), who).await
+        let all = script::purge(connections, keys, queue, delayed, millis(keep), u64::MAX, who);
+        Ok(all.await?.0)
+    }
+
+    /// The same, until about `most` elements are gone (a range of chunks is one). Also says whether there
+    /// may be more.
+    ///
+    /// # Errors
+    /// As [`Broker::purge_queue`].
+    pub async fn purge_some(
+        &self,
+        queue: &QueueName,
+        delayed: bool,
+        keep: Duration,
+        most: u64,
+        who: &Requester,
+    ) -> Result<(Purged, bool), BrokerError> {
+        let (connections, keys) = (&self.inner.connections, &self.inner.keys);
+        script::purge(connections, keys, queue, delayed, millis(keep), most, who).await
     }
 
     /// Moves what waits in `from` to the back of `to`, in bites, at most `most` elements (a range of

@@ -10,7 +10,8 @@ use crate::id::{ClientId, JobId, TaskId};
 use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{
-    self, Answered, Cancelled, Entry, Found, JobView, RangeJob, StreamPage, Watched, Whereabouts,
+    self, Answered, Cancelled, ChunkMap, Entry, Found, JobView, RangeJob, StreamPage, Watched,
+    Whereabouts,
 };
 use crate::subscription::Subscription;
 use crate::time::Timestamp;
@@ -98,6 +99,20 @@ impl Broker {
     /// Whatever keeps us from the server.
     pub async fn job(&self, id: JobId) -> Result<(Timestamp, Option<JobView>), BrokerError> {
         script::job(&self.inner.connections, &self.inner.keys, id).await
+    }
+
+    /// How far each stretch of the chunks of a job is, in at most `most` stretches (up to 512). None if
+    /// the job is not kept, or has not `total` chunks.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn map_chunks(
+        &self,
+        job: JobId,
+        total: u64,
+        most: u64,
+    ) -> Result<Option<ChunkMap>, BrokerError> {
+        script::map_chunks(&self.inner.connections, &self.inner.keys, job, total, most).await
     }
 
     /// Ends tasks and jobs that nobody wants any more, and tells the workers of those that run.

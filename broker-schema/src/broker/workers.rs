@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::{Broker, Inner};
-use crate::connection::{Failure, MAX_BLOCK};
+use crate::connection::{Blocking, Failure, MAX_BLOCK};
 use crate::error::BrokerError;
 use crate::id::{JobId, LeaseId, TaskId};
 use crate::name::QueueName;
@@ -164,8 +164,8 @@ impl Broker {
         let connections = &self.inner.connections;
         // Zero would mean: block for ever.
         let wait = wait.clamp(Duration::from_millis(1), MAX_BLOCK);
-        let mut connection = match bell.connection.take() {
-            Some(connection) => connection,
+        let mut line = match bell.line.take() {
+            Some(line) => line,
             None => connections.blocking().await?,
         };
         let mut command = redis::cmd("BLPOP");
@@ -173,14 +173,9 @@ impl Broker {
             command.arg(self.inner.keys.bell(queue));
         }
         command.arg(wait.as_secs_f64());
-        let answer: Result<Value, _> = command.query_async(&mut connection).await;
-        match answer {
-            Ok(value) => {
-                bell.connection = Some(connection);
-                Ok(value != Value::Nil)
-            }
-            Err(error) => Err(connections.explain("BLPOP", Failure::after_sending(error))),
-        }
+        let answer = connections.block("BLPOP", &mut line, &command).await?;
+        bell.line = Some(line);
+        Ok(answer != Value::Nil)
     }
 
     /// Hears at once that something is wanted of a lease. Only a hint: [`Broker::renew`] tells the
@@ -238,13 +233,13 @@ impl Broker {
 /// What an idle worker blocks on, with a connection of its own.
 pub struct Bell {
     queues: Vec<QueueName>,
-    connection: Option<redis::aio::MultiplexedConnection>,
+    line: Option<Blocking>,
 }
 
 impl Bell {
     /// The bells of these queues.
     pub fn new(queues: Vec<QueueName>) -> Self {
-        Self { queues, connection: None }
+        Self { queues, line: None }
     }
 
     /// Other bells from now on.

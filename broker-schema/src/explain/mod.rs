@@ -184,6 +184,7 @@ pub struct Shut {
 
 /// What there is to say of a task, a chunk or a job.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// The task, chunk or job.
     pub id: TaskId,

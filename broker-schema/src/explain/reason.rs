@@ -11,6 +11,7 @@ use crate::worker_info::{Progress, is_zero};
 /// One reason why a task is where it is. Its `Display` is a sentence; in JSON, `reason` is its name.
 /// All times are Redis time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {

@@ -13,6 +13,7 @@ use crate::time::Timestamp;
 
 /// What happens to runs for whose times no worker was there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Missed {
     /// They are left out. A run that is at most a minute late is not missed.
@@ -29,6 +30,7 @@ pub enum Missed {
 
 /// What happens when a run is due and the last one has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Overlap {
     /// It is enqueued beside it.

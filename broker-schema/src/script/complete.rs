@@ -9,7 +9,9 @@ use crate::job::Delta;
 use crate::keys::Keys;
 use crate::script::checkpoint::{Checkpoint, write_checkpoint};
 use crate::script::claim::{Claim, Claimed, RunField, read_claimed, write_claim};
+use crate::script::enqueue_workflow::write_edits;
 use crate::script::{bounded, script};
+use crate::workflow::{Edit, Stretch};
 
 script!(
     COMPLETE,
@@ -100,6 +102,19 @@ pub enum Ending {
         /// What they add to the accumulators together.
         deltas: Vec<Delta>,
     },
+    /// A member of a workflow succeeded and adds others to its job: both takes effect, or neither.
+    MemberSpawned {
+        /// The run.
+        run: RunField,
+        /// The member.
+        index: u64,
+        /// Its result in JSON, if that is kept and nothing takes its place.
+        result: Option<String>,
+        /// What it adds to the accumulators.
+        deltas: Vec<Delta>,
+        /// What it adds to its job.
+        spawn: Box<Spawned>,
+    },
     /// A chunk failed and is tried again, by itself.
     ChunkRetry {
         /// The run.
@@ -145,6 +160,21 @@ pub enum Ending {
         /// The first chunk after them.
         hi: u64,
     },
+}
+
+/// What a member adds to its job. Members are numbered from the first one that is added.
+#[derive(Debug, Clone)]
+pub struct Spawned {
+    /// How deep the added members are below one another.
+    pub depth: u32,
+    /// How many of them the end of the job waits for.
+    pub ends: u64,
+    /// Those of them that what follows the member waits for, too.
+    pub joined: Vec<Stretch>,
+    /// The one of them that stands for what takes the place of the member.
+    pub instead: Option<u64>,
+    /// What is added; the first says how many members.
+    pub edits: Vec<Edit>,
 }
 
 pub(crate) async fn complete(
@@ -221,6 +251,14 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
                 command.arg(*op).arg(name).arg(number);
             }
         }
+        Ending::MemberSpawned { run, index, result, deltas, spawn } => {
+            let result = result.as_ref().map(|json| format!("={json}")).unwrap_or_default();
+            command.arg("MN").arg(run.as_str()).arg(*index).arg(result).arg(deltas.len());
+            for Delta { op, name, number } in deltas {
+                command.arg(*op).arg(name).arg(number);
+            }
+            write_spawned(command, spawn);
+        }
         Ending::ChunkRetry { run, index, delay_ms, attempt } => {
             command.arg("CR").arg(run.as_str()).arg(*index).arg(bounded(*delay_ms)).arg(attempt);
         }
@@ -233,6 +271,29 @@ fn write_ending(command: &mut Cmd, ending: &Ending) {
         }
         Ending::ChunksReleased { run, lo, hi } => {
             command.arg("CL").arg(run.as_str()).arg(*lo).arg(*hi);
+        }
+    }
+}
+
+fn write_spawned(command: &mut Cmd, spawn: &Spawned) {
+    let members = spawn.edits.iter().find_map(|edit| match edit {
+        Edit::Reserve(members) => Some(*members),
+        _ => None,
+    });
+    let joined: Vec<String> = spawn.joined.iter().map(|(lo, hi)| format!("{lo}-{hi}")).collect();
+    command.arg(members.unwrap_or(0)).arg(spawn.depth).arg(spawn.ends);
+    command.arg(joined.join(","));
+    match spawn.instead {
+        Some(number) => command.arg(number),
+        None => command.arg(""),
+    };
+    // How many arguments they are is known when they are written.
+    let mut edits = Cmd::new();
+    write_edits(&mut edits, &spawn.edits);
+    command.arg(edits.args_iter().count());
+    for arg in edits.args_iter() {
+        if let redis::Arg::Simple(bytes) = arg {
+            command.arg(bytes);
         }
     }
 }

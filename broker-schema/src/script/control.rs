@@ -34,6 +34,7 @@ pub enum Control {
 
 /// What was said of a queue and still holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Controls {
     /// Present if it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +49,8 @@ pub struct Controls {
 
 /// A limit of a queue's length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "QueueLimit"))]
 pub struct Limit {
     /// How many tasks and chunks may wait in it.
     pub max: u64,

@@ -33,6 +33,10 @@ pub struct JobView {
     pub created: Timestamp,
     /// When its first chunk was claimed.
     pub started: Option<Timestamp>,
+    /// Since when more is to be added to it, of a workflow that is not complete yet: when the last part came.
+    pub growing: Option<Timestamp>,
+    /// In how many parts it was enqueued so far.
+    pub parts: u64,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// The task or chunk whose failure ended it.
@@ -64,6 +68,8 @@ impl JobView {
             retried: number(text("retried")).unwrap_or(0),
             created: Timestamp(number(text("created")).unwrap_or(0)),
             started: number(text("started")).map(Timestamp),
+            growing: number(text("growing")).map(Timestamp),
+            parts: number(text("parts")).unwrap_or(0),
             ended: number(text("ended")).map(Timestamp),
             failed_task: text("failed_task"),
             failure: text("failure"),

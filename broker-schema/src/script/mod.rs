@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
@@ -14,10 +15,12 @@ mod claim;
 mod close;
 mod complete;
 mod completed;
+mod contents;
 mod control;
 mod dead;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
@@ -30,10 +33,13 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod reclaim;
@@ -58,7 +64,7 @@ pub use cancel::Cancelled;
 pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
-pub use complete::Ending;
+pub use complete::{Ending, Spawned};
 pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
@@ -72,10 +78,12 @@ pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
+pub use map_chunks::{ChunkMap, Stretch};
 pub use memory::{KeyMemory, MemoryPage};
 pub use move_queue::Moved;
 pub use open::Opened;
 pub use order::{Order, OrderSeen, Wanted};
+pub use peek::{Peeked, Waiting};
 pub use purge::Purged;
 pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
@@ -92,6 +100,7 @@ pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
 pub(crate) use {
+    audit::audit,
     beat::beat,
     cancel::cancel,
     checkpoint::checkpoint,
@@ -99,11 +108,13 @@ pub(crate) use {
     close::close,
     complete::complete,
     completed::completed,
+    contents::contents,
     control::control,
     dead::dead,
     dead::dead_letters,
     discard::discard,
     due::due,
+    elements::elements,
     emit::emit,
     enqueue::enqueue,
     enqueue_range::enqueue_range,
@@ -116,10 +127,13 @@ pub(crate) use {
     job::job,
     limit::limit,
     limits::limits,
+    map_chunks::map_chunks,
     memory::memory,
     move_queue::move_queue,
+    note_audit::note_audit,
     open::open,
     order::order,
+    peek::peek,
     purge::{parking, purge},
     queued::queued,
     reclaim::reclaim,
@@ -161,6 +175,13 @@ impl Script {
     pub(crate) fn command(&self, prefix: &str) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.digest.as_str()).arg(1).arg(prefix);
+        command
+    }
+
+    /// Makes a server know it.
+    pub(crate) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(self.source);
         command
     }
 }

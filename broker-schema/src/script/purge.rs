@@ -34,6 +34,16 @@ pub struct Purged {
     pub elements: u64,
 }
 
+impl Purged {
+    /// How many elements there are with those of a bite.
+    fn add(&mut self, bite: Self) -> u64 {
+        self.elements += bite.elements;
+        self.tasks += bite.tasks;
+        self.jobs += bite.jobs;
+        self.elements
+    }
+}
+
 /// Which part of a queue, and how far.
 #[derive(Debug, Clone)]
 pub(crate) enum Part {
@@ -73,15 +83,16 @@ pub(crate) async fn parking(
 }
 
 /// Goes on until what waited when it began is gone: those who go on to enqueue do not make it
-/// endless.
+/// endless. Or until about `most` elements are gone; then it is true that there may be more.
 pub(crate) async fn purge(
     connections: &Connections,
     keys: &Keys,
     queue: &QueueName,
     delayed: bool,
     keep_ms: u64,
+    most: u64,
     who: &Requester,
-) -> Result<Purged, BrokerError> {
+) -> Result<(Purged, bool), BrokerError> {
     let error = failure(queue, who) + &who.as_rest();
     let call = async |part: &Part, most: u64| {
         let (word, cursor) = part.words();
@@ -99,36 +110,36 @@ pub(crate) async fn purge(
         Ok::<_, BrokerError>((bite, reply.number("left")?, reply.text("cursor")?))
     };
     let mut purged = Purged::default();
-    let mut add = |bite: Purged| {
-        purged.elements += bite.elements;
-        purged.tasks += bite.tasks;
-        purged.jobs += bite.jobs;
-        bite.elements
-    };
     // First: what it lets go meanwhile is met in the lists.
     for subject in parking(connections, keys).await? {
         let mut part = Some(Part::Parked(subject, "0".to_owned()));
         while let Some(at) = part.take() {
             let (bite, left, next) = call(&at, BITE).await?;
-            add(bite);
             part = at.after(left, next);
+            if purged.add(bite) >= most {
+                return Ok((purged, true));
+            }
         }
     }
     let mut rest = None;
     while rest != Some(0) {
-        let most = rest.unwrap_or(BITE).min(BITE);
-        let (bite, left, _) = call(&Part::Ready, most).await?;
+        let (bite, left, _) = call(&Part::Ready, rest.unwrap_or(BITE).min(BITE)).await?;
         let before = rest.unwrap_or(left + bite.elements);
-        let taken = add(bite);
+        let taken = bite.elements;
+        if purged.add(bite) >= most {
+            return Ok((purged, true));
+        }
         rest = Some(if taken == 0 { 0 } else { before - taken.min(before) });
     }
     let mut part = delayed.then(|| Part::Delayed("0".to_owned()));
     while let Some(at) = part.take() {
         let (bite, _, next) = call(&at, BITE).await?;
-        add(bite);
         part = at.after(0, next);
+        if purged.add(bite) >= most && part.is_some() {
+            return Ok((purged, true));
+        }
     }
-    Ok(purged)
+    Ok((purged, false))
 }
 
 /// The error of the outcomes, in JSON.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use celeriac_broker_schema::State;
+use celeriac_broker_schema::check::{Violation, violations};
 use celeriac_broker_schema::script::{Claimed, Ending, Grant, RangeJob, Run};
 use celeriac_broker_schema::state::TRANSITIONS;
 use proptest::prelude::*;
@@ -161,6 +162,11 @@ impl Model {
         let scripts = self.step(op).await;
         assert_equal(&self.reference, &self.world.state().await);
         assert_permitted(&before, &places(&self.reference), scripts);
+        let contents = self.world.broker.contents(usize::MAX).await.expect("it is read");
+        // Here leases are long over, and nobody has noticed.
+        let wrong = |found: &Violation| !found.what.starts_with("it expired");
+        let found: Vec<_> = violations(&contents).into_iter().filter(wrong).collect();
+        assert_eq!(found, [], "of what must hold");
     }
 
     /// Returns the scripts that may have moved something.

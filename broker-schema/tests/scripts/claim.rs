@@ -23,6 +23,8 @@ on_both_servers![
     a_repeated_claim_gets_all_it_holds,
     the_description_of_a_job_is_given_once,
     a_claim_that_comes_late_is_repeated,
+    after_a_call_that_was_taken_back_all_is_told_again,
+    a_run_of_which_a_part_may_have_been_taken_back_is_lost,
     cancelled_tasks_are_skipped,
     more_cancelled_tasks_than_one_call_skips,
     nine_thousand_tasks_in_one_claim,
@@ -226,6 +228,34 @@ async fn a_claim_that_comes_late_is_repeated(world: World) {
     let late = world.call("w1", 1, &Ask::want(1), None).await;
 
     assert!(matches!(late, Claimed::Repeated { .. }), "{late:?}");
+    assert_changes!(world, before, {});
+}
+
+/// A failover to a replica that was behind: the call between had been answered.
+async fn after_a_call_that_was_taken_back_all_is_told_again(world: World) {
+    world.enqueue(&["a", "b", "c"]).await;
+    world.open("w1").await;
+    world.claim("w1", 2).await;
+    let before = world.state().await;
+
+    let told = world.call("w1", 3, &Ask::want(1), Some(&[done("b")])).await;
+
+    let Claimed::Repeated { tasks, runs, .. } = told else { panic!("{told:?}") };
+    let mut held = names(&tasks);
+    held.sort();
+    assert_eq!((held, runs.len()), (vec!["a".to_owned(), "b".to_owned()], 0));
+    assert_changes!(world, before, { "inflight:w1": { "#": "3" } });
+    // From here on they agree.
+    assert_eq!(names(&granted(world.call("w1", 4, &Ask::want(1), None).await).tasks), ["c"]);
+}
+
+async fn a_run_of_which_a_part_may_have_been_taken_back_is_lost(world: World) {
+    world.enqueue_job(&job("J", 4)).await;
+    world.open("w1").await;
+    world.claim("w1", 2).await;
+    let before = world.state().await;
+    let told = world.call("w1", 3, &Ask::want(1), None).await;
+    assert!(matches!(told, Claimed::Lost), "{told:?}");
     assert_changes!(world, before, {});
 }
 

@@ -7,6 +7,7 @@
 #[macro_use]
 mod support;
 
+mod audit;
 mod beat;
 mod cancel;
 mod checkpoint;
@@ -14,10 +15,12 @@ mod claim;
 mod close;
 mod complete;
 mod completed;
+mod contents;
 mod control;
 mod dead;
 mod discard;
 mod due;
+mod elements;
 mod emit;
 mod enqueue;
 mod enqueue_range;
@@ -30,10 +33,13 @@ mod inspect;
 mod job;
 mod limit;
 mod limits;
+mod map_chunks;
 mod memory;
 mod move_queue;
+mod note_audit;
 mod open;
 mod order;
+mod peek;
 mod purge;
 mod queued;
 mod reclaim;

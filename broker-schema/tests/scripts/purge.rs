@@ -20,6 +20,7 @@ on_both_servers![
     a_job_that_loses_its_reducer_ends,
     suspects_go_and_are_forgotten,
     many_in_bites,
+    a_part_and_then_the_rest,
 ];
 
 /// What a purge or a move says.
@@ -183,4 +184,18 @@ async fn many_in_bites(world: World) {
     assert_eq!(state["tasks"].as_object().map(serde_json::Map::len), Some(1));
     assert!(!state.contains_key("delayed"));
     assert_eq!(state["stats"], json!({ "enqueued": "2201", "cancelled": "2200" }));
+}
+
+async fn a_part_and_then_the_rest(world: World) {
+    let names: Vec<String> = (0..250).map(|n| n.to_string()).collect();
+    let entries: Vec<_> = names.iter().map(|name| entry(name)).collect();
+    world.enqueue_all(&entries).await;
+    let part = async || {
+        let keep = Duration::from_secs(60);
+        world.broker.purge_some(&queue(QUEUE), true, keep, 150, &ada()).await.expect("purged")
+    };
+
+    assert_eq!(part().await, (purged(200, 0, 200), true));
+    assert_eq!(part().await, (purged(50, 0, 50), false));
+    assert_eq!(part().await, (Purged::default(), false));
 }

@@ -356,6 +356,7 @@ impl World {
     async fn open_for(&self, name: &str, visibility: Duration) {
         let opened = self.broker.open(&lease(name), visibility).await;
         assert!(matches!(opened, Ok(Opened::At(_))), "{opened:?}");
+        self.calls.borrow_mut().remove(name);
     }
 
     /// Claims up to `want` from the queue `default`.

@@ -20,6 +20,7 @@ mod range;
 mod report;
 mod urgent;
 mod workers;
+mod workflows;
 
 use crate::args::{Aof, BenchArgs};
 use crate::error::CliError;
@@ -38,7 +39,7 @@ const ROUNDS: usize = 5;
 const PARTS: [&str; 9] =
     ["enqueue", "drain", "end-to-end", "latency", "urgent", "delay", "range", "idle", "pi"];
 /// Those that are measured only if they are named: they take minutes.
-const MORE: [&str; 2] = ["features", "due"];
+const MORE: [&str; 3] = ["features", "due", "workflows"];
 /// Tasks of the part `due` unless told otherwise.
 const DUE: u64 = 1_000_000;
 
@@ -165,6 +166,7 @@ async fn measure(plan: &Plan, place: &Place, globals: &Globals) -> Result<Report
             "delay" => delay::measure(place, &mut report).await?,
             "features" => features::measure(place, tasks, &mut report).await?,
             "due" => delay::at_once(place, plan.due, &mut report).await?,
+            "workflows" => workflows::measure(place, tasks, &mut report).await?,
             "range" => range::measure(place, tasks, &mut report).await?,
             "idle" => idle::measure(place, &mut report, globals).await?,
             _ => pi::measure(place, plan.named, &mut report).await?,

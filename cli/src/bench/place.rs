@@ -15,7 +15,7 @@ use crate::globals::Globals;
 /// Where to find servers to measure on.
 pub(super) struct Place {
     /// The server that was asked for, if one was.
-    given: Option<String>,
+    given: Option<RedisConfig>,
     append_only: bool,
     left: Left,
 }
@@ -52,7 +52,7 @@ impl Drop for Spot {
 impl Place {
     pub(super) fn new(globals: &Globals, append_only: bool) -> Self {
         let given = globals.redis_on_command_line;
-        let given = given.then(|| globals.redis.url_with_secret().to_owned());
+        let given = given.then(|| globals.redis.clone());
         Self { given, append_only, left: Left::default() }
     }
 
@@ -64,8 +64,8 @@ impl Place {
     pub(super) async fn fresh(&self) -> Result<Spot, CliError> {
         // One at a time is there, or the last would be measured among the keys of all others.
         self.clean().await?;
-        let (server, url) = match &self.given {
-            Some(url) => (None, url.clone()),
+        let (server, config) = match &self.given {
+            Some(config) => (None, config.clone()),
             None => {
                 // The longest call is told, too.
                 let told = ("latency-tracking-info-percentiles".to_owned(), "50 99 100".to_owned());
@@ -73,12 +73,12 @@ impl Place {
                 let options = Options { append_only, extra: vec![told], ..Options::default() };
                 let started = spawn_blocking(|| PrivateServer::start(options)).await;
                 let server = started.map_err(|error| CliError::Bug(error.to_string()))??;
-                let url = server.url();
-                (Some(server), url)
+                let config = RedisConfig::new(server.url());
+                (Some(server), config)
             }
         };
         let namespace = format!("bench-{}", celeriac_broker_schema::ClientId::new()).parse()?;
-        let broker = Broker::new(RedisConfig::new(url).namespace(namespace))?;
+        let broker = Broker::new(config.namespace(namespace))?;
         Ok(Spot { broker, server, left: Arc::clone(&self.left) })
     }
 

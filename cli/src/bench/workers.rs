@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::error::CliError;
+use crate::fleet::child::lead_to;
 
 /// Worker processes on one namespace.
 pub(super) struct Workers {
@@ -48,11 +49,10 @@ impl Workers {
 fn spawn(broker: &Broker, slots: usize) -> Result<Child, CliError> {
     let spawn = |source| CliError::Spawn { name: "a worker".to_owned(), source };
     let program = std::env::current_exe().map_err(spawn)?;
-    let config = broker.config();
-    Command::new(program)
+    let mut command = Command::new(program);
+    lead_to(broker.config(), &mut command);
+    command
         .args(["worker", "--exit-with-parent", "--concurrency", &slots.to_string()])
-        .args(["--namespace", config.namespace.as_str()])
-        .env("CELERIAC_REDIS_URL", config.url_with_secret())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

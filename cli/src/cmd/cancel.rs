@@ -7,7 +7,9 @@ use celeriac_broker_schema::script::{Cancelled, Found};
 use celeriac_broker_schema::{Broker, CancelFilter, JobId, QueueName, Requester, State, TaskId};
 use serde::Serialize;
 
+use crate::args::values::duration_text;
 use crate::args::{CancelArgs, Waiting};
+use crate::deed::{self, note};
 use crate::error::CliError;
 use crate::format::counted;
 use crate::globals::Globals;
@@ -74,6 +76,7 @@ async fn by_id(
         look(&broker, &ids).await?
     } else {
         let answers = broker.cancel(&ids, who).await?;
+        note(&broker, "cancel", deed::ids(&ids), who, changed(&answers)).await;
         ids.into_iter().zip(answers).map(|(id, answer)| Answer::new(id, answer)).collect()
     };
     if globals.json {
@@ -85,6 +88,12 @@ async fn by_id(
         Some(unknown) => Err(CliError::Unknown(unknown.id)),
         None => Ok(()),
     }
+}
+
+/// How many of them are different now.
+fn changed(answers: &[Cancelled]) -> u64 {
+    let told = |answer: &&Cancelled| matches!(answer, Cancelled::Done | Cancelled::Told(_));
+    answers.iter().filter(told).count() as u64
 }
 
 /// What would become of them.
@@ -160,7 +169,26 @@ async fn by_filter(
             break;
         }
     }
+    if !dry_run {
+        let changed = tally.cancelled + tally.told;
+        note(&broker, "cancel-matching", meant(&filter), &tally.who, changed).await;
+    }
     if globals.json { output::json(&tally) } else { output::line(tally.text()) }
+}
+
+/// What a filter says: `queue=mail task=mail.send`.
+fn meant(filter: &CancelFilter) -> String {
+    let part = |name: &str, value: Option<String>| value.map(|value| format!(" {name}={value}"));
+    let CancelFilter { queue, task, tenant, tag, state, older_than } = filter;
+    let age = Some(*older_than).filter(|age| !age.is_zero());
+    let parts = [
+        part("task", task.as_ref().map(ToString::to_string)),
+        part("tenant", tenant.as_ref().map(ToString::to_string)),
+        part("tag", tag.clone()),
+        part("state", state.map(|state| state.as_str().to_owned())),
+        part("older_than", age.map(duration_text)),
+    ];
+    format!("queue={queue}{}", parts.into_iter().flatten().collect::<String>())
 }
 
 impl Tally {

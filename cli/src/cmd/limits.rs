@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::values::duration_text;
 use crate::args::{LimitsAction, LimitsArgs, Switch};
+use crate::deed::note;
 use crate::error::CliError;
 use crate::format::{grouped, time_and_distance};
 use crate::globals::Globals;
@@ -113,12 +114,8 @@ async fn set(
     who: Requester,
     globals: &Globals,
 ) -> Result<(), CliError> {
-    let (changed, before) = match globals
-        .connect()
-        .await?
-        .limit(&subject, now.as_ref(), &who)
-        .await?
-    {
+    let broker = globals.connect().await?;
+    let (changed, before) = match broker.limit(&subject, now.as_ref(), &who).await? {
         LimitChanged::Changed { before } => (true, before),
         LimitChanged::Unchanged if now.is_none() => return Err(CliError::NoLimit(subject)),
         LimitChanged::Unchanged => (false, now),
@@ -129,6 +126,11 @@ async fn set(
                 ));
         }
     };
+    let (action, told) = match &now {
+        Some(limit) => ("set-limit", format!(" {}", limit_text(limit))),
+        None => ("remove-limit", String::new()),
+    };
+    note(&broker, action, format!("subject={subject}{told}"), &who, changed.into()).await;
     if globals.json {
         return output::json(&LimitAnswer { subject, changed, before, now, who });
     }
@@ -162,7 +164,10 @@ async fn fair(
     who: Requester,
     globals: &Globals,
 ) -> Result<(), CliError> {
-    let changed = globals.connect().await?.fair(&queue, fair, &who).await?;
+    let broker = globals.connect().await?;
+    let changed = broker.fair(&queue, fair, &who).await?;
+    let action = if fair { "fair-on" } else { "fair-off" };
+    note(&broker, action, format!("queue={queue}"), &who, changed.into()).await;
     if globals.json {
         return output::json(&FairAnswer { queue, fair, changed, who });
     }

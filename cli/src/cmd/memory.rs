@@ -4,6 +4,7 @@ mod kinds;
 
 use std::collections::BTreeMap;
 
+use celeriac_broker_schema::health::Memory;
 use celeriac_broker_schema::script::KeyMemory;
 use celeriac_broker_schema::{Broker, Record};
 use serde::Serialize;
@@ -13,49 +14,6 @@ use crate::error::CliError;
 use crate::format::{counted, grouped, mebibytes};
 use crate::globals::Globals;
 use crate::output::{self, Align, Table};
-
-/// The memory of the server, and how much of it may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Budget {
-    pub(super) used_bytes: u64,
-    /// 0: no limit is set.
-    pub(super) max_bytes: u64,
-}
-
-/// Above this share of the limit there is reason to act while there is time.
-const EARLY_PERCENT: u64 = 80;
-/// Above this one enqueueing will soon be refused.
-const LATE_PERCENT: u64 = 95;
-
-impl Budget {
-    pub(super) async fn read(broker: &Broker) -> Result<Self, CliError> {
-        Ok(Self::from_info(&broker.info("memory").await?))
-    }
-
-    fn from_info(info: &str) -> Self {
-        let number = |name: &str| {
-            let mut lines = info.lines().filter_map(|line| line.trim().split_once(':'));
-            lines.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok())
-        };
-        let or_zero = |name| number(name).unwrap_or(0);
-        Self { used_bytes: or_zero("used_memory"), max_bytes: or_zero("maxmemory") }
-    }
-
-    /// The share in use, in percent; none without a limit.
-    fn percent(self) -> Option<u64> {
-        (self.max_bytes > 0).then(|| self.used_bytes.saturating_mul(100) / self.max_bytes)
-    }
-
-    /// What is to be said about it, and whether it is urgent.
-    pub(super) fn warning(self) -> Option<(String, bool)> {
-        let percent = self.percent().filter(|percent| *percent >= EARLY_PERCENT)?;
-        let (used, max) = (mebibytes(self.used_bytes), mebibytes(self.max_bytes));
-        let what = format!(
-            "Redis uses {percent} % of its memory ({used} of {max}); when it is full, enqueueing is refused"
-        );
-        Some((what, percent >= LATE_PERCENT))
-    }
-}
 
 /// What the keys of a kind take.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -78,7 +36,7 @@ impl Share {
 struct Report {
     namespace: String,
     #[serde(flatten)]
-    budget: Budget,
+    budget: Memory,
     /// All of this namespace.
     total: Share,
     kinds: BTreeMap<&'static str, Share>,
@@ -125,7 +83,7 @@ pub(crate) async fn run(globals: &Globals) -> Result<(), CliError> {
     let broker = globals.connect().await?;
     let mut report = Report {
         namespace: globals.redis.namespace.to_string(),
-        budget: Budget::read(&broker).await?,
+        budget: Memory::of_info(&broker.info("memory").await?),
         total: Share::default(),
         kinds: KINDS.iter().map(|(kind, _)| (*kind, Share::default())).collect(),
         queues: BTreeMap::new(),
@@ -258,7 +216,7 @@ impl Report {
                 "\n\n~ of large keys some elements were measured, of many tasks some were looked at, and the others taken to be alike",
             );
         }
-        let Budget { used_bytes, max_bytes } = self.budget;
+        let Memory { used_bytes, max_bytes } = self.budget;
         let limit = match self.budget.percent() {
             Some(percent) => format!("{percent} % of the {} it may use", mebibytes(max_bytes)),
             None => "no limit is set (maxmemory)".to_owned(),
@@ -284,18 +242,5 @@ mod tests {
         assert_eq!(of_many["a"], records(3_000, 200_000, true));
         assert_eq!(of_many["b"], records(1_000, 600_000, true));
         assert_eq!(shared_out(&BTreeMap::new(), 0, 0), BTreeMap::new());
-    }
-
-    #[test]
-    fn the_budget_warns_early() {
-        let budget = |used| {
-            Budget::from_info(&format!("# Memory\r\nused_memory:{used}\r\nmaxmemory:1000\r\n"))
-        };
-        assert_eq!(budget(790).warning(), None);
-        assert!(
-            budget(800).warning().is_some_and(|(what, urgent)| what.contains("80 %") && !urgent)
-        );
-        assert!(budget(950).warning().is_some_and(|(_, urgent)| urgent));
-        assert_eq!(Budget { used_bytes: 10, max_bytes: 0 }.warning(), None);
     }
 }

@@ -1,6 +1,8 @@
 //! One file per command. Each takes its arguments and what holds for all, and either succeeds or
 //! says why not.
 
+mod access;
+mod audit;
 mod cancel;
 mod completions;
 mod dead;
@@ -58,9 +60,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,
         Command::Dead(args) => dead::run(*args, &globals).await,
+        Command::Audit(args) => audit::run(&args, &globals).await,
         Command::Settings(args) => settings::run(&args, &globals).await,
         Command::Doctor(args) if args.memory => memory::run(&globals).await,
-        Command::Doctor(_) => doctor::run(&globals).await,
+        Command::Doctor(args) => doctor::run(&globals, args.deep).await,
         Command::Bench(args) => bench::run(args, &globals).await,
         Command::Completions(args) => completions::run(&args),
     }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::access::{access, print_hash};
 use crate::args::MonitorArgs;
 use crate::error::CliError;
 use crate::fleet::{Interrupt, parent};
@@ -26,8 +27,13 @@ pub(crate) async fn run(args: MonitorArgs, globals: &Globals) -> Result<(), CliE
     if args.check {
         return check(args.listen, globals).await;
     }
+    if args.access.hash_password {
+        return print_hash(globals);
+    }
     let mut interrupt = Interrupt::listen()?;
-    let config = MonitorConfig { listen: args.listen, ..MonitorConfig::default() };
+    let (access, redaction) = access(&args.access)?;
+    let config =
+        MonitorConfig { listen: args.listen, access, redaction, ..MonitorConfig::default() };
     let broker = Broker::new(globals.redis.clone())?;
     let listener = bind(&config, args.or_any_port).await?;
     let address = listener.local_addr().map_err(CliError::System)?;

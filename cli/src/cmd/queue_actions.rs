@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::refuse;
 use crate::args::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, WhoArgs};
+use crate::deed::note;
 use crate::error::CliError;
 use crate::format::counted;
 use crate::globals::Globals;
@@ -50,7 +51,10 @@ async fn control(
     said: &str,
     globals: &Globals,
 ) -> Result<(), CliError> {
-    let changed = globals.connect().await?.control_queue(&queue, verb, &requester(who)).await?;
+    let (broker, who) = (globals.connect().await?, requester(who));
+    let changed = broker.control_queue(&queue, verb, &who).await?;
+    let (action, target) = named(&queue, verb);
+    note(&broker, action, target, &who, changed.into()).await;
     if globals.json {
         return output::json(&Controlled { queue, changed });
     }
@@ -58,6 +62,19 @@ async fn control(
         "queue {queue} {said}{}",
         if changed { "" } else { ", as it was before" }
     ))
+}
+
+/// What the audit list calls it.
+fn named(queue: &QueueName, verb: Control) -> (&'static str, String) {
+    let queue = format!("queue={queue}");
+    match verb {
+        Control::Pause => ("pause-queue", queue),
+        Control::Resume => ("resume-queue", queue),
+        Control::Close => ("close-queue", queue),
+        Control::Open => ("open-queue", queue),
+        Control::Limit(max) => ("limit-queue", format!("{queue} max={max}")),
+        Control::Unlimit => ("limit-queue", queue),
+    }
 }
 
 /// What a purge did, or would do.
@@ -87,6 +104,8 @@ async fn purge(args: PurgeArgs, globals: &Globals) -> Result<(), CliError> {
     }
     let who = requester(&args.who);
     let purged = broker.purge_queue(&queue, args.delayed, args.keep, &who).await?;
+    let target = format!("queue={queue}{}", delayed_too(args.delayed));
+    note(&broker, "purge-queue", target, &who, purged.tasks + purged.jobs).await;
     if globals.json {
         return output::json(&PurgeAnswer { queue, purged, who });
     }
@@ -96,6 +115,10 @@ async fn purge(args: PurgeArgs, globals: &Globals) -> Result<(), CliError> {
         counted(tasks, "task"),
         counted(jobs, "job")
     ))
+}
+
+fn delayed_too(delayed: bool) -> &'static str {
+    if delayed { " delayed=yes" } else { "" }
 }
 
 /// What waits in a queue.
@@ -177,6 +200,8 @@ async fn carry(args: MoveArgs, globals: &Globals) -> Result<(), CliError> {
     }
     let who = requester(&args.who);
     let moved = broker.move_queue(&from, &to, args.count, args.delayed).await?;
+    let target = format!("queue={from} to={to}{}", delayed_too(args.delayed));
+    note(&broker, "move-queue", target, &who, moved.tasks).await;
     if globals.json {
         return output::json(&MoveAnswer { from, to, moved, who });
     }

@@ -144,11 +144,9 @@ fn command(args: &[&str], redis: &RedisConfig) -> std::io::Result<Command> {
             command.env_remove(name);
         }
     }
+    lead_to(redis, &mut command);
     command
         .args(args)
-        // Not as an argument: everybody can read those.
-        .env("CELERIAC_REDIS_URL", redis.url_with_secret())
-        .env("CELERIAC_NAMESPACE", redis.namespace.as_str())
         // The leash: see `parent`.
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -157,6 +155,24 @@ fn command(args: &[&str], redis: &RedisConfig) -> std::io::Result<Command> {
         .process_group(0)
         .kill_on_drop(true);
     Ok(command)
+}
+
+/// Tells another process of this program where Redis is. Not as arguments: everybody can read those.
+pub(crate) fn lead_to(redis: &RedisConfig, command: &mut Command) {
+    command.env("CELERIAC_REDIS_URL", redis.url_with_secret());
+    command.env("CELERIAC_NAMESPACE", redis.namespace.as_str());
+    let tls = &redis.tls;
+    let files = [
+        ("CELERIAC_REDIS_CA", &tls.ca),
+        ("CELERIAC_REDIS_CERT", &tls.cert),
+        ("CELERIAC_REDIS_KEY", &tls.key),
+    ];
+    for (name, file) in files {
+        match file {
+            Some(file) => command.env(name, file),
+            None => command.env_remove(name),
+        };
+    }
 }
 
 /// Owns the process until its end. None if its [`Child`] was dropped before.

@@ -5,7 +5,7 @@
 //! other (workers, monitor, Redis); if this process is killed, each of them notices by itself
 //! (`parent`, and the watchdog of the private server).
 
-mod child;
+pub(crate) mod child;
 mod interrupt;
 pub(crate) mod parent;
 

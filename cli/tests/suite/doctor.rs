@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::common::{Celeriac, SOON};
 
-fn findings(celeriac: &Celeriac) -> (Option<i32>, Value) {
-    let ran = celeriac.run("doctor --json");
+fn findings(celeriac: &Celeriac, options: &str) -> (Option<i32>, Value) {
+    let ran = celeriac.run(&format!("doctor --json {options}"));
     let report: Value =
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     (ran.code, report["findings"].clone())
@@ -28,7 +28,7 @@ async fn a_good_server_is_well_and_trouble_is_found() {
     assert!(ran.stderr.starts_with("error: 1 problem found"), "{ran:?}");
 
     let _worker = celeriac.worker("").await;
-    let found = eventually(SOON, async || match findings(&celeriac) {
+    let found = eventually(SOON, async || match findings(&celeriac, "") {
         (Some(8), found) if found.as_array().is_some_and(|found| found.len() == 2) => Ok(found),
         other => Err(format!("{other:?}")),
     })
@@ -39,9 +39,28 @@ async fn a_good_server_is_well_and_trouble_is_found() {
 }
 
 #[tokio::test]
+async fn what_must_hold_in_redis_is_checked_on_demand() {
+    let redis = TestRedis::start().await;
+    let celeriac = Celeriac::at(redis.url());
+    let _worker = celeriac.worker("").await;
+    for _ in 0..3 {
+        celeriac.ok("enqueue sleep --args {\"ms\":50} --chunks 100");
+    }
+    let (code, found) = findings(&celeriac, "--deep");
+    assert_eq!((code, found), (Some(0), serde_json::json!([])));
+
+    redis.command(&["SET", &format!("{{{}:0}}:nonsense", celeriac.namespace), "1"]).await;
+    assert_eq!(findings(&celeriac, "").0, Some(0));
+    let (code, found) = findings(&celeriac, "--deep");
+    assert_eq!(code, Some(8));
+    let what = found[0]["what"].as_str().unwrap();
+    assert!(what.starts_with("I11 nonsense: no row of the table of keys"), "{found}");
+}
+
+#[tokio::test]
 async fn a_server_that_may_lose_tasks_is_a_problem() {
     // The shared one keeps nothing.
-    let (code, found) = findings(&Celeriac::shared().await);
+    let (code, found) = findings(&Celeriac::shared().await, "");
     assert_eq!((code, found.as_array().unwrap().len()), (Some(8), 1), "{found}");
     assert_eq!(found[0]["severity"], "problem");
     assert!(
@@ -59,7 +78,7 @@ async fn a_server_that_evicts_or_never_syncs_is_a_problem() {
         [("maxmemory-policy", "allkeys-lru", "noeviction"), ("appendfsync", "no", "everysec")]
     {
         redis.configure(setting, bad).await;
-        let (code, found) = findings(&celeriac);
+        let (code, found) = findings(&celeriac, "");
         assert_eq!((code, found.as_array().unwrap().len()), (Some(8), 1), "{found}");
         assert_eq!(found[0]["severity"], "problem");
         let what = found[0]["what"].as_str().unwrap();
@@ -72,7 +91,7 @@ async fn a_server_that_evicts_or_never_syncs_is_a_problem() {
         worker.terminate();
         worker.wait(SOON).await;
         redis.configure(setting, good).await;
-        assert_eq!(findings(&celeriac), (Some(0), serde_json::json!([])));
+        assert_eq!(findings(&celeriac, ""), (Some(0), serde_json::json!([])));
     }
 }
 
@@ -96,7 +115,7 @@ async fn a_lost_worker_is_seen_until_its_lease_is_cleared() {
     let worker = celeriac.worker("--visibility-timeout 1s").await;
     assert_eq!(celeriac.run("doctor").code, Some(0));
     worker.kill();
-    let found = eventually(SOON, async || match findings(&celeriac) {
+    let found = eventually(SOON, async || match findings(&celeriac, "") {
         (Some(8), found) => Ok(found),
         other => Err(format!("{other:?}")),
     })
@@ -106,7 +125,7 @@ async fn a_lost_worker_is_seen_until_its_lease_is_cleared() {
         "{found}"
     );
     let _next = celeriac.worker("--visibility-timeout 1s").await;
-    eventually(SOON, async || match findings(&celeriac) {
+    eventually(SOON, async || match findings(&celeriac, "") {
         (Some(0), found) if found == serde_json::json!([]) => Ok(()),
         other => Err(format!("{other:?}")),
     })

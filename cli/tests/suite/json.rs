@@ -18,7 +18,7 @@ const RUNNING_ON: [&str; 3] = ["up", "worker", "monitor"];
 /// All others in an order in which each finds something to do: subcommand, arguments, exit code.
 /// `DONE`, `DEAD` and `OTHER` stand for ids: a task that has succeeded, and two that have failed for
 /// good.
-const ENDING: [(&str, &str, i32); 43] = [
+const ENDING: [(&str, &str, i32); 44] = [
     ("worker", "--check", 0),
     ("monitor", "--check --listen 127.0.0.1:1", 8),
     ("enqueue", "echo --arg a=1", 0),
@@ -45,6 +45,7 @@ const ENDING: [(&str, &str, i32); 43] = [
     ("dead show", "DEAD", 0),
     ("dead revive", "DEAD", 0),
     ("dead delete", "OTHER", 0),
+    ("audit", "", 0),
     ("settings", "", 0),
     ("settings set", "dead_max=10", 0),
     ("schedule add", "s echo --every 1h", 0),

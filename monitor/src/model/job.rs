@@ -6,6 +6,7 @@ use celeriac_broker_schema::script::JobView;
 use celeriac_broker_schema::{
     Accumulate, Backoff, JobId, JobSpec, Outcome, Split, TaskFailure, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -13,7 +14,7 @@ use crate::model::raw_json;
 use crate::rates::per_second;
 
 /// A job as the list shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     /// What people call it.
@@ -40,7 +41,7 @@ pub(crate) struct Job {
 }
 
 /// All that is known of a job.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct JobDetail {
     #[serde(flatten)]
     pub(crate) job: Job,

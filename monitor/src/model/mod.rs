@@ -1,18 +1,28 @@
 //! What the monitor shows, in the words of the glossary: the same values for pages, JSON and
 //! metrics. Times are Redis time in milliseconds; `_ms` marks durations, `_per_s` rates.
 
+mod chunks;
+mod dead;
+mod health;
 mod job;
 mod notice;
 mod queue;
+mod schedule;
 mod task;
 mod totals;
+mod waiting;
 mod worker;
 
+pub(crate) use chunks::{Cell, Map};
+pub(crate) use dead::Dead;
+pub(crate) use health::Health;
 pub(crate) use job::{Job, JobDetail};
 pub(crate) use notice::{Notice, notices};
 pub(crate) use queue::{Queue, Ready};
+pub(crate) use schedule::{Schedule, Schedules, When};
 pub(crate) use task::Task;
 pub(crate) use totals::Totals;
+pub(crate) use waiting::{Line, QueueDetail, What};
 pub(crate) use worker::{Worker, running_of};
 
 use serde_json::value::RawValue;

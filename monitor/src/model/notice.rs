@@ -1,12 +1,13 @@
 //! What somebody should look at first. Pure: a reading in, sentences out.
 
 use celeriac_broker_schema::ServerReport;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{Queue, Totals, Worker};
 
 /// Something that is not as it should be, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Notice {
     /// Tells kinds apart; does not change.
     pub(crate) kind: &'static str,

@@ -1,10 +1,11 @@
 //! One queue.
 
 use celeriac_broker_schema::script::{Controls, QueueView};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What waits in a queue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Queue {
     pub(crate) name: String,
     /// Tasks and chunks that are ready.
@@ -19,7 +20,7 @@ pub(crate) struct Queue {
 }
 
 /// What is ready at one priority.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Ready {
     pub(crate) priority: u8,
     /// Tasks and chunks, if that is known: Redis counts the chunks of ranges for the queue as a

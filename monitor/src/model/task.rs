@@ -3,16 +3,17 @@
 use celeriac_broker_schema::outcome::{attempts_of, counts_of};
 use celeriac_broker_schema::script::{Found, Whereabouts};
 use celeriac_broker_schema::{
-    Attempt, Backoff, JobId, JobSpec, Outcome, Progress, Record, Requester, State, TaskFailure,
-    TaskId, Timestamp,
+    Attempt, Backoff, DeadLetter, JobId, JobSpec, Outcome, Progress, Record, Requester, State,
+    TaskFailure, TaskId, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::model::Worker;
 
 /// What is known of a task or chunk.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub(crate) struct Task {
     pub(crate) id: String,
     /// Redis time at which this was known.
@@ -97,6 +98,15 @@ impl Task {
         if let Some(running) = running.into_iter().find(|running| running.id == self.id) {
             self.started = Some(running.since);
             self.progress.clone_from(&running.progress);
+        }
+    }
+
+    /// What is kept of one that failed for good.
+    pub(crate) fn add_letter(&mut self, letter: &DeadLetter) {
+        self.task.get_or_insert_with(|| letter.task.clone());
+        self.priority = Some(letter.priority.get());
+        if self.args.is_none() {
+            self.args.clone_from(&letter.args);
         }
     }
 

@@ -1,12 +1,13 @@
 //! The sums over a namespace.
 
 use celeriac_broker_schema::script::Snapshot;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::Worker;
 
 /// How many there are of what, tasks and chunks alike unless said otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Totals {
     /// Wait for a worker.
     pub(crate) ready: u64,

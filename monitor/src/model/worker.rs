@@ -2,10 +2,11 @@
 
 use celeriac_broker_schema::script::WorkerView;
 use celeriac_broker_schema::{JobId, RunningTask, TaskId, Timestamp, WorkerInfo};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A worker that shows signs of life.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Worker {
     /// Its lease.
     pub(crate) lease: String,

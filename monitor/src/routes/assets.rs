@@ -15,7 +15,7 @@ struct Asset {
     content: &'static str,
 }
 
-const ASSETS: [Asset; 3] = [
+const ASSETS: [Asset; 7] = [
     Asset {
         name: "monitor.css",
         kind: "text/css; charset=utf-8",
@@ -25,6 +25,26 @@ const ASSETS: [Asset; 3] = [
         name: "monitor.js",
         kind: "text/javascript; charset=utf-8",
         content: include_str!("../../assets/monitor.js"),
+    },
+    Asset {
+        name: "api.css",
+        kind: "text/css; charset=utf-8",
+        content: include_str!("../../assets/api.css"),
+    },
+    Asset {
+        name: "api.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../assets/api.js"),
+    },
+    Asset {
+        name: "keys.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../assets/keys.js"),
+    },
+    Asset {
+        name: "theme.js",
+        kind: "text/javascript; charset=utf-8",
+        content: include_str!("../../assets/theme.js"),
     },
     Asset {
         name: "icon.svg",

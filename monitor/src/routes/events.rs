@@ -9,24 +9,26 @@
 //! | `beat` | nothing; comes when nothing has changed for a while |
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{HeaderName, header};
+use axum::extract::{Query, State};
+use axum::http::{HeaderName, Uri, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use celeriac_broker_schema::{JobId, TaskId};
 use futures_util::stream::{self, Stream};
+use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::auth::{self, Role};
 use crate::error::Problem;
 use crate::observation::Observation;
 use crate::routes::assets;
-use crate::routes::id::Id;
 use crate::state::Monitor;
-use crate::viewers::{Topic, Viewer};
+use crate::topic::Topic;
+use crate::viewers::Viewer;
 use crate::views::{self, Fragment};
 
 /// After how long a browser reconnects.
@@ -34,31 +36,35 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The longest silence; the script takes three of them for a dead connection.
 const BEAT: Duration = Duration::from_secs(5);
 
-pub(super) async fn overview(State(monitor): State<Monitor>) -> Result<Response, Problem> {
-    events(monitor, Topic::Overview)
-}
-
-pub(super) async fn job(
+/// The updates of the page whose address stands in `page`, or before `/events`.
+pub(super) async fn events(
     State(monitor): State<Monitor>,
-    Id(id): Id<JobId>,
+    who: auth::Viewer,
+    uri: Uri,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
-    events(monitor, Topic::Job(id))
+    let page = match &asked.page {
+        Some(page) => page.as_str(),
+        None => uri.path().strip_suffix("/events").filter(|path| !path.is_empty()).unwrap_or("/"),
+    };
+    let topic = page.parse().map_err(|_| Problem::no_such_page(page));
+    open(monitor, who, Topic::of(&topic?)?)
 }
 
-pub(super) async fn task(
-    State(monitor): State<Monitor>,
-    Id(id): Id<TaskId>,
-) -> Result<Response, Problem> {
-    events(monitor, Topic::Task(id))
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    page: Option<String>,
 }
 
-fn events(monitor: Monitor, topic: Topic) -> Result<Response, Problem> {
+fn open(monitor: Monitor, who: auth::Viewer, topic: Topic) -> Result<Response, Problem> {
     let most = monitor.config().max_viewers;
     let viewer = monitor.join(topic).ok_or_else(|| Problem::too_many_viewers(most))?;
     let updates = Updates {
         observations: monitor.observations(),
         monitor,
         viewer,
+        role: who.role,
+        until: who.until,
         sent: Vec::new(),
         begun: false,
     };
@@ -70,10 +76,22 @@ fn events(monitor: Monitor, topic: Topic) -> Result<Response, Problem> {
     Ok((headers, Sse::new(updates.into_stream())).into_response())
 }
 
+/// Returns when the session has ended.
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
 struct Updates {
     monitor: Monitor,
     observations: watch::Receiver<Arc<Observation>>,
     viewer: Viewer,
+    /// What actions the page offers.
+    role: Role,
+    /// When the session ends of the one who looks.
+    until: Option<Instant>,
     /// What the page shows.
     sent: Vec<Fragment>,
     begun: bool,
@@ -83,8 +101,10 @@ impl Updates {
     fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, |mut updates| async move {
             let closing = updates.monitor.closing().clone();
+            let ends = updates.until;
             let event = tokio::select! {
                 event = updates.next() => Some(event),
+                () = over(ends) => None,
                 () = closing.cancelled() => None,
             };
             event.map(|event| (Ok(event), updates))
@@ -111,7 +131,7 @@ impl Updates {
 
     /// An event with the fragments that the page does not show yet, if there are any.
     fn changes(&mut self, observation: &Observation) -> Option<Event> {
-        let fragments = views::live(&self.monitor, self.viewer.topic(), observation);
+        let fragments = views::live(&self.monitor, self.viewer.topic(), self.role, observation);
         let mut changed = Vec::new();
         for fragment in fragments.iter() {
             match self.sent.iter_mut().find(|sent| sent.id == fragment.id) {

@@ -1,5 +1,5 @@
 //! Headers of every answer. Nothing is loaded from anywhere else, nothing inline runs, nobody
-//! may put the pages into a frame, and nothing is kept in a cache unless the answer says so.
+//! may put the pages into a frame, our addresses are told to nobody else, and nothing is kept in a cache unless the answer says so.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -11,7 +11,7 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    (header::REFERRER_POLICY, "no-referrer"),
+    (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),

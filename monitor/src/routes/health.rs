@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::extract::State;
 use tokio::time::timeout;
 
+use crate::auth::Viewer;
 use crate::error::Problem;
 use crate::state::Monitor;
 
@@ -17,13 +18,22 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// Redis answers.
-pub(super) async fn readyz(State(monitor): State<Monitor>) -> Result<&'static str, Problem> {
-    match timeout(PING, monitor.broker().ping()).await {
-        Ok(pong) => pong.map(|()| "ok\n").map_err(Problem::from),
+pub(super) async fn readyz(
+    State(monitor): State<Monitor>,
+    viewer: Viewer,
+) -> Result<&'static str, Problem> {
+    let answer = match timeout(PING, monitor.broker().ping()).await {
+        Ok(pong) => pong.map_err(Problem::from),
         Err(_) => Err(Problem::redis_unavailable(format!(
             "Redis at {} has not answered for {} s",
             monitor.broker().server(),
             PING.as_secs()
         ))),
+    };
+    match answer {
+        Ok(()) => Ok("ok\n"),
+        // Where Redis is, is not for everybody.
+        Err(_) if viewer.outside => Err(Problem::redis_unavailable("Redis does not answer")),
+        Err(problem) => Err(problem),
     }
 }

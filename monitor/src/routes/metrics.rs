@@ -4,14 +4,27 @@
 
 use std::fmt::Write;
 
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use serde::Deserialize;
+
 use crate::observation::Reading;
+use crate::routes::flower;
 use crate::state::Monitor;
 
-pub(super) async fn metrics(State(monitor): State<Monitor>) -> Response {
+/// `?flower=1`: those that have names of Flower, instead.
+#[derive(Deserialize)]
+pub(super) struct Ask {
+    flower: Option<String>,
+}
+
+pub(super) async fn metrics(State(monitor): State<Monitor>, Query(ask): Query<Ask>) -> Response {
+    if ask.flower.as_deref() == Some("1") {
+        return of_flower(&monitor).await;
+    }
+
     let observation = monitor.latest().await;
     let reading = observation.current();
     let mut text = Exposition::default();
@@ -26,6 +39,13 @@ pub(super) async fn metrics(State(monitor): State<Monitor>) -> Response {
     }
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text.text).into_response()
+}
+
+/// Nothing, while there is no contact.
+async fn of_flower(monitor: &Monitor) -> Response {
+    let observation = monitor.latest().await;
+    let text = observation.current().map(flower::exposition).unwrap_or_default();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 fn write_tasks(text: &mut Exposition, reading: &Reading) {

@@ -1,40 +1,23 @@
 //! The pages. Each is complete as it is sent; the script only keeps it up to date.
 
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use celeriac_broker_schema::{JobId, TaskId};
+use celeriac_broker_schema::TaskId;
 use serde::Deserialize;
 
+use crate::auth::Viewer;
 use crate::error::Problem;
 use crate::observation::{Detail, Link};
 use crate::read;
-use crate::routes::id::Id;
 use crate::state::Monitor;
-use crate::viewers::Topic;
+use crate::topic::Topic;
 use crate::views;
 
-pub(super) async fn overview(State(monitor): State<Monitor>) -> Response {
-    page(&monitor, Topic::Overview).await
-}
-
-pub(super) async fn job(
-    State(monitor): State<Monitor>,
-    id: Result<Id<JobId>, Problem>,
-) -> Response {
-    match id {
-        Ok(Id(id)) => page(&monitor, Topic::Job(id)).await,
-        Err(invalid) => problem(&monitor, &invalid),
-    }
-}
-
-pub(super) async fn task(
-    State(monitor): State<Monitor>,
-    id: Result<Id<TaskId>, Problem>,
-) -> Response {
-    match id {
-        Ok(Id(id)) => page(&monitor, Topic::Task(id)).await,
-        Err(invalid) => problem(&monitor, &invalid),
+pub(super) async fn page(State(monitor): State<Monitor>, viewer: Viewer, uri: Uri) -> Response {
+    match Topic::of(&uri) {
+        Ok(topic) => show(&monitor, &viewer, topic).await,
+        Err(invalid) => problem(&monitor, &viewer, &invalid),
     }
 }
 
@@ -42,13 +25,20 @@ pub(super) async fn task(
 pub(super) struct Find {
     #[serde(default)]
     id: String,
+    /// The chunk of the job with this id.
+    chunk: Option<u64>,
 }
 
 /// Leads from an id to the page of what it names.
-pub(super) async fn find(State(monitor): State<Monitor>, Query(find): Query<Find>) -> Response {
-    let id: TaskId = match find.id.trim().parse() {
+pub(super) async fn find(
+    State(monitor): State<Monitor>,
+    viewer: Viewer,
+    Query(find): Query<Find>,
+) -> Response {
+    let chunk = find.chunk.map(|chunk| format!(":{chunk}")).unwrap_or_default();
+    let id: TaskId = match format!("{}{chunk}", find.id.trim()).parse() {
         Ok(id) => id,
-        Err(error) => return problem(&monitor, &Problem::invalid_id(&error)),
+        Err(error) => return problem(&monitor, &viewer, &Problem::invalid_id(&error)),
     };
     // While Redis is away, the page of the task tells that.
     let is_job = id.chunk().is_none()
@@ -58,13 +48,13 @@ pub(super) async fn find(State(monitor): State<Monitor>, Query(find): Query<Find
 }
 
 /// A live page, also while Redis is away: it tells that, and recovers by itself.
-async fn page(monitor: &Monitor, topic: Topic) -> Response {
+async fn show(monitor: &Monitor, viewer: &Viewer, topic: Topic) -> Response {
     let observation = monitor.latest().await;
     let away = || (StatusCode::SERVICE_UNAVAILABLE, None);
     let (status, detail) = match &observation.link {
         Link::Connected => {
             let reading = observation.reading.as_deref();
-            match read::detail(monitor.broker(), topic, reading).await {
+            match read::detail(monitor, &topic, reading).await {
                 Ok(Some(Detail::None(problem))) => (problem.status, Some(Detail::None(problem))),
                 Ok(detail) => (StatusCode::OK, detail),
                 // The poller notices it, too, within a second.
@@ -73,13 +63,13 @@ async fn page(monitor: &Monitor, topic: Topic) -> Response {
         }
         Link::Connecting | Link::Away(_) => away(),
     };
-    let fragments = views::fragments(monitor, topic, &observation, detail.as_ref());
-    let page = views::page(monitor, topic, &observation, &fragments);
+    let fragments = views::fragments(monitor, &topic, viewer.role, &observation, detail.as_ref());
+    let page = views::page(monitor, viewer, &topic, &observation, &fragments);
     html(status, page.into_string())
 }
 
-pub(super) fn problem(monitor: &Monitor, problem: &Problem) -> Response {
-    html(problem.status, views::problem_page(monitor, problem).into_string())
+pub(super) fn problem(monitor: &Monitor, viewer: &Viewer, problem: &Problem) -> Response {
+    html(problem.status, views::problem_page(monitor, viewer, problem).into_string())
 }
 
 fn html(status: StatusCode, page: String) -> Response {

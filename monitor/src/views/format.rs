@@ -23,6 +23,15 @@ pub(crate) fn number(n: u64) -> String {
     text
 }
 
+/// `999`, `12.4 k`, `3.1 M`: for places with no room.
+pub(crate) fn short_number(n: u64) -> String {
+    match n {
+        0..1_000 => n.to_string(),
+        1_000..1_000_000 => format!("{:.1}{THIN}k", n as f64 / 1e3),
+        _ => format!("{:.1}{THIN}M", n as f64 / 1e6),
+    }
+}
+
 /// `0.04 s`, `12 s`, `2 m 41 s`, `3 h 05 m`, `2 d 04 h`
 pub(crate) fn duration(ms: u64) -> String {
     let s = ms / 1000;
@@ -134,6 +143,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
     if month > 12 { (year + 1, month - 12, day) } else { (year, month, day) }
 }
 
+/// `1 task`, `1 200 tasks`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", number(n), if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +160,12 @@ mod tests {
     fn numbers_are_grouped() {
         let shown = [0, 999, 1_000, 1_234_567].map(|n| plain(&number(n)));
         assert_eq!(shown, ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn short_numbers_fit_into_a_badge() {
+        let shown = [999, 12_400, 3_140_000].map(|n| plain(&short_number(n)));
+        assert_eq!(shown, ["999", "12.4 k", "3.1 M"]);
     }
 
     #[test]

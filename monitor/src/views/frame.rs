@@ -2,50 +2,69 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::auth::Viewer;
 use crate::observation::Observation;
 use crate::routes::assets;
 use crate::state::Monitor;
-use crate::viewers::Topic;
-use crate::views::{Fragment, parts};
+use crate::topic::Topic;
+use crate::views::{self, Fragment, action, dialogs, nav, parts};
 
 /// A live page of these fragments.
 pub(crate) fn page(
     monitor: &Monitor,
-    topic: Topic,
+    viewer: &Viewer,
+    topic: &Topic,
     observation: &Observation,
     fragments: &[Fragment],
 ) -> Markup {
     let raw = |fragment: &Fragment| PreEscaped(fragment.html.clone());
-    let [status, outage, content @ ..] = fragments else {
-        unreachable!("every page begins with the status and the outage");
+    let [status, outage, nav, content @ ..] = fragments else {
+        unreachable!("every page begins with the status, the outage and the ways to others");
     };
     let main = html! {
-        @if topic == Topic::Overview { h1.unseen { "Overview of " (monitor.namespace()) } }
-        @else if content.is_empty() { (not_read(topic)) }
+        @if content.is_empty() { (not_read(topic)) }
         @for fragment in content { (raw(fragment)) }
+        // What may be added later needs a place.
+        @for id in views::ids(topic) {
+            @if !content.is_empty() && content.iter().all(|fragment| fragment.id != *id) { div id=(id) hidden {} }
+        }
     };
-    let parts =
-        Parts { status: raw(status), outage: raw(outage), main, footer: footer(observation) };
-    frame(monitor, Some(topic), &title(topic), &parts)
+    let parts = Parts {
+        status: raw(status),
+        outage: raw(outage),
+        nav: raw(nav),
+        main,
+        footer: footer(observation),
+    };
+    frame(monitor, viewer, Some(topic), &title(topic), &parts)
 }
 
 /// A page that shows something else, and is not live.
-pub(crate) fn still(monitor: &Monitor, title: &str, main: Markup) -> Markup {
+pub(crate) fn still(monitor: &Monitor, viewer: &Viewer, title: &str, main: Markup) -> Markup {
     let nothing = || html! {};
-    let parts = Parts { status: nothing(), outage: nothing(), main, footer: nothing() };
-    frame(monitor, None, title, &parts)
+    let nav = nav::nav(&viewer.here, &monitor.present());
+    let parts = Parts { status: nothing(), outage: nothing(), nav, main, footer: nothing() };
+    frame(monitor, viewer, None, title, &parts)
 }
 
-fn title(topic: Topic) -> String {
+fn title(topic: &Topic) -> String {
     match topic {
         Topic::Overview => "Overview".to_owned(),
+        Topic::Queues => "Queues".to_owned(),
+        Topic::Queue(name, _) => format!("Queue {name}"),
+        Topic::Jobs => "Jobs".to_owned(),
         Topic::Job(id) => format!("Job {id}"),
         Topic::Task(id) => format!("Task {id}"),
+        Topic::Workers => "Workers".to_owned(),
+        Topic::Dead(_) => "Dead letters".to_owned(),
+        Topic::Schedules => "Schedules".to_owned(),
+        Topic::Limits => "Limits".to_owned(),
+        Topic::Health => "Health".to_owned(),
     }
 }
 
 /// The place of a detail while Redis is away.
-fn not_read(topic: Topic) -> Markup {
+fn not_read(topic: &Topic) -> Markup {
     html! {
         div #detail.stack {
             h1 { (title(topic)) }
@@ -57,11 +76,18 @@ fn not_read(topic: Topic) -> Markup {
 struct Parts {
     status: Markup,
     outage: Markup,
+    nav: Markup,
     main: Markup,
     footer: Markup,
 }
 
-fn frame(monitor: &Monitor, topic: Option<Topic>, title: &str, parts: &Parts) -> Markup {
+fn frame(
+    monitor: &Monitor,
+    viewer: &Viewer,
+    topic: Option<&Topic>,
+    title: &str,
+    parts: &Parts,
+) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -72,31 +98,39 @@ fn frame(monitor: &Monitor, topic: Option<Topic>, title: &str, parts: &Parts) ->
                 title { (title) " · " (monitor.namespace()) " · Celeriac" }
                 link rel="icon" type="image/svg+xml" href=(assets::url("icon.svg"));
                 link rel="stylesheet" href=(assets::url("monitor.css"));
-                @if topic.is_some() {
-                    script src=(assets::url("monitor.js")) defer {}
-                    noscript { meta http-equiv="refresh" content="10"; }
-                }
+                // Sets the colours before anything is painted.
+                script src=(assets::url("theme.js")) {}
+                script src=(assets::url("monitor.js")) defer {}
+                script src=(assets::url("keys.js")) defer {}
+                @if topic.is_some() { noscript { meta http-equiv="refresh" content="10"; } }
             }
             body data-events=[topic.map(Topic::events_path)] data-build=(assets::build()) {
                 a.skip href="#main" { "Skip to content" }
-                (header(monitor, &parts.status))
-                (parts.outage)
-                p #stream.banner role="status" {}
-                main #main tabindex="-1" { (parts.main) }
-                footer.foot {
-                    (parts.footer)
-                    p {
-                        "Celeriac " (env!("CARGO_PKG_VERSION")) " · "
-                        a href="/api/v1/overview" { "JSON" } " · "
-                        a href="/metrics" { "Metrics" }
+                (header(monitor, viewer, &parts.status))
+                (parts.nav)
+                div.page {
+                    (parts.outage)
+                    p #stream.banner role="status" {}
+                    (action::form(viewer))
+                    main #main tabindex="-1" { (action::notice(viewer)) (parts.main) }
+                    footer.foot {
+                        (parts.footer)
+                        p {
+                            "Celeriac " (env!("CARGO_PKG_VERSION")) " · "
+                            a href="/api" { "API" } " · "
+                            a href="/metrics" { "Metrics" } " · "
+                            a href="/audit" { "Audit" }
+                        }
                     }
                 }
+                (dialogs::palette())
+                (dialogs::help())
             }
         }
     }
 }
 
-fn header(monitor: &Monitor, status: &Markup) -> Markup {
+fn header(monitor: &Monitor, viewer: &Viewer, status: &Markup) -> Markup {
     html! {
         header.top {
             a.brand href="/" {
@@ -112,7 +146,14 @@ fn header(monitor: &Monitor, status: &Markup) -> Markup {
                 input #find name="id" type="search" placeholder="Task or job id" autocomplete="off" spellcheck="false" required;
                 button { "Find" }
             }
-            (status)
+            div.tools {
+                // Shown by the script, without which they do nothing.
+                button #open-palette type="button" hidden aria-keyshortcuts="Control+K Meta+K" { "Go to …" kbd { "Ctrl K" } }
+                button #theme type="button" hidden { span.unless-narrow { "Theme: " } span #theme-now { "system" } }
+                button #open-help type="button" hidden aria-keyshortcuts="?" aria-label="Keyboard shortcuts" { "?" }
+                (status)
+                (action::who(viewer))
+            }
         }
     }
 }

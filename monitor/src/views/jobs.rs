@@ -18,20 +18,21 @@ const COLUMNS: [Column; 6] = [
     figures("Elapsed"),
 ];
 
-pub(crate) fn jobs(reading: &Reading) -> Markup {
+/// `jobs`: those to be shown, of all that the reading counts.
+pub(crate) fn jobs(reading: &Reading, jobs: &[Job]) -> Markup {
     let open = reading.totals.open_jobs;
-    let ended = reading.jobs.iter().filter(|job| job.ended.is_some()).count();
+    let ended = jobs.iter().filter(|job| job.ended.is_some()).count();
     let aside = html! {
-        @if !reading.jobs.is_empty() { (number(open)) " open" @if ended > 0 { ", " (ended) " ended lately" } }
+        @if !jobs.is_empty() { (number(open)) " open" @if ended > 0 { ", " (ended) " ended lately" } }
     };
     let content = html! {
-        @if reading.jobs.is_empty() {
+        @if jobs.is_empty() {
             (empty("No jobs", &html! {
                 "A job is work that is split into chunks. Try one: "
                 code { "celeriac enqueue pi --split samples=100000000 --chunks 100 --wait" }
             }))
         } @else {
-            (table("Jobs", &COLUMNS, reading.jobs.iter().map(|job| Row {
+            (table("Jobs", &COLUMNS, jobs.iter().map(|job| Row {
                 key: job.id.to_string(),
                 cells: cells(job, reading.now),
             })))

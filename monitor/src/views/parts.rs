@@ -19,6 +19,7 @@ pub(crate) fn chip(word: &str) -> Markup {
         "expired",
         "lost",
         "draining",
+        "paused",
         "silent",
     ];
     let class = known.iter().find(|known| **known == word).unwrap_or(&"unknown");
@@ -54,7 +55,17 @@ pub(crate) fn time(at: Timestamp, now: Timestamp) -> Markup {
         span.ago {
             @if at <= now { (duration(now.since(at))) " ago" } @else { "in " (duration(at.since(now))) }
         }
-        " " time.sub datetime=(shown.machine) { (shown.text) }
+        " " time.sub datetime=(shown.machine) title=(shown.text) data-exact { (shown.text) }
+    }
+}
+
+/// How long ago a point in time was, or how far it is; the exact value is told when one points at it.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> Markup {
+    let shown = instant(at);
+    html! {
+        time.num datetime=(shown.machine) title=(shown.text) {
+            @if at <= now { (duration(now.since(at))) } @else { "in " (duration(at.since(now))) }
+        }
     }
 }
 
@@ -100,6 +111,15 @@ pub(crate) fn failure(failure: &TaskFailure) -> Markup {
         div.failure {
             p { strong { (kind.replace('_', " ")) } ": " (failure.message) }
             @if let Some(trace) = &failure.trace { pre tabindex="0" { (trace) } }
+        }
+    }
+}
+
+/// Text in which what stands between backticks is code.
+pub(crate) fn with_code(text: &str) -> Markup {
+    html! {
+        @for (i, part) in text.split('`').enumerate() {
+            @if i % 2 == 0 { (part) } @else { code { (part) } }
         }
     }
 }

@@ -3,13 +3,14 @@
 use axum::http::StatusCode;
 use maud::{Markup, html};
 
+use crate::auth::Viewer;
 use crate::error::Problem;
 use crate::state::Monitor;
 use crate::views::frame::still;
 
 /// A whole page about a problem.
-pub(crate) fn problem_page(monitor: &Monitor, problem: &Problem) -> Markup {
-    still(monitor, problem.title, missing(problem))
+pub(crate) fn problem_page(monitor: &Monitor, viewer: &Viewer, problem: &Problem) -> Markup {
+    still(monitor, viewer, problem.title, missing(problem))
 }
 
 /// The place of a job or task that is not known (yet) or not readable.

@@ -1,20 +1,33 @@
 //! The list of queues.
 
-use celeriac_broker_schema::Note;
+use std::collections::BTreeMap;
+
 use celeriac_broker_schema::script::Controls;
+use celeriac_broker_schema::{Note, Timestamp};
 use maud::{Markup, html};
 
 use crate::model::{Queue, Ready};
 use crate::observation::Reading;
 use crate::poller::QUEUES;
 use crate::views::format::number;
-use crate::views::parts::{empty, section, unknown};
+use crate::views::parts::{ago, empty, section, unknown};
 use crate::views::table::{Column, Row, figures, table, text};
 
-const COLUMNS: [Column; 5] =
+const COLUMNS: [Column; 6] = [
+    text("Queue"),
+    figures("Ready"),
+    figures("Oldest"),
+    text("By priority"),
+    figures("Suspects"),
+    figures("Workers"),
+];
+
+/// Where ages are not asked for.
+const SHORT: [Column; 5] =
     [text("Queue"), figures("Ready"), text("By priority"), figures("Suspects"), figures("Workers")];
 
-pub(crate) fn queues(reading: &Reading) -> Markup {
+/// `oldest`: since when what is ready waits, by queue, where that is known.
+pub(crate) fn queues(reading: &Reading, oldest: Option<&BTreeMap<String, Timestamp>>) -> Markup {
     let queues = &reading.queues;
     let aside = html! {
         @if queues.len() >= QUEUES as usize { (QUEUES) " of more" }
@@ -27,18 +40,32 @@ pub(crate) fn queues(reading: &Reading) -> Markup {
                 code { "celeriac enqueue echo --arg text=hello" }
             }))
         } @else {
-            (table("Queues", &COLUMNS, queues.iter().map(|queue| Row {
-                key: queue.name.clone(),
-                cells: cells(queue, reading),
-            })))
+            @if let Some(oldest) = oldest {
+                (table("Queues", &COLUMNS, queues.iter().map(|queue| Row {
+                    key: queue.name.clone(),
+                    cells: with_age(queue, reading, oldest.get(&queue.name)),
+                })))
+            } @else {
+                (table("Queues", &SHORT, queues.iter().map(|queue| Row {
+                    key: queue.name.clone(),
+                    cells: cells(queue, reading),
+                })))
+            }
         }
     };
     html! { div #queues { (section("queues", "Queues", &aside, &content)) } }
 }
 
+fn with_age(queue: &Queue, reading: &Reading, oldest: Option<&Timestamp>) -> [Markup; 6] {
+    let [name, ready, priorities, suspects, workers] = cells(queue, reading);
+    let age =
+        html! { @match oldest { Some(since) => (ago(*since, reading.now)), None => (unknown()) } };
+    [name, ready, age, priorities, suspects, workers]
+}
+
 fn cells(queue: &Queue, reading: &Reading) -> [Markup; 5] {
     [
-        html! { span.name { (queue.name) } (said_of(&queue.controls)) },
+        html! { a.name href={ "/queues/" (queue.name) } { (queue.name) } (said_of(&queue.controls)) },
         html! { span.strong[queue.ready > 0] { (number(queue.ready)) } },
         by_priority(&queue.priorities),
         html! { span.bad[queue.suspects > 0] { (number(queue.suspects)) } },
@@ -77,14 +104,14 @@ fn serving(queue: &Queue, reading: &Reading) -> Markup {
 }
 
 /// What people said of the queue; who, when and why are told when one points at it.
-fn said_of(controls: &Controls) -> Markup {
+pub(crate) fn said_of(controls: &Controls) -> Markup {
     let Controls { paused, closed, limit } = controls;
     let title = |note: &Note| note.who.to_string();
     html! {
-        @if let Some(note) = paused { " " span.bad title=(title(note)) { "paused" } }
-        @if let Some(note) = closed { " " span.bad title=(title(note)) { "closed" } }
+        @if let Some(note) = paused { " " span.chip.s-paused title=(title(note)) { "paused" } }
+        @if let Some(note) = closed { " " span.chip.s-paused title=(title(note)) { "closed" } }
         @if let Some(limit) = limit {
-            " " span title=(title(&limit.note)) { "limit " (number(limit.max)) }
+            " " span.muted title=(title(&limit.note)) { "limit " (number(limit.max)) }
         }
     }
 }

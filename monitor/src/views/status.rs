@@ -28,7 +28,7 @@ pub(crate) fn outage(observation: &Observation) -> Markup {
             @if let Link::Away(outage) = &observation.link {
                 @let since = system_instant(outage.since);
                 div.outage {
-                    p.lead { "No contact with Redis since " time datetime=(since.machine) { (since.clock) " UTC" } }
+                    p.lead { "No contact with Redis since " time datetime=(since.machine) data-clock { (since.clock) " UTC" } }
                     p { (outage.error) }
                     p.muted { (what_is_shown(observation)) }
                 }

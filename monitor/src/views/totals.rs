@@ -7,26 +7,18 @@ use crate::observation::Reading;
 use crate::rates::Rates;
 use crate::views::chart;
 use crate::views::format::{number, rate};
-use crate::views::parts::unknown;
+use crate::views::parts::{unknown, with_code};
 
 /// What somebody should look at.
 pub(crate) fn notices(notices: &[Notice]) -> Markup {
     html! {
-        div #notices {
+        div #notices.stack {
+            h1.unseen { "Overview" }
             @if !notices.is_empty() {
                 ul.notices aria-label="Needs attention" {
                     @for notice in notices { li { (with_code(&notice.text)) } }
                 }
             }
-        }
-    }
-}
-
-/// Text in which what stands between backticks is code.
-fn with_code(text: &str) -> Markup {
-    html! {
-        @for (i, part) in text.split('`').enumerate() {
-            @if i % 2 == 0 { (part) } @else { code { (part) } }
         }
     }
 }

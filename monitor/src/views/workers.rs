@@ -3,8 +3,11 @@
 use celeriac_broker_schema::{Progress, RunningTask, Timestamp};
 use maud::{Markup, html};
 
+use crate::actions::Kind;
+use crate::auth::Role;
 use crate::model::Worker;
 use crate::observation::Reading;
+use crate::views::action::action_form;
 use crate::views::format::{bytes, duration, number, percent};
 use crate::views::parts::{bar, chip, empty, lease, section, unknown};
 use crate::views::table::{Column, Row, figures, table, text, wide};
@@ -21,7 +24,7 @@ const COLUMNS: [Column; 6] = [
 /// Running tasks of a worker that are shown without a click.
 const SHOWN: usize = 3;
 
-pub(crate) fn workers(reading: &Reading) -> Markup {
+pub(crate) fn workers(reading: &Reading, role: Role) -> Markup {
     let totals = &reading.totals;
     let aside = html! {
         @if totals.workers_read < totals.workers {
@@ -36,22 +39,39 @@ pub(crate) fn workers(reading: &Reading) -> Markup {
         } @else {
             (table("Workers", &COLUMNS, reading.workers.iter().map(|worker| Row {
                 key: worker.lease.clone(),
-                cells: cells(worker, reading.now),
+                cells: cells(worker, role, reading.now),
             })))
         }
     };
     html! { div #workers { (section("workers", "Workers", &aside, &content)) } }
 }
 
-fn cells(worker: &Worker, now: Timestamp) -> [Markup; 6] {
+fn cells(worker: &Worker, role: Role, now: Timestamp) -> [Markup; 6] {
     [
-        name(worker),
+        html! { (name(worker)) (actions(worker, role)) },
         slots(worker),
         runs(worker.running(), now),
         ended(worker),
         memory(worker),
         last_sign(worker, now),
     ]
+}
+
+/// What may be done with it.
+fn actions(worker: &Worker, role: Role) -> Markup {
+    let paused = worker.info.as_ref().is_some_and(|info| info.paused.is_some());
+    let act =
+        |kind, label, danger| action_form(role, kind, &[("worker", &worker.lease)], label, danger);
+    html! {
+        @if role.may_act() && !worker.is_draining() {
+            div.actions {
+                @if paused { (act(Kind::ResumeWorker, "Resume", false)) } @else { (act(Kind::PauseWorker, "Pause", false)) }
+                (act(Kind::SetSlots, "Slots …", false))
+                (act(Kind::SetQueues, "Queues …", false))
+                (act(Kind::DrainWorker, "Drain …", true))
+            }
+        }
+    }
 }
 
 /// `host:pid`, and what tells this worker from others.

@@ -1,4 +1,11 @@
-//! The JSON API.
+//! The JSON API: single things here, the rest in a file for each matter.
+
+mod document;
+mod enqueue;
+mod hostile;
+mod lists;
+mod results;
+pub(crate) mod world;
 
 use celeriac_broker_schema::{RedisConfig, TaskId, Timestamp};
 use serde_json::json;
@@ -196,7 +203,7 @@ async fn what_is_not_known_is_a_problem_document() {
     site.get(&format!("/api/v1/jobs/{id}:5")).await.problem(400, "invalid-id");
     for method in ["POST", "DELETE", "PUT"] {
         let answer = request(site.address, method, "/api/v1/jobs", "").await;
-        answer.problem(405, "method-not-allowed");
+        answer.problem(403, "forbidden");
     }
 }
 

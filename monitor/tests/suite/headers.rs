@@ -34,7 +34,7 @@ async fn every_answer_has_the_security_headers() {
         );
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
         assert_eq!(answer.header("cross-origin-opener-policy"), "same-origin", "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
         assert_ne!(answer.header("cache-control"), "", "{path}");
@@ -45,7 +45,7 @@ async fn every_answer_has_the_security_headers() {
 async fn other_methods_are_refused() {
     let site = Site::start(fresh_broker().await).await;
     for path in ["/", "/metrics", "/events", "/api/v1/jobs"] {
-        request(site.address, "POST", path, "").await.problem(405, "method-not-allowed");
+        request(site.address, "POST", path, "").await.problem(403, "forbidden");
     }
     let head = request(site.address, "HEAD", "/", "").await;
     assert_eq!((head.status, head.body.as_str()), (200, ""));

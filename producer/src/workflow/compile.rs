@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use celeriac_broker_schema::Accumulate;
 use celeriac_broker_schema::limits::MAX_CHUNKS;
 use celeriac_broker_schema::script::Start;
-use celeriac_broker_schema::workflow::Shape;
+use celeriac_broker_schema::workflow::{MemberTerms, Shape};
 
 use super::plan::Plan;
 use super::{Callbacks, Fold, GraphNode, Group, Node, OnError, Step};
@@ -33,6 +33,11 @@ pub(super) struct Draft {
     /// Where its failure is caught, if not by the end of the job.
     pub(super) catch: Option<usize>,
     pub(super) accumulates: bool,
+    /// Whether its result is kept although nothing in sight is given it.
+    pub(super) keeps: bool,
+    /// Of a spawned member: whether it feeds what the one that spawned it would have fed, and its failure goes
+    /// where that of the other one would have gone.
+    pub(super) as_parent: bool,
     /// Where it stands in what was given, for people.
     pub(super) path: String,
     level: u32,
@@ -73,6 +78,8 @@ pub(super) struct Compiler {
     pub(super) accumulate: BTreeMap<String, Accumulate>,
     /// Of each group that catches failures, for each part: the member that takes the failure.
     pub(super) slots: Vec<usize>,
+    /// How many members spawned one another down to these.
+    pub(super) depth: u32,
     problems: Vec<Problem>,
     path: Vec<String>,
 }
@@ -84,17 +91,75 @@ pub(super) struct Compiler {
 pub(crate) fn compile(root: Node) -> Result<Plan, InvalidWorkflow> {
     let mut compiler = Compiler::default();
     let exit = compiler.node(root, None, None);
-    if compiler.drafts.len() as u64 > MAX_CHUNKS {
-        compiler.problem(format!("more than {MAX_CHUNKS} tasks"));
-    }
-    if !compiler.problems.is_empty() {
-        return Err(InvalidWorkflow { problems: compiler.problems });
-    }
-    let order = compiler.order();
-    Plan::new(compiler, &order, &exit.leaves, exit.shape)
+    compiler.plan(&exit.leaves, exit.shape).map(|(plan, _)| plan)
 }
 
 impl Compiler {
+    /// The plan, whose end waits for these; and the number of each draft.
+    fn plan(
+        mut self,
+        leaves: &[usize],
+        exit: Shape,
+    ) -> Result<(Plan, Vec<usize>), InvalidWorkflow> {
+        if self.drafts.len() as u64 > MAX_CHUNKS {
+            self.problem(format!("more than {MAX_CHUNKS} tasks"));
+        }
+        if !self.problems.is_empty() {
+            return Err(InvalidWorkflow { problems: self.problems });
+        }
+        let numbers = self.order();
+        Plan::new(self, &numbers, leaves, exit).map(|plan| (plan, numbers))
+    }
+
+    /// The same of spawned members.
+    pub(super) fn finish(self, leaves: &[usize]) -> Result<(Plan, Vec<usize>), InvalidWorkflow> {
+        self.plan(leaves, Shape::List(Vec::new()))
+    }
+
+    /// The plan of a job whose group takes members in until it is closed: a member that stands for the group,
+    /// behind a barrier that waits for one more than there are; and what follows it.
+    pub(super) fn open(
+        mut self,
+        shape: Shape,
+        tolerates: Option<u64>,
+        accumulate: BTreeMap<String, Accumulate>,
+        then: Vec<Node>,
+    ) -> Result<Plan, InvalidWorkflow> {
+        self.accumulate = accumulate;
+        self.joins.push(Join { missing: 1, tolerates, ..Join::default() });
+        let group = self.add(None, Some(shape), Some(0), None, None);
+        let mut exit = Exit { leaves: vec![group], shape: Shape::One(distance(group)) };
+        for (i, node) in then.into_iter().enumerate() {
+            let follow = self.follow(exit);
+            exit = self.within(format!("/then/{i}"), |c| c.node(node, Some(&follow), None));
+        }
+        self.plan(&exit.leaves, exit.shape).map(|(plan, _)| plan)
+    }
+
+    /// Adds what takes the place of the member that spawns it. Returns the draft that stands for it.
+    pub(super) fn in_place_of_parent(&mut self, node: Node) -> usize {
+        let slot = self.slots.len();
+        self.slots.push(usize::MAX);
+        let exit = self.node(node, None, Some(slot));
+        let exit = self.stand_for(exit, None, Some(slot));
+        self.slots[slot] = exit.leaves[0];
+        self.drafts[exit.leaves[0]].as_parent = true;
+        exit.leaves[0]
+    }
+
+    /// Adds a part to the group of the member that spawns it. Returns the draft of its result.
+    pub(super) fn beside_parent(&mut self, node: Node, parent: &MemberTerms) -> usize {
+        let exit = self.caught(node, None);
+        let draft = &mut self.drafts[exit.leaves[0]];
+        (draft.as_parent, draft.keeps, draft.accumulates) = (true, parent.keep, parent.accumulates);
+        exit.leaves[0]
+    }
+
+    /// Adds what only the end of the job waits for. Returns these drafts.
+    pub(super) fn besides(&mut self, node: Node) -> Vec<usize> {
+        self.node(node, None, None).leaves
+    }
+
     fn problem(&mut self, reason: impl Into<String>) {
         let path = self.path.concat();
         self.problems.push(Problem { path, reason: reason.into() });
@@ -165,8 +230,20 @@ impl Compiler {
             self.joins[barrier].opens.push(id);
         }
         let (feeds, accumulates, path) = (Vec::new(), false, self.path.concat());
-        let draft =
-            Draft { step, stands_for, waits, input, feeds, catch, accumulates, path, level };
+        let (keeps, as_parent) = (false, false);
+        let draft = Draft {
+            step,
+            stands_for,
+            waits,
+            input,
+            feeds,
+            catch,
+            accumulates,
+            keeps,
+            as_parent,
+            path,
+            level,
+        };
         self.drafts.push(draft);
         id
     }

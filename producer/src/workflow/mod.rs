@@ -6,8 +6,10 @@
 
 mod compile;
 mod enqueue;
+mod open;
 mod plan;
 mod spans;
+mod spawn;
 pub mod typed;
 
 use std::collections::BTreeMap;
@@ -18,7 +20,9 @@ use celeriac_broker_schema::{Accumulate, Unique};
 use crate::call::NewTask;
 
 pub(crate) use compile::compile;
+pub use open::OpenJob;
 pub use plan::Plan;
+pub use spawn::{Spawn, Spawns};
 
 /// How many members a job may come to have, unless it says otherwise.
 pub const MOST_MEMBERS: u64 = 10_000_000;

@@ -8,7 +8,7 @@ use celeriac_broker_schema::{Accumulate, InvalidInput, Priority, QueueName};
 
 use super::Callbacks;
 use super::compile::{Compiler, Draft, Join};
-use super::spans::{Feed, Wire, spans};
+use super::spans::{Catch, Feed, Wire, spans};
 use crate::error::{InvalidWorkflow, Problem};
 
 /// A workflow in the form in which it is enqueued. Members are numbered from 0.
@@ -57,7 +57,7 @@ impl Plan {
         leaves: &[usize],
         exit: Shape,
     ) -> Result<Self, InvalidWorkflow> {
-        let Compiler { drafts, joins, accumulate, slots, .. } = compiler;
+        let Compiler { drafts, joins, accumulate, slots, depth, .. } = compiler;
         let number = |id: usize| numbers[id] as u64;
         let mut kept = vec![false; drafts.len()];
         for draft in &drafts {
@@ -83,9 +83,12 @@ impl Plan {
             let first = number(join.opens[0]);
             if implied(join) { Feed::Next(first) } else { Feed::Barrier(first) }
         };
-        let wires = by_number.iter().map(|(_, draft)| Wire {
-            feeds: draft.feeds.iter().map(|barrier| feed(&joins[*barrier])).collect(),
-            catch: draft.catch.map(|slot| number(slots[slot])),
+        let wires = by_number.iter().map(|(_, draft)| match draft.as_parent {
+            true => Wire { feeds: vec![Feed::AsParent], catch: Catch::AsParent },
+            false => Wire {
+                feeds: draft.feeds.iter().map(|barrier| feed(&joins[*barrier])).collect(),
+                catch: draft.catch.map_or(Catch::Nobody, |slot| Catch::By(number(slots[slot]))),
+            },
         });
         let spans = spans(wires);
 
@@ -127,7 +130,7 @@ impl Plan {
             if let Some(shape) = &draft.stands_for {
                 stand_ins.push((own, renumbered(shape, numbers, own)));
             }
-            let record = record(draft, own, numbers, kept[*id]).unwrap_or_else(|error| {
+            let record = record(draft, own, numbers, kept[*id], depth).unwrap_or_else(|error| {
                 let path = draft.path.clone();
                 problems.push(Problem { path, reason: error.to_string() });
                 None
@@ -194,14 +197,15 @@ fn record(
     own: u64,
     numbers: &[usize],
     keep: bool,
+    depth: u32,
 ) -> Result<Option<String>, InvalidInput> {
     let Some(step) = &draft.step else { return Ok(None) };
     let terms = MemberTerms {
         into: step.into.clone().filter(|_| draft.input.is_some()).unwrap_or(Target::First),
         input: draft.input.as_ref().map(|shape| renumbered(shape, numbers, own)),
-        keep,
+        keep: keep || draft.keeps,
         accumulates: draft.accumulates,
-        depth: 0,
+        depth,
     };
     let mut record = step.task.record()?;
     // What is kept of it, and for how long, is a matter of its job.

@@ -10,8 +10,19 @@ use celeriac_broker_schema::workflow::Span;
 pub(super) struct Wire {
     /// The barriers that wait for it; none: the end of the job.
     pub(super) feeds: Vec<Feed>,
-    /// The member that takes its failure, if that is caught.
-    pub(super) catch: Option<u64>,
+    /// Who takes its failure.
+    pub(super) catch: Catch,
+}
+
+/// Who takes the failure of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Catch {
+    /// Nobody: the job fails.
+    Nobody,
+    /// This member.
+    By(u64),
+    /// Of a spawned member: whoever takes that of the member that spawned it.
+    AsParent,
 }
 
 /// A barrier that waits for a member.
@@ -21,6 +32,8 @@ pub(super) enum Feed {
     Next(u64),
     /// The one of this number.
     Barrier(u64),
+    /// Of a spawned member: those that wait for the member that spawned it.
+    AsParent,
 }
 
 /// A span that is being drawn longer, with the forms that still fit.
@@ -64,8 +77,10 @@ impl Drawn {
             return false;
         }
         let (by_distance, by_number) = match (self.first.catch, wire.catch) {
-            (None, None) => (true, true),
-            (Some(a), Some(b)) => (self.by_distance && a + shift == b, self.by_number && a == b),
+            (Catch::Nobody, Catch::Nobody) | (Catch::AsParent, Catch::AsParent) => (true, true),
+            (Catch::By(a), Catch::By(b)) => {
+                (self.by_distance && a + shift == b, self.by_number && a == b)
+            }
             _ => (false, false),
         };
         if !by_distance && !by_number {
@@ -83,6 +98,7 @@ impl Drawn {
             let written = match feed {
                 Feed::Next(member) => write!(feeds, "+{}", member - lo),
                 Feed::Barrier(barrier) => write!(feeds, "{barrier}"),
+                Feed::AsParent => write!(feeds, "p"),
             };
             written.expect("text is written to memory");
         }
@@ -90,11 +106,12 @@ impl Drawn {
             feeds.push('e');
         }
         let catch = match first.catch {
-            None => "-".to_owned(),
-            Some(member) if by_distance => {
+            Catch::Nobody => "-".to_owned(),
+            Catch::AsParent => "p".to_owned(),
+            Catch::By(member) if by_distance => {
                 format!("+{}", i128::from(member) - i128::from(lo))
             }
-            Some(member) => format!("={member}"),
+            Catch::By(member) => format!("={member}"),
         };
         Span { lo, hi, feeds, catch }
     }
@@ -104,7 +121,7 @@ impl Drawn {
 mod tests {
     use super::*;
 
-    fn drawn(wires: &[(&[Feed], Option<u64>)]) -> Vec<(u64, u64, String, String)> {
+    fn drawn(wires: &[(&[Feed], Catch)]) -> Vec<(u64, u64, String, String)> {
         let wires =
             wires.iter().map(|(feeds, catch)| Wire { feeds: feeds.to_vec(), catch: *catch });
         spans(wires).into_iter().map(|span| (span.lo, span.hi, span.feeds, span.catch)).collect()
@@ -112,15 +129,16 @@ mod tests {
 
     #[test]
     fn what_is_wired_alike_is_one_span() {
+        use Catch::{By, Nobody};
         use Feed::{Barrier, Next};
         let found = drawn(&[
-            (&[Next(3)], Some(3)),
-            (&[Next(4)], Some(4)),
-            (&[Barrier(9)], Some(5)),
-            (&[Barrier(9)], Some(5)),
-            (&[Barrier(9), Next(7)], None),
-            (&[], None),
-            (&[], None),
+            (&[Next(3)], By(3)),
+            (&[Next(4)], By(4)),
+            (&[Barrier(9)], By(5)),
+            (&[Barrier(9)], By(5)),
+            (&[Barrier(9), Next(7)], Nobody),
+            (&[], Nobody),
+            (&[], Nobody),
         ]);
         let span = |lo, hi, feeds: &str, catch: &str| (lo, hi, feeds.to_owned(), catch.to_owned());
         let told = [

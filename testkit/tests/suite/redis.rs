@@ -82,3 +82,25 @@ async fn the_shared_server_is_one_for_all() {
 fn namespaces_differ() {
     assert_ne!(fresh_namespace(), fresh_namespace());
 }
+
+#[tokio::test]
+async fn a_full_server_refuses_what_needs_memory_until_there_is_room() {
+    let redis = TestRedis::start().await;
+    let mut connection = redis.connection().await;
+    redis.fill(true).await;
+    let refused: RedisResult<()> = run(&mut connection, "SET a 1").await;
+    assert!(refused.unwrap_err().to_string().contains("OOM"));
+    redis.fill(false).await;
+    let _: () = run(&mut connection, "SET a 1").await.unwrap();
+    assert_eq!(redis.command(&["GET", "a"]).await.as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn the_connections_of_all_others_are_cut() {
+    let redis = TestRedis::start().await;
+    let mut connection = redis.connection().await;
+    let _: () = run(&mut connection, "PING").await.map(|_: String| ()).unwrap();
+    assert!(redis.kill_clients().await >= 1);
+    assert!(run::<String>(&mut connection, "PING").await.is_err());
+    assert_eq!(ping(redis.url()).await, "PONG");
+}

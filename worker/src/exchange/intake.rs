@@ -135,17 +135,25 @@ impl Exchange {
         }
     }
 
-    /// Fails the jobs of chunks that succeeded and yet cannot be counted.
+    /// Fails chunks that succeeded and yet cannot be counted, and members that spawned too many others.
     pub(super) fn fail_refused(&self, refused: &[String], endings: &[Ending]) {
         for ending in endings {
-            if let Ending::ChunksSucceeded { run, lo, hi, .. }
-            | Ending::MembersSucceeded { run, lo, hi, .. } = ending
-                && refused.iter().any(|refused| refused == run.as_str())
-                && let Some(told) = self.told.iter().find(|told| told.run.field == *run)
-            {
-                let reason = "its numbers leave the range in which sums are exact, up to 2^62";
-                let failure = TaskFailure::new(ErrorKind::BadAccumulator, reason);
-                self.fail_chunks(&told.run, *lo, *hi, &failure);
+            let (run, lo, hi, kind, reason) = match ending {
+                Ending::ChunksSucceeded { run, lo, hi, .. }
+                | Ending::MembersSucceeded { run, lo, hi, .. } => {
+                    let reason = "its numbers leave the range in which sums are exact, up to 2^62";
+                    (run, *lo, *hi, ErrorKind::BadAccumulator, reason)
+                }
+                Ending::MemberSpawned { run, index, .. } => {
+                    let reason = "its job would get more members, or members deeper below one another, than it may have; or its numbers leave the range in which sums are exact";
+                    (run, *index, index + 1, ErrorKind::BadResult, reason)
+                }
+                _ => continue,
+            };
+            let is_refused = refused.iter().any(|refused| refused == run.as_str());
+            let told = self.told.iter().find(|told| told.run.field == *run);
+            if is_refused && let Some(told) = told {
+                self.fail_chunks(&told.run, lo, hi, &TaskFailure::new(kind, reason));
             }
         }
     }

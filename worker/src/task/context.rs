@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use celeriac_broker_schema::{
     ChunkIndex, Headers, JobId, Meta, QueueName, Requester, Split, TaskId, Tenant, Timestamp,
 };
+use celeriac_producer::workflow::Spawns;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
@@ -48,6 +49,8 @@ struct Shared {
     cancel: Notify,
     progress: Mutex<Option<Progress>>,
     post: Post,
+    /// What a member of a workflow adds to its job. Few do.
+    spawns: Mutex<Option<Box<Spawns>>>,
 }
 
 /// What a [`Context`] is made of.
@@ -135,6 +138,10 @@ impl Context {
         Self::with_post(parts, Post::default())
     }
 
+    pub(super) fn spawns(&self) -> MutexGuard<'_, Option<Box<Spawns>>> {
+        self.shared.spawns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn with_post(parts: ContextParts, post: Post) -> Self {
         let shared = Shared {
             parts,
@@ -143,6 +150,7 @@ impl Context {
             cancel: Notify::const_new(),
             progress: Mutex::new(None),
             post,
+            spawns: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -122,6 +122,12 @@ impl TaskError {
         Self::of(ErrorKind::BadAccumulator, Wish::Fatal, message)
     }
 
+    /// Tasks that cannot be added to a job. Fatal: they would be the same again.
+    pub(crate) fn bad_spawn(task: &str, reason: impl fmt::Display) -> Self {
+        let message = format!("what task `{task}` spawns cannot be added to its job: {reason}");
+        Self::of(ErrorKind::BadResult, Wish::Fatal, message)
+    }
+
     pub(super) fn oversized_result(task: &str, bytes: usize) -> Self {
         let reason = format!(
             "it has {bytes} bytes and {MAX_RESULT_BYTES} are allowed; put large data elsewhere and return its address"

@@ -10,6 +10,7 @@ mod handler;
 mod layer;
 mod post;
 mod registry;
+mod spawn;
 
 pub use context::{CancelReason, Chunk, Context, ContextParts, Progress};
 pub use error::TaskError;

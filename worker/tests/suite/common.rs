@@ -133,6 +133,8 @@ pub(crate) fn assert_finished(broker: &Broker) -> impl Future<Output = ()> {
         let left: BTreeMap<_, _> =
             all.into_iter().filter(|(key, entry)| !may_stay(&key[prefix.len()..], entry)).collect();
         assert!(left.is_empty(), "at {caller}, there is still: {left:#?}");
+        let checked = broker.check(1_000_000).await.expect("Redis is there");
+        assert_eq!(checked, (Vec::new(), true), "at {caller}");
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use celeriac_broker_schema::workflow::Target;
 use celeriac_broker_schema::{Accumulate, Outcome, State};
-use celeriac_producer::NewTask;
 use celeriac_producer::task::Task;
 use celeriac_producer::workflow::{
     Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
 };
-use celeriac_worker::task::TaskError;
+use celeriac_producer::{EnqueueError, NewTask};
+use celeriac_worker::task::{Context, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -227,5 +227,164 @@ async fn callbacks_run_outside_of_the_job() {
     };
     until(&broker, succeeded).await;
     assert_eq!(worker.drain().await.succeeded, 3, "the other member and two callbacks");
+    assert_finished(&broker).await;
+}
+
+/// Sums a list by halves: a list of more than two numbers is replaced by two tasks and their sum.
+#[derive(Serialize, Deserialize)]
+struct Halves {
+    numbers: Vec<i64>,
+}
+
+impl Task for Halves {
+    const NAME: &'static str = "halves";
+    type Output = i64;
+}
+
+fn halves(ctx: Context, Halves { numbers }: Halves) -> Result<i64, TaskError> {
+    if let [one] = numbers[..] {
+        return Ok(one);
+    }
+    let (left, right) = numbers.split_at(numbers.len() / 2);
+    let half = |numbers: &[i64]| call("halves", json!({ "numbers": numbers }));
+    ctx.continue_with(Node::Chain(vec![group(vec![half(left), half(right)]), add(json!([]))]));
+    Ok(0)
+}
+
+/// A tree of so many levels, of which each node is a task: it joins its two children to its group.
+#[derive(Serialize, Deserialize)]
+struct Tree {
+    levels: u32,
+}
+
+impl Task for Tree {
+    const NAME: &'static str = "tree";
+    type Output = Value;
+}
+
+fn tree(ctx: Context, Tree { levels }: Tree) -> Result<Value, TaskError> {
+    for _ in 0..if levels > 1 { 2 } else { 0 } {
+        ctx.spawn_into_group(call("tree", json!({ "levels": levels - 1 })));
+    }
+    ctx.spawn(add(json!([1])));
+    Ok(json!({ "nodes": 1 }))
+}
+
+fn spawning() -> celeriac_worker::task::Tasks {
+    Stage::new()
+        .registry()
+        .cpu_task(halves)
+        .cpu_task(tree)
+        .cpu_task(|Sum(args): Sum| Ok::<_, TaskError>(sum(&args)))
+        .cpu_task(|Broken(_): Broken| Err::<i64, _>(TaskError::fatal("it is broken")))
+        .build()
+}
+
+async fn grown(workflow: impl Into<Workflow>) -> (Outcome, u64) {
+    let broker = broker().await;
+    let worker = Running::start(&broker, spawning(), one_slot());
+    let handle = producer(&broker).enqueue_workflow(workflow).await.unwrap();
+    let outcome = handle.outcome_within(LONG).await.unwrap();
+    let succeeded = worker.drain().await.succeeded;
+    assert_finished(&broker).await;
+    (outcome, succeeded)
+}
+
+fn result_of(outcome: &Outcome) -> Value {
+    serde_json::from_str(outcome.result.as_ref().unwrap().get()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_replaced_by_what_it_continues_with() {
+    let numbers: Vec<i64> = (1..=33).collect();
+    let halves = call("halves", json!({ "numbers": numbers }));
+    let (outcome, _) = grown(halves.clone()).await;
+    assert_eq!(result_of(&outcome), json!(561), "{outcome:?}");
+    let chord =
+        Node::Chain(vec![group(vec![halves.clone(), add(json!([1])), halves]), add(json!([]))]);
+    assert_eq!(result_of(&grown(chord).await.0), json!(561 + 1 + 561));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_joins_a_group_is_waited_for_and_accumulated() {
+    let accumulate = BTreeMap::from([("nodes".to_owned(), Accumulate::Sum)]);
+    let members = vec![call("tree", json!({ "levels": 6 }))];
+    let counted = Node::Group(Group { members, accumulate, ..Group::default() });
+    let (outcome, succeeded) = grown(Node::Chain(vec![counted, add(json!([]))])).await;
+    assert_eq!(result_of(&outcome), json!(63));
+    assert_eq!(succeeded, 63 + 63 + 1, "each node, one task besides for each, and the last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_has_no_more_members_and_none_deeper_than_it_may() {
+    for most in [(40, 1_000), (1_000, 3)] {
+        let numbers: Vec<i64> = (1..=33).collect();
+        let mut workflow = Workflow::from(call("halves", json!({ "numbers": numbers })));
+        workflow.most = most;
+        let (outcome, _) = grown(workflow).await;
+        assert_eq!(outcome.state, State::Failed);
+        assert!(outcome.error.unwrap().message.contains("than it may have"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_outside_of_workflows_cannot_spawn() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, spawning(), one_slot());
+    let tree = NewTask::new("tree", &json!({ "levels": 1 })).unwrap();
+    let outcome = producer(&broker).enqueue_task(tree).await.unwrap().outcome().await.unwrap();
+    assert!(outcome.error.unwrap().message.contains("not part of a workflow"));
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_streamed_in_while_its_first_members_run() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let mut job =
+        producer(&broker).open_job(Group::default(), vec![add(json!([1_000]))]).await.unwrap();
+    job.push(add(json!([1]))).await.unwrap();
+    job.push(Node::Chain(vec![add(json!([2])), add(json!([3]))])).await.unwrap();
+    job.flush().await.unwrap();
+    let ran = |seen: &celeriac_broker_schema::script::Snapshot| {
+        seen.stats.get("succeeded").is_some_and(|n| *n >= 3)
+    };
+    until(&broker, ran).await;
+
+    // Its producer is gone; another one goes on.
+    let (id, pushed) = (job.handle().id().job(), job.pushed());
+    drop(job);
+    let other = producer(&broker);
+    let mut job = other.continue_job(id).await.unwrap();
+    assert_eq!((job.pushed(), pushed), (3, 3));
+    for i in 0..700 {
+        job.push(add(json!([i]))).await.unwrap();
+    }
+    let handle = job.close().await.unwrap();
+
+    let outcome = handle.outcome_within(LONG).await.unwrap();
+    assert_eq!(result_of(&outcome), json!(1_000 + 1 + 5 + 699 * 700 / 2));
+    let late = other.continue_job(id).await;
+    assert!(matches!(late, Err(EnqueueError::JobOver { .. })), "{late:?}");
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_group_alone_gives_its_results_in_order() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let group = Group { on_error: OnError::Collect, ..Group::default() };
+    let mut job = producer(&broker).open_job(group, Vec::new()).await.unwrap();
+    for member in [add(json!([1])), call("broken", json!([])), add(json!([3]))] {
+        job.push(member).await.unwrap();
+        job.flush().await.unwrap();
+    }
+    let outcome = job.close().await.unwrap().outcome_within(LONG).await.unwrap();
+    let results = result_of(&outcome);
+    assert_eq!((&results[0], &results[2]), (&json!({ "Ok": 1 }), &json!({ "Ok": 3 })));
+    assert_eq!(results[1]["Err"]["message"], json!("it is broken"));
+    worker.drain().await;
     assert_finished(&broker).await;
 }

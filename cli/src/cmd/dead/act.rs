@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::filter;
 use crate::args::DeadActArgs;
 use crate::cmd::refuse;
+use crate::deed::{self, note};
 use crate::error::CliError;
 use crate::format::counted;
 use crate::globals::Globals;
@@ -21,6 +22,16 @@ pub(super) enum Act {
     Delete {
         yes: bool,
     },
+}
+
+impl Act {
+    /// The word for one that it was done to.
+    fn good(self) -> &'static str {
+        match self {
+            Self::Revive => Revived::Revived.as_str(),
+            Self::Delete { .. } => "deleted",
+        }
+    }
 }
 
 /// What became of one of them.
@@ -48,7 +59,24 @@ pub(super) async fn run(args: DeadActArgs, act: Act, globals: &Globals) -> Resul
         let ids = args.ids.iter().map(|id| id.parse()).collect::<Result<Vec<TaskId>, _>>()?;
         act_on(&broker, &ids, act, args.dry_run, &who).await?
     };
+    if !args.dry_run {
+        noted(&broker, &done, act, args.all, &who).await;
+    }
     report(&done, act, args.dry_run, &who, globals)
+}
+
+/// Notes it as the monitor does.
+async fn noted(broker: &Broker, done: &[Done], act: Act, all: bool, who: &Requester) {
+    let action = match (act, all) {
+        (Act::Revive, false) => "revive",
+        (Act::Revive, true) => "revive-matching",
+        (Act::Delete { .. }, false) => "discard",
+        (Act::Delete { .. }, true) => "discard-matching",
+    };
+    let good = act.good();
+    let changed = done.iter().filter(|done| done.result == good).count() as u64;
+    let ids: Vec<TaskId> = done.iter().map(|done| done.id).collect();
+    note(broker, action, deed::ids(&ids), who, changed).await;
 }
 
 /// What it would have been done to.
@@ -155,11 +183,7 @@ fn report(
             output::line(format_args!("{id} {result}"))?;
         }
     }
-    let good = match act {
-        _ if dry_run => "meant",
-        Act::Revive => Revived::Revived.as_str(),
-        Act::Delete { .. } => "deleted",
-    };
+    let good = if dry_run { "meant" } else { act.good() };
     let count = |word: &str| done.iter().filter(|done| done.result == word).count() as u64;
     let who = if dry_run { String::new() } else { format!(" {who}") };
     globals.talk(format_args!("{} {good}{who}", counted(count(good), "dead letter")));

@@ -31,7 +31,7 @@ pub(super) const KINDS: &[(&str, &[&str])] = &[
     ("streams", &["stream:"]),
     ("dead", &["dead", "dead:"]),
     ("watchers", &["watch", "watchers"]),
-    ("settings and totals", &["settings", "stats"]),
+    ("settings and totals", &["settings", "stats", "audit"]),
     ("other", &[]),
 ];
 

@@ -1,14 +1,15 @@
 //! Making and changing schedules. Each change tells when the schedule is due after it.
 
 use celeriac_broker_schema::script::ScheduleView;
-use celeriac_broker_schema::{Requester, ScheduleSpec, TaskId, TaskName, Timestamp, Timing};
-use celeriac_producer::{NewTask, Replace, Schedule, ScheduleName};
+use celeriac_broker_schema::{ScheduleSpec, TaskId, TaskName, Timestamp, Timing};
+use celeriac_producer::{NewTask, Producer, Replace, Schedule, ScheduleName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::schedules;
 use crate::args::{TaskArgs, WhenArgs, WhoArgs};
 use crate::cmd::enqueue::spec::TaskSpec;
+use crate::deed::note;
 use crate::error::CliError;
 use crate::format;
 use crate::globals::Globals;
@@ -128,9 +129,10 @@ pub(super) async fn pause(
     who: &WhoArgs,
     globals: &Globals,
 ) -> Result<(), CliError> {
-    let Requester { by, why } = requester(who);
-    let (by, why) = (by.unwrap_or_default(), why.unwrap_or_default());
-    schedules(globals).await?.pause(name, &by, &why).await?;
+    let (broker, who) = (globals.connect().await?, requester(who));
+    let [by, why] = [&who.by, &who.why].map(|text| text.as_deref().unwrap_or_default());
+    Producer::new(broker.clone()).schedules().pause(name, by, why).await?;
+    note(&broker, "pause-schedule", format!("schedule={name}"), &who, 1).await;
     if globals.json {
         return output::json(&DueLine { name: name.as_str(), due: None });
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use crate::args::{OrderCommand, WhichArgs};
+use crate::deed::note;
 use crate::error::CliError;
 use crate::fleet_view::FleetView;
 use crate::format::{counted, span};
@@ -138,11 +139,30 @@ async fn give(
     let mut answer = Answer { worker, order: 0, answer: WAITING, last_heard_ms: None };
     for order in orders {
         match broker.order(&lease, order, who).await? {
-            OrderSeen::Kept(number) => answer.order = number,
+            OrderSeen::Kept(number) => {
+                answer.order = number;
+                let (action, told) = named(order);
+                let target = format!("worker={}{told}", answer.worker);
+                note(broker, action, target, who, 1).await;
+            }
             OrderSeen::Lost => answer.answer = GONE,
         }
     }
     Ok(answer)
+}
+
+/// What the audit list calls it.
+fn named(order: &Order) -> (&'static str, String) {
+    match order {
+        Order::Drain => ("drain-worker", String::new()),
+        Order::Pause => ("pause-worker", String::new()),
+        Order::Resume => ("resume-worker", String::new()),
+        Order::Concurrency(slots) => ("set-slots", format!(" slots={slots}")),
+        Order::Queues(queues) => {
+            let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+            ("set-queues", format!(" queues={}", names.join(",")))
+        }
+    }
 }
 
 /// Waits until all workers say that they have taken their orders up, or it has been long enough.

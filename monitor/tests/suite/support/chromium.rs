@@ -13,6 +13,9 @@ use tokio::time::timeout;
 
 use super::SOON;
 
+/// Of the window, unless a picture is taken.
+const HEIGHT: u32 = 740;
+
 /// A headless Chromium with one page, killed when it is dropped.
 pub(crate) struct Browser {
     // Dropped in this order: the process must be gone before its profile is removed.
@@ -73,9 +76,7 @@ impl Browser {
         self.session = attached["sessionId"].as_str().map(str::to_owned);
         self.call("Log.enable", json!({})).await;
         self.call("Runtime.enable", json!({})).await;
-        let screen =
-            json!({"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": width < 500});
-        self.call("Emulation.setDeviceMetricsOverride", screen).await;
+        self.set_size(width, HEIGHT).await;
     }
 
     pub(crate) async fn visit(&mut self, url: &str) {
@@ -96,11 +97,50 @@ impl Browser {
         eventually(SOON, async || match self.value(expression).await {
             Value::Bool(true) => Ok(()),
             _ => {
-                let page = self.value("document.body.innerText").await;
+                let page = self.value("document.body?.innerText").await;
                 Err(format!("{expression} in {page}"))
             }
         })
         .await;
+    }
+
+    /// Makes the window as large as this.
+    pub(crate) async fn set_size(&mut self, width: u32, height: u32) {
+        let screen = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500
+        });
+        self.call("Emulation.setDeviceMetricsOverride", screen).await;
+    }
+
+    /// Presses and releases a key, `Control+k` for example.
+    pub(crate) async fn press(&mut self, keys: &str) {
+        let (control, key) = match keys.strip_prefix("Control+") {
+            Some(key) => (2, key),
+            None => (0, keys),
+        };
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            other => other.to_uppercase().bytes().next().unwrap_or(0),
+        };
+        let mut event = json!({
+            "type": "keyDown", "key": key, "windowsVirtualKeyCode": code, "modifiers": control
+        });
+        if key == "Enter" {
+            event["text"] = "\r".into();
+        } else if key.len() == 1 && control == 0 {
+            event["text"] = key.into();
+        }
+        self.call("Input.dispatchKeyEvent", event.clone()).await;
+        event["type"] = "keyUp".into();
+        self.call("Input.dispatchKeyEvent", event).await;
+    }
+
+    /// Types a text into what has the focus.
+    pub(crate) async fn type_text(&mut self, text: &str) {
+        self.call("Input.insertText", json!({ "text": text })).await;
     }
 
     /// Sets the colour scheme that the system prefers.
@@ -126,7 +166,8 @@ impl Browser {
         self.complaints.iter().filter(expected).cloned().collect()
     }
 
-    async fn call(&mut self, method: &str, params: Value) -> Value {
+    /// Calls a method of the protocol.
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
         self.number += 1;
         let mut request = json!({"id": self.number, "method": method, "params": params});
         if let Some(session) = &self.session {

@@ -25,6 +25,11 @@ impl Answer {
         found.map_or("", |(_, value)| value)
     }
 
+    /// All headers of a name.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -56,7 +61,24 @@ pub(crate) async fn request(
     path: &str,
     headers: &str,
 ) -> Answer {
-    let mut stream = send(address, method, path, headers).await;
+    with_body(address, method, path, headers, b"").await
+}
+
+/// A request with a body, whose length is told.
+pub(crate) async fn with_body(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> Answer {
+    let headers = match body.len() {
+        0 => headers.to_owned(),
+        bytes => format!("content-length: {bytes}\r\n{headers}"),
+    };
+    let mut stream = send(address, method, path, &headers).await;
+    // A body that is too large need not be read to its end.
+    let _ = stream.write_all(body).await;
     let mut text = String::new();
     let read = timeout(SOON, stream.read_to_string(&mut text)).await;
     read.expect("an answer in time").expect("an answer");

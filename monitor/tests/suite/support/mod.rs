@@ -1,7 +1,11 @@
 //! Fixtures: a served monitor, what it shows, and who looks at it.
 
+pub(crate) mod browser_like;
 pub(crate) mod chromium;
+pub(crate) mod fleet;
 pub(crate) mod http;
+#[path = "../../../examples/load/mod.rs"]
+pub(crate) mod load;
 pub(crate) mod seed;
 pub(crate) mod site;
 

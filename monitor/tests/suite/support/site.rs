@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use celeriac_broker_schema::{Broker, RedisConfig};
-use celeriac_monitor::{Monitor, MonitorConfig, MonitorError, serve};
+use celeriac_monitor::{Access, AccessOptions, Monitor, MonitorConfig, MonitorError, serve};
 use celeriac_testkit::TestRedis;
 use celeriac_testkit::redis::fresh_namespace;
 use tokio::net::TcpListener;
@@ -32,7 +32,25 @@ pub(crate) fn broker_at(url: &str) -> Broker {
     Broker::new(RedisConfig::new(url).namespace(namespace)).expect("a valid URL")
 }
 
+/// The header of somebody who may act, at a [`Site::for_operators`].
+pub(crate) const OPERATOR: &str = "authorization: Bearer operator-of-the-tests\r\n";
+
+/// The header of somebody who may look there.
+pub(crate) const VIEWER: &str = "authorization: Bearer viewer-of-the-tests\r\n";
+
 impl Site {
+    /// One that lets [`OPERATOR`] act, and everybody look.
+    pub(crate) async fn for_operators(broker: Broker) -> Self {
+        let tokens = "tests:operator:operator-of-the-tests\nlooker:viewer:viewer-of-the-tests";
+        let options = AccessOptions {
+            tokens: tokens.to_owned(),
+            public_view: true,
+            ..AccessOptions::default()
+        };
+        let access = Access::new(&options).expect("it is clear");
+        Self::configured(broker, MonitorConfig { access, ..MonitorConfig::default() }).await
+    }
+
     pub(crate) async fn start(broker: Broker) -> Self {
         Self::start_with(broker, MonitorConfig::default().max_viewers).await
     }
@@ -41,8 +59,26 @@ impl Site {
         Self::start_at("127.0.0.1:0".parse().expect("an address"), broker, max_viewers).await
     }
 
+    /// One where whoever has this token may act.
+    pub(crate) async fn start_for_operators(broker: Broker, token: &str) -> Self {
+        let options =
+            AccessOptions { tokens: format!("ada:operator:{token}"), ..AccessOptions::default() };
+        let access = Access::new(&options).expect("a token");
+        Self::configured(broker, MonitorConfig { access, ..MonitorConfig::default() }).await
+    }
+
     pub(crate) async fn start_at(listen: SocketAddr, broker: Broker, max_viewers: usize) -> Self {
-        let config = MonitorConfig { listen, max_viewers };
+        let config = MonitorConfig { listen, max_viewers, ..MonitorConfig::default() };
+        Self::serve(broker, config).await
+    }
+
+    /// One of this configuration, on a free port.
+    pub(crate) async fn configured(broker: Broker, config: MonitorConfig) -> Self {
+        let listen = "127.0.0.1:0".parse().expect("an address");
+        Self::serve(broker, MonitorConfig { listen, ..config }).await
+    }
+
+    async fn serve(broker: Broker, config: MonitorConfig) -> Self {
         let listener: TcpListener = config.bind().await.expect("a free port");
         let address = listener.local_addr().expect("it listens");
         let shutdown = CancellationToken::new();
