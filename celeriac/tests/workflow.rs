@@ -8,9 +8,9 @@ use celeriac::workflow::{
     map, max, starmap, sum,
 };
 use celeriac::{
-    Broker, Data, ErrorKind, Handle, NewTask, Producer, RedisConfig, Registry, ResultError,
-    Shutdown, Summary, Task, TaskError, TaskFailure, Worker, WorkerConfig, as_completed,
-    as_completed_within, wait_any, wait_any_within,
+    Broker, Context, Data, ErrorKind, Handle, NewTask, Producer, RedisConfig, Registry,
+    ResultError, Shutdown, Summary, Task, TaskError, TaskFailure, Worker, WorkerConfig,
+    as_completed, as_completed_within, wait_any, wait_any_within,
 };
 use celeriac_testkit::TestRedis;
 use celeriac_testkit::redis::fresh_namespace;
@@ -94,6 +94,21 @@ async fn tell(
     told.send((of, parent)).map_err(|_| TaskError::fatal("nobody listens"))
 }
 
+/// Quicksort: puts two halves and what joins them in its own place.
+#[celeriac::task(name = "sort")]
+async fn sort(numbers: Vec<i64>, ctx: Context) -> Result<Vec<i64>, TaskError> {
+    let Some((&pivot, rest)) = numbers.split_first() else { return Ok(numbers) };
+    let (less, more): (Vec<i64>, Vec<i64>) = rest.iter().partition(|n| **n < pivot);
+    let halves = group([sort(less), sort(more)]);
+    ctx.continue_with(halves.then(join_halves::after(pivot)).into_node()?);
+    Ok(Vec::new())
+}
+
+#[celeriac::task(name = "join_halves")]
+async fn join_halves(halves: Vec<Vec<i64>>, pivot: i64) -> Result<Vec<i64>, TaskError> {
+    Ok([halves[0].as_slice(), &[pivot], &halves[1]].concat())
+}
+
 /// A worker and a producer of their own.
 struct Stage {
     producer: Producer,
@@ -120,6 +135,8 @@ impl Stage {
             .add::<count>()
             .add::<mean>()
             .add::<tell>()
+            .add::<sort>()
+            .add::<join_halves>()
             .build();
         let broker = Broker::new(config.clone()).expect("a URL");
         let worker = Worker::new(broker, tasks, WorkerConfig::default()).expect("settings");
@@ -412,6 +429,14 @@ async fn the_member_that_ends_a_job_is_told_with_its_failure() {
     assert!(unknown(soon(members.next()).await.map(|it| it.map(drop))));
     assert!(unknown(soon(progress.next()).await.map(|it| it.map(drop))));
     assert!(members.next().await.is_none() && progress.next().await.is_none());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_continues_with_a_typed_part() {
+    let stage = Stage::new().await;
+    let sorted = stage.result(group([sort(vec![3, 1, 4, 1, 5, 9, 2, 6])]).flow()).await;
+    assert_eq!(sorted, [[1, 1, 2, 3, 4, 5, 6, 9]]);
     stage.end().await;
 }
 
