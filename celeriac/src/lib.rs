@@ -71,7 +71,8 @@ pub use celeriac_producer::{
 
 // Waiting for several at once.
 pub use celeriac_producer::{
-    AsCompleted, as_completed, as_completed_within, wait_any, wait_any_within,
+    AsCompleted, JobProgress, MemberResults, ProgressStream, as_completed, as_completed_within,
+    wait_any, wait_any_within,
 };
 
 // Enqueueing again and again.

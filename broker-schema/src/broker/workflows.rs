@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{Broker, Inner};
 use crate::error::BrokerError;
 use crate::id::{ChunkIndex, ClientId, JobId};
-use crate::script::{self, PartTaken, Results, WantedResults, WorkflowPart};
+use crate::script::{self, Completed, PartTaken, Results, WantedResults, WorkflowPart};
 use crate::workflow::{Lookup, Missing, Shape, Stretch, Value};
 
 impl Broker {
@@ -36,6 +36,21 @@ impl Broker {
     ) -> Result<Results, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::results(connections, keys, job, wanted).await
+    }
+
+    /// How far a job is, and which of its members have settled, from byte `first` of their bits on. If a
+    /// client is given, it is told once when that changes ([`Broker::subscribe`]).
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn completed(
+        &self,
+        job: JobId,
+        client: Option<&ClientId>,
+        first: u64,
+    ) -> Result<Completed, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::completed(connections, keys, job, client, first).await
     }
 
     /// Puts the input of a member together: fetches, page by page, what its shape is made of. `own` is the

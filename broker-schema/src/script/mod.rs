@@ -14,6 +14,7 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod completed;
 mod contents;
 mod control;
 mod dead;
@@ -71,6 +72,7 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::{Ending, Spawned};
+pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use delayed::{DelayedPage, DelayedTask};
@@ -114,6 +116,7 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    completed::completed,
     contents::contents,
     control::control,
     dead::dead,

@@ -14,6 +14,7 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod completed;
 mod contents;
 mod control;
 mod dead;
