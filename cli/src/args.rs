@@ -8,6 +8,7 @@ mod access;
 mod cancel;
 mod dead;
 mod enqueue;
+mod job;
 mod queues;
 mod schedule;
 mod task;
@@ -29,6 +30,7 @@ pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadDeleteArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, StartArgs};
+pub(crate) use self::job::{JobAction, JobCommandArgs, OneJobArgs};
 pub(crate) use self::queues::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs};
 pub(crate) use self::schedule::{NextArgs, ScheduleCommand, WhenArgs};
 pub(crate) use self::task::TaskArgs;
@@ -152,6 +154,8 @@ pub(crate) enum Command {
     Queues(QueuesArgs),
     /// Workers and what they do; or tell them to drain, pause, resume, or change their slots
     Workers(WorkersArgs),
+    /// One job: how far it is; pause, resume, cancel, delete it
+    Job(JobCommandArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),
     /// Limits across the fleet: show, set, remove; let the tenants of a queue take turns

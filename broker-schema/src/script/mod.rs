@@ -17,6 +17,7 @@ mod complete;
 mod contents;
 mod control;
 mod dead;
+mod delete_job;
 mod discard;
 mod due;
 mod elements;
@@ -30,6 +31,7 @@ mod fair;
 mod fire;
 mod inspect;
 mod job;
+mod job_control;
 mod limit;
 mod limits;
 mod map_chunks;
@@ -55,6 +57,7 @@ mod snapshot;
 mod speculate;
 mod stream;
 mod tidy;
+mod tree;
 mod watch;
 mod workers;
 
@@ -66,6 +69,7 @@ pub use close::Closed;
 pub use complete::{Ending, Spawned};
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
+pub use delete_job::JobDeleted;
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -74,6 +78,7 @@ pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use job_control::JobControlled;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
 pub use map_chunks::{ChunkMap, Stretch};
@@ -94,6 +99,7 @@ pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
 pub use tidy::Tidied;
+pub use tree::Far;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
@@ -109,6 +115,7 @@ pub(crate) use {
     control::control,
     dead::dead,
     dead::dead_letters,
+    delete_job::delete_job,
     discard::discard,
     due::due,
     elements::elements,
@@ -122,6 +129,7 @@ pub(crate) use {
     fire::fire,
     inspect::inspect,
     job::job,
+    job_control::job_control,
     limit::limit,
     limits::limits,
     map_chunks::map_chunks,
@@ -147,6 +155,7 @@ pub(crate) use {
     speculate::speculate,
     stream::stream,
     tidy::tidy,
+    tree::tree,
     watch::watch,
     workers::workers,
 };

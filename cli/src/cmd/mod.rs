@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod explain;
+mod job;
 mod jobs;
 mod limits;
 mod memory;
@@ -57,6 +58,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues(args) => queues::run(args, &globals).await,
         Command::Workers(args) => workers::run(&args, &globals).await,
+        Command::Job(args) => job::run(&args, &globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,
         Command::Dead(args) => dead::run(*args, &globals).await,

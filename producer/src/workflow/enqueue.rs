@@ -11,7 +11,7 @@ use celeriac_broker_schema::workflow::{Callback, Edit, Release, When};
 use celeriac_broker_schema::{
     InvalidInput, JobId, JobSpec, QueueName, Record, TaskId, TaskOptions, Unique, UniqueMode,
 };
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Callbacks, Plan, Workflow};
 use crate::call::NewTask;
@@ -157,7 +157,10 @@ impl Workflow {
         let mut plan = super::compile(root)?;
         let name = NAME.parse()?;
         let args = RawValue::NULL;
-        let outline = RawValue::from_string("{}".to_owned()).expect("JSON");
+        // Also what cannot be drawn is a workflow.
+        let outline = plan.outline.take().and_then(|outline| to_raw_value(&outline).ok());
+        let none = || RawValue::from_string("{}".to_owned()).expect("JSON");
+        let outline = outline.unwrap_or_else(none);
         let options = TaskOptions { keep_ms, ..TaskOptions::default() };
         let spec = JobSpec {
             v: FORMAT,

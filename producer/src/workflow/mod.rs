@@ -7,6 +7,7 @@
 mod compile;
 mod enqueue;
 mod json;
+mod outline;
 mod plan;
 mod spans;
 mod spawn;
