@@ -403,6 +403,15 @@ pub const TABLE: &[KeyRow] = &[
         "as the job",
     ),
     key(
+        "job:<id>:parked",
+        "list",
+        "<priority>:<queue>:<element>: what was claimed of the job while it is paused",
+        "claim",
+        "job_control",
+        "job_control (resume), complete, reclaim, cancel (the job has ended), delete_job",
+        "never",
+    ),
+    key(
         "jobs:speculate",
         "set",
         "open jobs that allow second starts of chunks",

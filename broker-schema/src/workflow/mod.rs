@@ -4,12 +4,14 @@
 
 mod edit;
 mod input;
+mod outline;
 mod shape;
 
 use serde::{Deserialize, Serialize};
 
 pub use edit::{Barrier, Callback, Edit, Release, Span, When};
 pub use input::with_input;
+pub use outline::{MOST_PARTS, Outline, OutlineKind};
 pub use shape::{Lookup, Missing, Shape, Value};
 
 use crate::id::ChunkIndex;

@@ -11,7 +11,7 @@ use celeriac_broker_schema::workflow::{Callback, Edit, Release, When};
 use celeriac_broker_schema::{
     InvalidInput, JobId, JobSpec, QueueName, Record, TaskId, TaskOptions, Unique, UniqueMode,
 };
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Callbacks, Node, Plan, Workflow};
 use crate::call::NewTask;
@@ -142,9 +142,12 @@ impl Workflow {
         job: JobId,
         new_id: impl Fn() -> TaskId,
     ) -> Result<Vec<WorkflowPart>, EnqueueError> {
-        let outline = RawValue::from_string("{}".to_owned()).expect("JSON");
         let root = std::mem::replace(&mut self.root, Node::Chain(Vec::new()));
-        let plan = super::compile(root)?;
+        let mut plan = super::compile(root)?;
+        // Also what cannot be drawn is a workflow.
+        let outline = plan.outline.take().and_then(|outline| to_raw_value(&outline).ok());
+        let none = || RawValue::from_string("{}".to_owned()).expect("JSON");
+        let outline = outline.unwrap_or_else(none);
         self.parts_of(plan, &outline, job, new_id)
     }
 

@@ -8,6 +8,7 @@ mod compile;
 mod enqueue;
 mod json;
 mod open;
+mod outline;
 mod plan;
 mod spans;
 mod spawn;
