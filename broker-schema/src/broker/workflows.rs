@@ -13,7 +13,7 @@ use crate::script::{
     self, Completed, Far, JobControlled, JobDeleted, PartTaken, Results, WantedResults,
     WorkflowPart,
 };
-use crate::workflow::{Lookup, Missing, Shape, Stretch, Value};
+use crate::workflow::{Data, Lookup, Missing, Shape, Stretch, Value};
 
 impl Broker {
     /// Enqueues a part of a workflow, numbered as a batch of [`Broker::enqueue`].
@@ -123,6 +123,19 @@ impl Broker {
     ) -> Result<Completed, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::completed(connections, keys, job, client, first).await
+    }
+
+    /// Data that the tasks of a job share, by its name. None if the job has none of that name; an inner error
+    /// says in words what is wrong with it.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn data(
+        &self,
+        job: JobId,
+        digest: &str,
+    ) -> Result<Option<Result<Data, String>>, BrokerError> {
+        script::data(&self.inner.connections, &self.inner.keys, job, digest).await
     }
 
     /// Puts the input of a member together: fetches, page by page, what its shape is made of. `own` is the

@@ -17,6 +17,7 @@ mod complete;
 mod completed;
 mod contents;
 mod control;
+mod data;
 mod dead;
 mod delayed;
 mod delete_job;
@@ -125,6 +126,7 @@ pub(crate) use {
     completed::completed,
     contents::contents,
     control::control,
+    data::data,
     dead::dead,
     dead::dead_letters,
     delayed::delayed,

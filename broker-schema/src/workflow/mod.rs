@@ -2,6 +2,8 @@
 //! it is given their results. How a tree of tasks becomes members and barriers is the business of
 //! the producer; the scripts move it (`lua/lib/workflow.lua`).
 
+#[cfg(feature = "client")]
+mod data;
 mod edit;
 mod input;
 mod outline;
@@ -9,6 +11,8 @@ mod shape;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "client")]
+pub use data::{Data, MAX_DATA_BYTES, digest};
 pub use edit::{Barrier, Callback, Edit, Release, Span, When};
 pub use input::with_input;
 pub use outline::{MOST_PARTS, Outline, OutlineKind};

@@ -17,6 +17,7 @@ mod complete;
 mod completed;
 mod contents;
 mod control;
+mod data;
 mod dead;
 mod delayed;
 mod delete_job;

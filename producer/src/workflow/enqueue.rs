@@ -50,8 +50,9 @@ impl Cutter {
 
 impl Plan {
     /// All that is added to the job, in the order in which it must be there.
-    pub(crate) fn edits(&mut self, callbacks: Vec<Callback>) -> Vec<Vec<Edit>> {
+    pub(crate) fn edits(&mut self, callbacks: Vec<Callback>, data: Vec<Edit>) -> Vec<Vec<Edit>> {
         let mut cutter = Cutter::default();
+        data.into_iter().for_each(|piece| cutter.add(piece));
         cutter.add(Edit::Reserve(self.members()));
         for span in std::mem::take(&mut self.spans) {
             cutter.add(Edit::Span(span));
@@ -159,7 +160,7 @@ impl Workflow {
         job: JobId,
         new_id: impl Fn() -> TaskId,
     ) -> Result<Vec<WorkflowPart>, EnqueueError> {
-        let Self { label, submitted_by, unique, keep_ms, callbacks, most, .. } = self;
+        let Self { label, submitted_by, unique, keep_ms, callbacks, most, data, .. } = self;
         let unique = match unique {
             None => None,
             Some(Unique { key, mode: UniqueMode::For { ms } }) => Some((key, ms)),
@@ -200,7 +201,11 @@ impl Workflow {
             called.extend(callbacks.written(Some(member), &new_id)?);
         }
         let ends = plan.ends;
-        let parts = plan.edits(called);
+        let mut pieces = Vec::new();
+        for data in data {
+            pieces.extend(data.edits()?);
+        }
+        let parts = plan.edits(called, pieces);
         let count = parts.len() as u64;
         let mut first = Some(first);
         let part = |(part, edits)| WorkflowPart {
