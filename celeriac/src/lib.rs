@@ -189,7 +189,7 @@ pub mod workflow {
         pub use celeriac_broker_schema::Accumulate;
         pub use celeriac_broker_schema::workflow::Target;
         pub use celeriac_producer::workflow::{
-            Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
+            Broadcast, Callbacks, Fold, GraphNode, Group, Node, OnError, OpenJob, Step, Workflow,
         };
         pub use celeriac_producer::{InvalidWorkflow, Problem};
     }

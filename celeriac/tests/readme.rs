@@ -45,6 +45,7 @@ async fn the_examples_run() {
         ("sweep", "rate 0.5 is good enough: 1 steps\n7 others are cancelled\n"),
         ("tenants", "| order | ten tasks"),
         ("thumbnails", THUMBNAILS),
+        ("walk", "tree: 31 folders, 31 files, 124 bytes\n"),
         ("word_count", "merrily: 4\na: 3\nboat: 3\n"),
         ("workflow_pi", "pi is about 3.14"),
     ];
