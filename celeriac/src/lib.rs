@@ -44,10 +44,10 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, ErrorKind, Headers, InvalidInput,
-    JobId, Label, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig, Requester,
-    RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, TlsFiles,
-    UniqueKey, UniqueMode,
+    Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, Durable, ErrorKind, Headers,
+    InvalidInput, JobId, Label, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig,
+    Requester, RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant,
+    TlsFiles, UniqueKey, UniqueMode,
 };
 
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};

@@ -8,6 +8,7 @@ mod access;
 mod cancel;
 mod dead;
 mod enqueue;
+mod history;
 mod queues;
 mod schedule;
 mod task;
@@ -29,6 +30,7 @@ pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadDeleteArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, StartArgs};
+pub(crate) use self::history::{HistoryArgs, HistoryBy, HistoryStep};
 pub(crate) use self::queues::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs};
 pub(crate) use self::schedule::{NextArgs, ScheduleCommand, WhenArgs};
 pub(crate) use self::task::TaskArgs;
@@ -135,7 +137,7 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     /// Show queues, workers and jobs as web pages
     Monitor(MonitorArgs),
-    /// Enqueue a task, many tasks from a file, or a job of chunks
+    /// Enqueue a task, many tasks from a file, a job of chunks, or a workflow
     Enqueue(Box<EnqueueArgs>),
     /// Tasks that are enqueued again and again: add, list, edit, pause, run, skip, remove
     #[command(subcommand)]
@@ -154,6 +156,8 @@ pub(crate) enum Command {
     Workers(WorkersArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),
+    /// What was done lately: counts, waits and run times, by time, queue or task
+    History(HistoryArgs),
     /// Limits across the fleet: show, set, remove; let the tenants of a queue take turns
     Limits(LimitsArgs),
     /// Tasks that failed for good: list, group, show, revive, delete

@@ -90,6 +90,8 @@ pub(crate) enum CliError {
     },
     #[error("{} is not valid:{}", path.display(), log_text(.problems))]
     TasksFile { path: PathBuf, problems: Vec<String> },
+    #[error("the workflow in {input} is not valid, and nothing was enqueued:{}", log_text(.problems))]
+    WorkflowFile { input: String, problems: Vec<String> },
     #[error("the system does not permit it: {0}")]
     System(#[source] io::Error),
     #[error("the output cannot be written: {0}")]
@@ -119,6 +121,7 @@ impl CliError {
             | Self::Arguments(_)
             | Self::Line { .. }
             | Self::TasksFile { .. }
+            | Self::WorkflowFile { .. }
             | Self::Skipped { .. }
             | Self::NotRevived(_)
             | Self::Monitor(MonitorError::Open { .. })
@@ -201,6 +204,7 @@ fn broker_exit(error: &BrokerError) -> Exit {
         BrokerError::Url { .. } => Exit::InvalidInput,
         BrokerError::Unavailable { .. }
         | BrokerError::NoAnswer { .. }
+        | BrokerError::NotDurable { .. }
         | BrokerError::NotReady { .. } => Exit::Unreachable,
         BrokerError::Denied { .. }
         | BrokerError::OutOfMemory { .. }
@@ -231,7 +235,7 @@ fn broker_hint(error: &BrokerError) -> Option<&'static str> {
 
 fn enqueue_exit(error: &EnqueueError) -> Exit {
     match error {
-        EnqueueError::Invalid(_) => Exit::InvalidInput,
+        EnqueueError::Invalid(_) | EnqueueError::Workflow(_) => Exit::InvalidInput,
         EnqueueError::Refused(source) => broker_exit(source),
         EnqueueError::QueueClosed { .. } | EnqueueError::QueueFull { .. } => Exit::Refused,
         EnqueueError::Unavailable { .. } => Exit::Unreachable,

@@ -69,6 +69,9 @@ pub(crate) enum Detail {
     None(Problem),
 }
 
+/// The fragments that were rendered, by what they are about and who may see them.
+type Rendered = BTreeMap<(Topic, Role), Arc<[Fragment]>>;
+
 /// One look at Redis, successful or not.
 #[derive(Debug)]
 pub(crate) struct Observation {
@@ -80,7 +83,7 @@ pub(crate) struct Observation {
     pub(crate) details: BTreeMap<Topic, Detail>,
     at: Instant,
     /// Each topic is rendered once for each role, however many look at it.
-    rendered: Mutex<BTreeMap<(Topic, Role), Arc<[Fragment]>>>,
+    rendered: Mutex<Rendered>,
 }
 
 impl Observation {

@@ -295,7 +295,10 @@ impl NewTask {
                 expected: "it waits as long as its debounce says",
             });
         }
-        let record = self.record()?.encode()?;
+        let mut record = self.record()?;
+        let until = self.start.at.map(|at| at.since(id.time()));
+        record.delay_ms = self.start.delay_ms.or(until).filter(|ms| *ms > 0);
+        let record = record.encode()?;
         let TaskOptions { queue, priority, .. } = self.options;
         Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
     }

@@ -6,6 +6,7 @@
 
 mod call;
 mod clock;
+mod counted;
 mod error;
 mod handle;
 mod job;

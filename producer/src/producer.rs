@@ -1,5 +1,5 @@
-//! The [`Producer`]: the front door of this crate. It starts two loops when they are first needed
-//! (the sender and the waiter); both end when the last clone is dropped.
+//! The [`Producer`]: the front door of this crate. It starts three loops when they are first needed
+//! (the sender, with one that tells what it counts, and the waiter); all end when the last clone is dropped.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::call::NewTask;
 use crate::clock::Clock;
+use crate::counted::{self, Counted};
 use crate::error::{EnqueueError, ResultError};
 use crate::handle::Handle;
 use crate::job::NewJob;
@@ -374,6 +375,8 @@ impl Producer {
         let inner = &self.inner;
         let sender = inner.submissions.get_or_init(|| {
             let (sender, submissions) = mpsc::unbounded_channel();
+            let counted = Arc::new(Counted::default());
+            tokio::spawn(counted::run(Arc::clone(&counted), inner.broker.clone()));
             tokio::spawn(
                 Sender {
                     broker: inner.broker.clone(),
@@ -382,6 +385,7 @@ impl Producer {
                     patience: inner.patience,
                     submissions,
                     number: 0,
+                    counted,
                 }
                 .run(),
             );

@@ -124,8 +124,12 @@ local function apply_endings(at, inflight, now, stale, refused)
   -- Redis adds 64-bit integers exactly, but fails in mid-write when they overflow or meet another
   -- number; so look before. An integer that meets another number is added as one of those.
   local EXACT = 4611686018427387904
+  -- A map of numbers may have so many keys, all maps of a job together.
+  local MOST_KEYS = 1000
   local function would_overflow(key, deltas)
     for i = 1, #deltas, 3 do
+      if string.find(deltas[i + 1], ':', 1, true) and call('HLEN', key) > MOST_KEYS
+        and call('HEXISTS', key, 'acc:' .. deltas[i + 1]) == 0 then return true end
       if deltas[i] == 'sum' then
         local text = call('HGET', key, 'acc:' .. deltas[i + 1]) or '0'
         local old = tonumber(text)

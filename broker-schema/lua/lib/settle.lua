@@ -4,7 +4,8 @@
 local function history_counts(text)
   if not text then return 0, 0 end
   local failures, crashes = string.match(text, '^(%d+) (%d+)')
-  return tonumber(failures), tonumber(crashes)
+  -- What a foreign hand has written counts for nothing.
+  return tonumber(failures) or 0, tonumber(crashes) or 0
 end
 
 -- Jobs whose chunks are wired to one another: see lib/workflow.
@@ -183,20 +184,6 @@ local function settle()
     tell_watchers({ job })
   end
 
-  -- The accumulators of a job as one JSON object: what its reducer gets, or its result. `names`: which, if
-  -- not all.
-  local function job_totals(job, names)
-    local fields = call('HGETALL', job_key(job))
-    local parts, wanted = {}, names and {}
-    for _, name in ipairs(names or {}) do wanted[name] = true end
-    for i = 1, #fields, 2 do
-      local name = string.match(fields[i], '^acc:(.+)$')
-      if name and (not wanted or wanted[name]) then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
-    end
-    table.sort(parts)
-    return '{' .. table.concat(parts, ',') .. '}'
-  end
-
   -- The barrier of a job opens: in the script that settled its last chunk, hence exactly once.
   local function open_barrier(job, now)
     local totals = job_totals(job)
@@ -298,7 +285,6 @@ local function settle()
     history_add = history_add,
     history_json = history_json,
     end_job = end_job,
-    job_totals = job_totals,
     open_barrier = open_barrier,
     fail_chunk = fail_chunk,
     fail_task = fail_task,

@@ -42,6 +42,8 @@ local function chunk_takers()
     if described[job] then return '' end
     described[job] = true
     local spec = call('HGET', job_key(job), 'spec')
+    -- '' would mean that it was given before; this is one that cannot be read.
+    if not spec or spec == '' then spec = 'null' end
     catch.bytes = catch.bytes + #spec
     if catch.bytes > MOST_BYTES then catch.shared = true end
     return spec
@@ -190,7 +192,7 @@ local function chunk_takers()
   -- One chunk that goes its own way. Returns 1, or 0 if its job is over or it was parked.
   local function take_chunk(catch, place, id)
     local job, index = string.match(id, '^(%x+):(%d+)$')
-    if not job then return 0 end
+    if not job or tonumber(index) > MOST_BITS then return 0 end
     local state, graph, paused = unpack(call('HMGET', job_key(job), 'state', 'graph', 'paused'))
     if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
     if paused then
@@ -472,7 +474,7 @@ local function take(args, now)
   expire(now, expiring, EXPIRE_BITE)
   local gated = limited() and gate()
   if gated and want > 0 then gated.drive_due() end
-  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil,
+  local catch = { groups = {}, runs = {}, held = {}, bytes = 0, may_expire = expiring[1] ~= nil,
     gate = gated, locked = want > 0 and call('EXISTS', prefix .. 'locks') == 1 }
   local taken = 0
   if want > 0 and args.suspect then
@@ -499,6 +501,8 @@ local function take(args, now)
     local shut = gated and gated.queue_is_shut(queue, lists)
     if (got >= room or catch.shared) and not shut and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
+  -- The number comes last: whatever a foreign hand has called a task, it is what counts.
+  hold(catch, '#', args.number)
   each_bite('HSET', inflight_key(lease), catch.held)
   if gated then gated.flush() end
   if taken >= want or catch.shared then

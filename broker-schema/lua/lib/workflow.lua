@@ -130,7 +130,7 @@ function workflow()
     end
     local names = string.match(exit, '^{"totals":(%[.*%])}$')
     if names then
-      return '{"v":1,"state":"succeeded","result":' .. settle().job_totals(job, cjson.decode(names))
+      return '{"v":1,"state":"succeeded","result":' .. job_totals(job, cjson.decode(names))
         .. ',"ended":' .. now .. '}'
     end
     return '{"v":1,"state":"succeeded","members":' .. exit .. ',"ended":' .. now .. '}'

@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::job::Delta;
 use crate::keys::Keys;
 use crate::script::checkpoint::{Checkpoint, write_checkpoint};
-use crate::script::claim::{Claim, Claimed, RunField, read_claimed, write_claim};
+use crate::script::claim::{Claim, Claimed, RunField, read_claimed, without_strays, write_claim};
 use crate::script::enqueue_workflow::write_edits;
 use crate::script::{bounded, script};
 use crate::workflow::{Edit, Stretch};
@@ -18,8 +18,8 @@ script!(
     "complete",
     " flags=allow-oom",
     [
-        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
-        "session", "states", "endings"
+        "base", "ready", "gate", "locks", "totals", "settle", "workflow", "losses", "reclaim",
+        "take", "session", "states", "endings"
     ]
 );
 
@@ -190,7 +190,8 @@ pub(crate) async fn complete(
         write_ending(&mut command, ending);
     }
     let value = connections.run(&COMPLETE, &command).await?;
-    read_claimed(COMPLETE.name, value)
+    let claimed = read_claimed(COMPLETE.name, value)?;
+    without_strays(connections, keys, claim.lease, claimed).await
 }
 
 /// Plain successes go first and in columns, so that the script can hand whole slices on.

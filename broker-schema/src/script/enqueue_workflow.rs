@@ -16,7 +16,7 @@ script!(
     ENQUEUE_WORKFLOW,
     "enqueue_workflow",
     "",
-    ["base", "ready", "gate", "locks", "settle", "workflow", "batch", "controls"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow", "batch", "controls"]
 );
 
 /// A part of a job of members as it is enqueued. The parts are numbered from 0 and sent one after the other.

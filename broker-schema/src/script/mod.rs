@@ -18,6 +18,7 @@ mod completed;
 mod contents;
 mod control;
 mod dead;
+mod delayed;
 mod discard;
 mod due;
 mod elements;
@@ -26,9 +27,11 @@ mod enqueue;
 mod enqueue_range;
 mod enqueue_workflow;
 mod erase;
+mod expel;
 mod explain;
 mod fair;
 mod fire;
+mod history;
 mod inspect;
 mod job;
 mod limit;
@@ -37,13 +40,16 @@ mod map_chunks;
 mod memory;
 mod move_queue;
 mod note_audit;
+mod oldest;
 mod open;
 mod order;
 mod peek;
 mod purge;
 mod queued;
+mod recent;
 mod reclaim;
 mod records;
+mod remember;
 mod renew;
 mod results;
 mod revive;
@@ -55,6 +61,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tally;
 mod tidy;
 mod watch;
 mod workers;
@@ -68,6 +75,7 @@ pub use complete::{Ending, Spawned};
 pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
+pub use delayed::{DelayedPage, DelayedTask};
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -95,6 +103,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
@@ -112,6 +121,7 @@ pub(crate) use {
     control::control,
     dead::dead,
     dead::dead_letters,
+    delayed::delayed,
     discard::discard,
     due::due,
     elements::elements,
@@ -123,6 +133,7 @@ pub(crate) use {
     explain::{Question, explain},
     fair::fair,
     fire::fire,
+    history::{Buckets, history},
     inspect::inspect,
     job::job,
     limit::limit,
@@ -131,13 +142,16 @@ pub(crate) use {
     memory::memory,
     move_queue::move_queue,
     note_audit::note_audit,
+    oldest::oldest,
     open::open,
     order::order,
     peek::peek,
     purge::{parking, purge},
     queued::queued,
+    recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
+    remember::remember,
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
     revive::revive,
@@ -149,6 +163,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
     watch::watch,
     workers::workers,

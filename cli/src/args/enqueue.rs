@@ -13,7 +13,7 @@ use celeriac_broker_schema::{Timestamp, UniqueMode};
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct EnqueueArgs {
     /// Name of the task; with --lines the one for lines that name none
-    #[arg(required_unless_present = "lines")]
+    #[arg(required_unless_present_any = ["lines", "file", "schema"])]
     pub(crate) task: Option<String>,
     #[command(flatten)]
     pub(crate) options: TaskArgs,
@@ -29,6 +29,19 @@ pub(crate) struct EnqueueArgs {
     pub(crate) skip_bad: bool,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    /// Acknowledge it only when more than the memory of Redis has it: so many replicas, the disk, or auto:
+    /// one replica if there is one, otherwise the disk
+    #[arg(
+        long,
+        value_name = "N|disk|auto",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        env = "CELERIAC_DURABLE"
+    )]
+    pub(crate) durable: Option<String>,
+    #[command(flatten)]
+    pub(crate) workflow: WorkflowArgs,
     /// If the queue is full, wait for room for so long (celeriac queues limit)
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s", hide_default_value = true)]
     pub(crate) wait_while_full: Duration,
@@ -86,12 +99,35 @@ pub(crate) struct JobArgs {
     pub(crate) speculate: Option<u32>,
 }
 
+/// A workflow from a file, which says all of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Workflow")]
+pub(crate) struct WorkflowArgs {
+    /// Enqueue a workflow: a file, or - for standard input, with JSON (see --schema). All that is wrong
+    /// with it is told at once, and nothing is enqueued then
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_parser = Input::parse,
+        conflicts_with_all = ["task", "TaskArgs", "StartArgs", "JobArgs", "lines", "schema"]
+    )]
+    pub(crate) file: Option<Input>,
+    /// With --file: enqueue nothing; say whether it is valid, and how large it is
+    #[arg(long, requires = "file", conflicts_with = "wait")]
+    pub(crate) dry_run: bool,
+    /// Print the JSON Schema of workflows, and nothing else
+    #[arg(long)]
+    pub(crate) schema: bool,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   celeriac enqueue echo --arg greeting=hello --wait
   celeriac enqueue report --queue slow --delay 10m --retries 5 --key report-2030-01
   celeriac enqueue pi --split samples=100000000 --chunks 100 --arg seed=7 --wait
   generate | celeriac enqueue --lines -
+  celeriac enqueue report --durable=2
+  celeriac enqueue --file workflow.json --wait
 
 The tasks of the stock worker and their arguments: celeriac worker --help
 

@@ -18,17 +18,19 @@ const RUNNING_ON: [&str; 3] = ["up", "worker", "monitor"];
 /// All others in an order in which each finds something to do: subcommand, arguments, exit code.
 /// `DONE`, `DEAD` and `OTHER` stand for ids: a task that has succeeded, and two that have failed for
 /// good.
-const ENDING: [(&str, &str, i32); 44] = [
+const ENDING: [(&str, &str, i32); 46] = [
     ("worker", "--check", 0),
     ("monitor", "--check --listen 127.0.0.1:1", 8),
     ("enqueue", "echo --arg a=1", 0),
     ("enqueue", "echo --arg a=1 --wait", 0),
     ("enqueue", "pi --chunks 2 --split samples=10", 0),
+    ("enqueue", "--file ../celeriac/examples/workflows/chord.json", 0),
     ("status", "DONE", 0),
     ("explain", "DONE", 0),
     ("result", "DONE", 0),
     ("cancel", "DONE", 0),
     ("jobs", "", 0),
+    ("history", "", 0),
     ("queues", "", 0),
     ("queues pause", "q", 0),
     ("queues resume", "q", 0),

@@ -12,6 +12,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::actions::{Actor, Done, Field, Fields, Kind, Sort, perform, preview, read};
@@ -37,7 +38,7 @@ pub(super) async fn list() -> Json<Vec<Offer>> {
 }
 
 /// An action, and the fields that it takes.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Offer {
     action: &'static str,
     title: &'static str,
@@ -46,7 +47,7 @@ pub(super) struct Offer {
     fields: Vec<OfferedField>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OfferedField {
     name: &'static str,
     title: &'static str,

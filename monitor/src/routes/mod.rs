@@ -5,6 +5,7 @@ mod api;
 pub(crate) mod assets;
 mod audit;
 mod events;
+mod exposition;
 mod flower;
 mod headers;
 mod health;
@@ -18,6 +19,8 @@ use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+
+pub(crate) use api::Cursor;
 
 use crate::auth::{self, Viewer};
 use crate::error::Problem;
@@ -53,10 +56,7 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/actions", get(actions::list))
-        .route("/api/v1/actions/{kind}", post(actions::json))
         .route("/actions/{kind}", get(actions::ask).post(actions::form))
-        .route("/api/v1/audit", get(audit::json))
         .route("/audit", get(audit::page))
         .route("/login", get(login::page).post(login::log_in))
         .route("/logout", post(login::log_out))

@@ -6,6 +6,7 @@
 
 mod compile;
 mod enqueue;
+mod json;
 mod open;
 mod plan;
 mod spans;
@@ -20,6 +21,7 @@ use celeriac_broker_schema::{Accumulate, Unique};
 use crate::call::NewTask;
 
 pub(crate) use compile::compile;
+pub use json::SCHEMA;
 pub use open::OpenJob;
 pub use plan::Plan;
 pub use spawn::{Spawn, Spawns};
@@ -139,6 +141,16 @@ pub struct GraphNode {
     /// Whether it is also run when parts that it waits for have failed; it is given `{"Ok": result}` or
     /// `{"Err": failure}` of each.
     pub collect: bool,
+}
+
+impl Workflow {
+    /// What would be enqueued. Nothing is.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn plan(&self) -> Result<Plan, crate::InvalidWorkflow> {
+        compile(self.root.clone())
+    }
 }
 
 impl Node {

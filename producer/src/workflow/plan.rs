@@ -51,6 +51,21 @@ impl Plan {
         self.records.len() as u64
     }
 
+    /// How many members begin at once.
+    pub fn begin_at_once(&self) -> u64 {
+        self.sources.iter().map(|release| release.hi - release.lo).sum()
+    }
+
+    /// How many barriers are kept for it, behind which members wait.
+    pub fn barriers(&self) -> u64 {
+        self.barriers.len() as u64
+    }
+
+    /// How many bytes the records of its members have.
+    pub fn bytes(&self) -> u64 {
+        self.records.iter().flatten().map(|record| record.len() as u64).sum()
+    }
+
     pub(super) fn new(
         compiler: Compiler,
         numbers: &[usize],

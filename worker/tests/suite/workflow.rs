@@ -54,12 +54,18 @@ fn sum(value: &Value) -> i64 {
     }
 }
 
+/// Numbers in every form that is accumulated; the map has an entry by the last digit.
+fn counted(args: &Value) -> Value {
+    let n = sum(args);
+    json!({ "n": n, "one": 1, "by": { (n % 10).to_string(): 1, "all": n } })
+}
+
 fn stage() -> celeriac_worker::task::Tasks {
     Stage::new()
         .registry()
         .cpu_task(|Sum(args): Sum| Ok::<_, TaskError>(sum(&args)))
         .cpu_task(|Broken(_): Broken| Err::<i64, _>(TaskError::fatal("it is broken")))
-        .cpu_task(|Count(args): Count| Ok::<_, TaskError>(json!({ "n": sum(&args), "one": 1 })))
+        .cpu_task(|Count(args): Count| Ok::<_, TaskError>(counted(&args)))
         .build()
 }
 
@@ -175,11 +181,20 @@ async fn so_many_failures_are_tolerated_and_not_one_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn results_are_accumulated_in_place_of_being_kept() {
     let members = (1..=100).map(|i| call("count", json!([i]))).collect();
-    let accumulate =
-        BTreeMap::from([("n".to_owned(), Accumulate::Sum), ("one".to_owned(), Accumulate::Max)]);
+    let accumulate = [
+        ("n", Accumulate::Sum),
+        ("one", Accumulate::Max),
+        ("results", Accumulate::Count),
+        ("by", Accumulate::Merge),
+    ];
+    let accumulate = accumulate.map(|(name, how)| (name.to_owned(), how)).into();
     let counted = Node::Group(Group { members, accumulate, ..Group::default() });
-    assert_eq!(result(counted.clone()).await, json!({ "n": 5_050, "one": 1 }));
-    assert_eq!(result(Node::Chain(vec![counted, add(json!([]))])).await, json!(5_051));
+    let totals = result(counted.clone()).await;
+    assert_eq!((&totals["n"], &totals["one"]), (&json!(5_050), &json!(1)));
+    assert_eq!((&totals["results"], &totals["by"]["all"]), (&json!(100), &json!(5_050)));
+    assert_eq!((&totals["by"]["7"], totals["by"].as_object().unwrap().len()), (&json!(10), 11));
+    let summed = result(Node::Chain(vec![counted, add(json!([]))])).await;
+    assert_eq!(summed, json!(5_050 + 1 + 100 + 100 + 5_050));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! `celeriac enqueue`: one task, many from lines (`stream`, read by `lines`, waited for by `wait`),
-//! or a job of chunks (`job`). `spec` is what a task looks like before it is one.
+//! a job of chunks (`job`), or a workflow (`file`). `spec` is what a task looks like before it is one.
 
+mod file;
 mod job;
 mod lines;
 pub(super) mod spec;
@@ -8,20 +9,45 @@ mod stream;
 mod wait;
 
 use celeriac_broker_schema::TaskId;
+use celeriac_producer::workflow::SCHEMA;
 use celeriac_producer::{Handle, Producer};
 use serde::Serialize;
 
 use self::spec::TaskSpec;
 use super::result;
-use crate::args::EnqueueArgs;
 use crate::args::values::duration_text;
+use crate::args::{EnqueueArgs, WaitArgs};
 use crate::error::CliError;
 use crate::fleet::Interrupt;
 use crate::globals::Globals;
 use crate::output;
 
 pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliError> {
-    let EnqueueArgs { task, options, start, lines, skip_bad, job, wait_while_full, wait } = args;
+    let EnqueueArgs {
+        task,
+        options,
+        start,
+        lines,
+        skip_bad,
+        job,
+        workflow,
+        durable,
+        wait_while_full,
+        wait,
+    } = args;
+    if workflow.schema {
+        return output::line(SCHEMA.trim_end());
+    }
+    // An empty variable means: not set.
+    let durable = durable.filter(|durable| !durable.is_empty());
+    let durable = durable.map(|durable| durable.parse()).transpose()?;
+    let globals = &globals.durable(durable);
+    if let Some(input) = &workflow.file {
+        let producer = |broker| Producer::new(broker).wait_while_full(wait_while_full);
+        let Some(workflow) = file::read(input, workflow.dry_run, globals)? else { return Ok(()) };
+        let handle = producer(globals.connect().await?).enqueue_workflow(workflow).await?;
+        return show_or_wait(&handle, &wait, globals).await;
+    }
     let spec = TaskSpec::from_args(task, options, start)?;
     if let Some(input) = lines {
         return stream::run(&input, &spec, skip_bad, wait_while_full, &wait, globals).await;
@@ -36,8 +62,13 @@ pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliE
         Prepared::Job(job) => producer.enqueue_job(job).await?,
         Prepared::Task(task) => producer.enqueue_task(task).await?,
     };
+    show_or_wait(&handle, &wait, globals).await
+}
+
+/// Prints the id, or waits and prints the result.
+async fn show_or_wait(handle: &Handle, wait: &WaitArgs, globals: &Globals) -> Result<(), CliError> {
     if !wait.wait {
-        return show_id(&handle, globals);
+        return show_id(handle, globals);
     }
     // Before anybody can know that we wait.
     let interrupt = Interrupt::listen()?;
@@ -49,7 +80,7 @@ pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliE
     if let Some(limit) = wait.wait_timeout {
         globals.talk(format_args!("waiting for at most {}", duration_text(limit)));
     }
-    let waiting = result::wait_for(&handle, wait.wait_timeout);
+    let waiting = result::wait_for(handle, wait.wait_timeout);
     let outcome = result::unless_told_to_stop(interrupt, Some(handle.id()), waiting).await?;
     result::show(handle.id(), &outcome, globals)
 }
