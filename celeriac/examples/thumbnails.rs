@@ -24,7 +24,7 @@ async fn load(name: String) -> Result<Picture, TaskError> {
     let width = 16;
     let bright = |x: usize, y: usize| match name.as_str() {
         "slope" => Ok(x * 255 / (width - 1)),
-        "bars" => Ok(if x / 4 % 2 == 0 { 255 } else { 0 }),
+        "bars" => Ok(if (x / 4).is_multiple_of(2) { 255 } else { 0 }),
         "frame" => Ok(if x.min(y) < 4 || x.max(y) >= 12 { 255 } else { 0 }),
         _ => Err(TaskError::fatal(format!("there is no picture named {name}"))),
     };

@@ -183,7 +183,8 @@ async fn groups_have_lists_and_tuples_and_so_have_what_follows() {
     assert_eq!(stage.result(both.then(join::after(" & ".into()))).await, "3 & <7>");
 
     let chains = (0..3).map(|n| double(n).then(show::after()));
-    let nested: Group<(Vec<String>, i64, Vec<(i64, i64)>)> = group((
+    type Nested = (Vec<String>, i64, Vec<(i64, i64)>);
+    let nested: Group<Nested> = group((
         group(chains),
         group([double(1), double(2)]).then(total::after(None)),
         group((0..2).map(|n| group((double(n), add(n, 10))))),
@@ -219,7 +220,7 @@ async fn one_result_goes_to_several() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_values_where_that_is_wanted() {
     let stage = Stage::new().await;
-    let halves = || group((2..=5).map(|n| half(n)));
+    let halves = || group((2..=5).map(half));
     let collected = stage.result(halves().collect_errors()).await;
     let seen: Vec<_> = collected
         .iter()
@@ -275,11 +276,12 @@ async fn parts_of_a_graph_wait_for_any_others() {
     let alone = graph.add_after(vec![two], total::after(None));
     let none = graph.add_after(Vec::new(), total::after(Some(9)));
     graph.run_after(joined, double(1));
-    let flow: Flow<(String, i64, i64, i64, i64)> = graph.result((joined, all, alone, none, one));
+    type Results = (String, i64, i64, i64, i64);
+    let flow: Flow<Results> = graph.result((joined, all, alone, none, one));
     assert_eq!(stage.result(flow.clone()).await, ("2; <2>".to_owned(), 3, 2, 9, 1));
 
     // A graph is a part as any other.
-    let within: Flow<Vec<(String, i64, i64, i64, i64)>> = double(1).flow().then_run(group([flow]));
+    let within: Flow<Vec<Results>> = double(1).flow().then_run(group([flow]));
     assert_eq!(stage.result(within).await, [("2; <2>".to_owned(), 3, 2, 9, 1)]);
 
     let mut graph = Graph::new();
@@ -356,7 +358,7 @@ async fn results_come_as_they_are_there() {
     told.sort_by_key(|(index, _)| *index);
     assert_eq!(told, [(0, Ok(1)), (1, Err(false)), (2, Ok(2)), (3, Err(true))]);
 
-    let late = wait_any_within(&[never.clone()], Duration::from_millis(10)).await;
+    let late = wait_any_within(std::slice::from_ref(&never), Duration::from_millis(10)).await;
     assert!(matches!(late, Some((0, Err(ResultError::Timeout { .. })))));
     assert!(wait_any::<i64>(&[]).await.is_none());
     never.cancel().await.expect("Redis is there");
