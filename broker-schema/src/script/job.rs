@@ -44,6 +44,8 @@ pub struct JobView {
     pub paused: Option<Note>,
     /// Since when more of it is being enqueued, if its last part is not in yet.
     pub growing: Option<Timestamp>,
+    /// Of one that failed and is tried again: the job that goes on in its place.
+    pub continued_as: Option<JobId>,
     /// Accumulators by name; numbers as they are stored. Empty in a [`crate::script::Snapshot`].
     pub accumulators: BTreeMap<String, String>,
 }
@@ -73,6 +75,7 @@ impl JobView {
             failed_task: text("failed_task"),
             failure: text("failure"),
             paused: text("paused").and_then(|note| Note::read_any(&note)),
+            continued_as: text("continued_as").and_then(|id| id.parse().ok()),
             growing: number(text("growing")).map(Timestamp),
             accumulators,
         }

@@ -45,8 +45,10 @@ mod purge;
 mod queued;
 mod reclaim;
 mod records;
+mod release_again;
 mod renew;
 mod results;
+mod retry_job;
 mod revive;
 mod ring;
 mod sample;
@@ -58,6 +60,7 @@ mod speculate;
 mod stream;
 mod tidy;
 mod tree;
+mod unsettled;
 mod watch;
 mod workers;
 
@@ -92,6 +95,7 @@ pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use results::{Results, Wanted as WantedResults};
+pub use retry_job::JobRetried;
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -143,8 +147,10 @@ pub(crate) use {
     queued::queued,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
+    release_again::{Released, release_again},
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
+    retry_job::{RetryBegun, retry_job},
     revive::revive,
     ring::ring,
     sample::sample,
@@ -156,6 +162,7 @@ pub(crate) use {
     stream::stream,
     tidy::tidy,
     tree::tree,
+    unsettled::unsettled,
     watch::watch,
     workers::workers,
 };
