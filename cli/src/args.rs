@@ -156,7 +156,7 @@ pub(crate) enum Command {
     Queues(QueuesArgs),
     /// Workers and what they do; or tell them to drain, pause, resume, or change their slots
     Workers(WorkersArgs),
-    /// One job: how far it is; pause, resume, cancel, delete it
+    /// One job: how far it is; pause, resume, cancel, retry, delete it
     Job(JobCommandArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),

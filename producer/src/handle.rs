@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Cancelled, JobControlled, JobDeleted};
+use celeriac_broker_schema::script::{Cancelled, JobControlled, JobDeleted, JobRetried};
 use celeriac_broker_schema::{BrokerError, Outcome, Requester, State, TaskFailure, TaskId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -106,6 +106,19 @@ impl<T> Handle<T> {
     /// As [`Handle::cancel`]. If it is interrupted, resume it again.
     pub async fn resume(&self, requester: &Requester) -> Result<JobControlled, BrokerError> {
         self.producer.broker().resume_job(self.id.job(), requester).await
+    }
+
+    /// Tries the failed part of a workflow again, under a new id: what has succeeded stays. Returns the handle
+    /// of the new job; None if there is nothing to try again, of which [`JobRetried`] in the broker tells more.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`]. If it is interrupted, retry it again.
+    pub async fn retry_failed(&self, requester: &Requester) -> Result<Option<Self>, BrokerError> {
+        let retried = self.producer.broker().retry_job(self.id.job(), requester).await?;
+        let (JobRetried::Retried(job) | JobRetried::Continued(job)) = retried else {
+            return Ok(None);
+        };
+        Ok(Some(Self { id: job.task(), duplicate: false, ..self.clone() }))
     }
 
     /// Removes all that is kept of a job that has ended, before its retention is over.

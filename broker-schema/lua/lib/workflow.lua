@@ -202,8 +202,8 @@ function workflow()
   end
 
   -- The failure of a member (its bit has flipped) reaches who takes it, who may pass it on. False: nobody
-  -- takes it.
-  function W.failed(job, index, failure, place, now)
+  -- takes it; `undo` tells then what a retry of the job takes back: bits (d), results (r), what barriers miss (m).
+  function W.failed(job, index, failure, place, now, undo)
     local span
     while true do
       span = span_of(job, index)
@@ -212,9 +212,11 @@ function workflow()
       if catch == index then break end
       if call('SETBIT', done_key(job), catch, 1) == 1 then return true end
       call('HINCRBY', job_key(job), 'skipped', 1)
+      undo[#undo + 1] = 'd' .. number(catch)
       index = catch
     end
     call('HSET', results_key(job), number(index), '!' .. failure)
+    undo[#undo + 1] = 'r' .. number(index)
     for token in string.gmatch(span.feeds, '[^,]+') do
       local barrier = token
       if string.sub(token, 1, 1) == '+' then barrier = number(index + tonumber(string.sub(token, 2))) end
@@ -224,12 +226,15 @@ function workflow()
       elseif tonumber(tolerates) > 0 then
         call('HINCRBY', graph_key(job), 't:' .. barrier, -1)
         arrive(job, barrier, 1, nil, place, now)
-      elseif call('HDEL', graph_key(job), 'm:' .. barrier) == 1 then
+      elseif call('HEXISTS', graph_key(job), 'm:' .. barrier) == 1 then
+        undo[#undo + 1] = 'm' .. barrier .. '=' .. call('HGET', graph_key(job), 'm:' .. barrier)
+        call('HDEL', graph_key(job), 'm:' .. barrier)
         -- One too many: the member that stands for the group fails.
         local stands_in = tonumber(barrier)
         if call('SETBIT', done_key(job), stands_in, 1) == 0 then
           call('HINCRBY', job_key(job), 'skipped', 1)
-          if not W.failed(job, stands_in, failure, place, now) then return false end
+          undo[#undo + 1] = 'd' .. number(stands_in)
+          if not W.failed(job, stands_in, failure, place, now, undo) then return false end
         end
       end
     end
@@ -240,7 +245,11 @@ function workflow()
   function W.member_failed(job, index, failure, place, now)
     local told = '{"task":"' .. job .. ':' .. number(index) .. '",' .. string.sub(failure, 2)
     W.call_back(job, index, 'failed', told)
-    if not W.failed(job, index, told, place, now) then return false end
+    local undo = { 'd' .. number(index) }
+    if not W.failed(job, index, told, place, now, undo) then
+      call('HSET', job_key(job), 'undo', table.concat(undo, ' '))
+      return false
+    end
     call('HDEL', members_key(job), number(index))
     return true
   end
@@ -248,6 +257,8 @@ function workflow()
   -- The job is over. What may be tried again of a failed one stays as long as the job.
   function W.ended(job, state, ttl)
     W.call_back(job, nil, state, call('HGET', job_key(job), 'failure'))
+    -- Of what was never enqueued as a whole, not all can be tried again.
+    if state == 'failed' and call('HEXISTS', job_key(job), 'growing') == 1 then call('HSET', job_key(job), 'cut', 1) end
     call('HDEL', job_key(job), 'growing', 'paused')
     call('UNLINK', job_key(job) .. ':parked')
     -- What may be tried again of a failed job needs it.

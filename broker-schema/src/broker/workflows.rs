@@ -10,8 +10,8 @@ use crate::id::{ChunkIndex, ClientId, JobId, TaskId};
 use crate::outcome::Outcome;
 use crate::requester::Requester;
 use crate::script::{
-    self, Completed, Far, JobControlled, JobDeleted, PartTaken, Results, WantedResults,
-    WorkflowPart,
+    self, Completed, Far, JobControlled, JobDeleted, JobRetried, PartTaken, Released, Results,
+    RetryBegun, WantedResults, WorkflowPart,
 };
 use crate::workflow::{Data, Lookup, Missing, Shape, Stretch, Value};
 
@@ -55,6 +55,35 @@ impl Broker {
     ) -> Result<JobControlled, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::job_control(connections, keys, job, false, who).await
+    }
+
+    /// Tries the failed part of a workflow again, under a new id: what has succeeded stays, what has begun and
+    /// not ended begins again. If that is interrupted, retry the new job (or the old one) once more.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server; a part of it may have begun.
+    pub async fn retry_job(&self, job: JobId, who: &Requester) -> Result<JobRetried, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        let (now, _) = self.job(job).await?;
+        let new = TaskId::new(now).job();
+        let id = match script::retry_job(connections, keys, job, new, who).await? {
+            RetryBegun::Releasing(id) => id,
+            RetryBegun::Not(why) => return Ok(why),
+        };
+        let mut from = 0;
+        loop {
+            let (members, next) = script::unsettled(connections, keys, id, from).await?;
+            let bite = (from, next);
+            match script::release_again(connections, keys, id, bite, &members).await? {
+                Released::Expected(index) => from = index,
+                Released::Over => break,
+                Released::Done => match next {
+                    Some(next) => from = next,
+                    None => break,
+                },
+            }
+        }
+        Ok(JobRetried::Retried(id))
     }
 
     /// Removes all that is kept of a job that has ended, before its retention is over.

@@ -46,6 +46,8 @@ pub struct JobView {
     pub failure: Option<String>,
     /// Who paused it, when and why, if it is paused.
     pub paused: Option<Note>,
+    /// Of one that failed and is tried again: the job that goes on in its place.
+    pub continued_as: Option<JobId>,
     /// Accumulators by name; numbers as they are stored. Empty in a [`crate::script::Snapshot`].
     pub accumulators: BTreeMap<String, String>,
 }
@@ -77,6 +79,7 @@ impl JobView {
             failed_task: text("failed_task"),
             failure: text("failure"),
             paused: text("paused").and_then(|note| Note::read_any(&note)),
+            continued_as: text("continued_as").and_then(|id| id.parse().ok()),
             accumulators,
         }
     }

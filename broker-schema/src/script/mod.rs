@@ -53,8 +53,10 @@ mod recent;
 mod reclaim;
 mod records;
 mod remember;
+mod release_again;
 mod renew;
 mod results;
+mod retry_job;
 mod revive;
 mod ring;
 mod sample;
@@ -67,6 +69,7 @@ mod stream;
 mod tally;
 mod tidy;
 mod tree;
+mod unsettled;
 mod watch;
 mod workers;
 
@@ -103,6 +106,7 @@ pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use results::{Results, Wanted as WantedResults};
+pub use retry_job::JobRetried;
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -162,8 +166,10 @@ pub(crate) use {
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     remember::remember,
+    release_again::{Released, release_again},
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
+    retry_job::{RetryBegun, retry_job},
     revive::revive,
     ring::ring,
     sample::sample,
@@ -176,6 +182,7 @@ pub(crate) use {
     tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
     tree::tree,
+    unsettled::unsettled,
     watch::watch,
     workers::workers,
 };

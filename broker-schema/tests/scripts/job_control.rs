@@ -53,7 +53,7 @@ async fn a_paused_job_is_kept_back_and_comes_back(world: World) {
         "chunks": { "default:5": "5" },
         "bell:default": ["1"],
     });
-    assert_eq!(runs(&world.claim("w1", 9).await.runs), ["J:4-10 #1"]);
+    assert_eq!(runs(&world.claim("w1", 9).await.runs), ["J:4-8 #1"]);
 }
 
 async fn members_and_retries_of_a_workflow_are_kept_back_too(world: World) {

@@ -27,6 +27,8 @@ pub(crate) enum JobAction {
     Resume(OneJobArgs),
     /// End it: what has not begun never will, and what runs is told to stop
     Cancel(OneJobArgs),
+    /// Try the failed part of a workflow again, as a new job: what has succeeded stays
+    Retry(OneJobArgs),
     /// Remove all that is kept of it, now that it has ended; its dead letters stay
     Delete {
         /// The job

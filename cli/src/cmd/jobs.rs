@@ -43,6 +43,9 @@ pub(super) struct JobLine {
     pub(super) ended: Option<Timestamp>,
     pub(super) failed_task: Option<String>,
     pub(super) failure: Option<Box<RawValue>>,
+    /// The job that goes on in its place, if it failed and was retried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) continued_as: Option<JobId>,
     /// Who paused it, if it is paused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) paused: Option<Note>,
@@ -80,6 +83,7 @@ impl JobLine {
             ended: job.ended,
             failed_task: job.failed_task,
             failure: job.failure.and_then(json),
+            continued_as: job.continued_as,
             paused: job.paused,
             growing: job.growing.filter(|_| job.ended.is_none()),
             accumulators: job

@@ -405,6 +405,7 @@ pub(super) fn job_text(job: &JobLine, now: Timestamp) -> String {
     let mut add = |name: &'static str, value: Option<String>| {
         pairs.extend(value.map(|value| (name, value)));
     };
+    add("goes on as", job.continued_as.map(|job| job.to_string()));
     add("paused", job.paused.as_ref().map(|note| paused_text(note, now)));
     add("label", job.label.clone());
     add("task", Some(job.task.clone()));

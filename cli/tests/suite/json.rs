@@ -16,8 +16,8 @@ const GROUPS: [&str; 1] = ["schedule"];
 /// Those that run on until they are told to stop, and print a line for what happens.
 const RUNNING_ON: [&str; 3] = ["up", "worker", "monitor"];
 /// All others in an order in which each finds something to do: subcommand, arguments, exit code.
-/// `DONE`, `JOB`, `DEAD` and `OTHER` stand for ids: a task and a job that have succeeded, and two tasks that
-/// have failed for good.
+/// `DONE`, `JOB`, `FAILED`, `DEAD` and `OTHER` stand for ids: a task and a job that have succeeded, a workflow and
+/// two tasks that have failed for good.
 const ENDING: [(&str, &str, i32); 51] = [
     ("worker", "--check", 0),
     ("monitor", "--check --listen 127.0.0.1:1", 8),
@@ -35,6 +35,7 @@ const ENDING: [(&str, &str, i32); 51] = [
     ("job pause", "JOB", 0),
     ("job resume", "JOB", 0),
     ("job cancel", "JOB", 0),
+    ("job retry", "FAILED", 0),
     ("job delete", "JOB", 0),
     ("queues", "", 0),
     ("queues pause", "q", 0),
@@ -122,9 +123,11 @@ async fn what_ends_prints_json() {
         celeriac.run(&format!("result {id} --wait"));
         id
     });
+    let failed = celeriac.ok("enqueue --file tests/suite/failing.json");
+    celeriac.run(&format!("result {failed} --wait"));
     for (path, args, code) in ENDING.into_iter().chain(TO_THE_WORKER) {
         let args = args.replace("DONE", &done).replace("JOB", &job);
-        let args = args.replace("DEAD", &dead).replace("OTHER", &other);
+        let args = args.replace("FAILED", &failed).replace("DEAD", &dead).replace("OTHER", &other);
         let ran = celeriac.run(&format!("{path} {args} --json"));
         assert_eq!(ran.code, Some(code), "{path} {args}: {ran:?}");
         assert!(

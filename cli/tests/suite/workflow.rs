@@ -212,3 +212,53 @@ async fn a_job_is_drawn_as_a_tree() {
     let drawn = celeriac.ok(&format!("job {chunks}"));
     assert!(drawn.ends_with("noop × 10  [####################] 10 of 10 (100 %)"), "{drawn}");
 }
+
+#[tokio::test]
+async fn the_failed_part_of_a_job_is_tried_again() {
+    let celeriac = Celeriac::shared().await;
+    // Fails until the file is there.
+    let dir = tempfile::tempdir().unwrap();
+    let (tasks, file) = (dir.path().join("tasks.json"), dir.path().join("mended"));
+    let command = json!({ "tasks": { "mend": { "command": ["test", "-e", file] } } });
+    std::fs::write(&tasks, command.to_string()).unwrap();
+    let _worker = celeriac.worker(&format!("--tasks-file {}", tasks.display())).await;
+    let chain = json!({ "chain": [
+        { "task": "echo", "args": [1] },
+        { "task": "mend", "into": "none", "retries": 0 },
+        { "task": "echo", "args": ["end"] } ] });
+    let ran = enqueue(&celeriac, &chain, "--wait --json");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let old: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let old = old["id"].as_str().unwrap();
+
+    // What stands for a whole group has failed with it.
+    let mend = json!({ "task": "mend", "retries": 0 });
+    let strict = json!({ "chord": {
+        "group": [mend, { "task": "echo", "args": [2] }], "on_error": { "tolerate": 0 },
+        "then": { "task": "echo" } } });
+    let ran = enqueue(&celeriac, &strict, "--wait --json");
+    let strict: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(strict["state"], "failed", "{ran:?}");
+
+    std::fs::write(&file, "").unwrap();
+    let strict = celeriac.ok(&format!("job retry {}", strict["id"].as_str().unwrap()));
+    let both: Value =
+        serde_json::from_str(&celeriac.ok(&format!("result {strict} --wait --wait-timeout 30s")))
+            .unwrap();
+    assert_eq!(both[0][1], json!({ "Ok": [2] }));
+    assert!(both[0][0].get("Ok").is_some(), "{both}");
+    let retried = celeriac.json(&format!("job retry {old} --why mended"));
+    let new = retried["job"].as_str().unwrap();
+    assert_eq!((&retried["answer"], &retried["id"]), (&json!("retried"), &json!(old)));
+    assert_eq!(celeriac.json(&format!("job retry {old}"))["answer"], "continued");
+    assert_eq!(celeriac.json(&format!("job {old}"))["continued_as"], json!(new));
+    let told = celeriac.ok(&format!("job {old}"));
+    assert!(told.contains("goes on as") && told.contains(new), "{told}");
+    let end = celeriac.run(&format!("result {new} --wait"));
+    assert_eq!(end.code, Some(0), "{end:?}");
+    assert!(end.stdout.contains("end"), "{end:?}");
+    assert_eq!(celeriac.json(&format!("job {new}"))["tree"]["done"], 3);
+    assert_eq!(celeriac.run(&format!("job retry {new}")).code, Some(7));
+    let nobody = "0193a7c2b5e07d4e8a1f3c5d7e9b1a00";
+    assert_eq!(celeriac.run(&format!("job retry {nobody}")).code, Some(5));
+}

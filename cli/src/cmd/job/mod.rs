@@ -5,7 +5,7 @@ mod tree;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::{Cancelled, JobControlled, JobDeleted};
+use celeriac_broker_schema::script::{Cancelled, JobControlled, JobDeleted, JobRetried};
 use celeriac_broker_schema::{Broker, JobId, TaskId, Timestamp};
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -121,6 +121,7 @@ async fn act(action: &JobAction, globals: &Globals) -> Result<(), CliError> {
     let (JobAction::Pause(OneJobArgs { id, .. })
     | JobAction::Resume(OneJobArgs { id, .. })
     | JobAction::Cancel(OneJobArgs { id, .. })
+    | JobAction::Retry(OneJobArgs { id, .. })
     | JobAction::Delete { id }) = action;
     let id = job_id(id)?;
     let broker = globals.connect().await?;
@@ -132,6 +133,7 @@ async fn act(action: &JobAction, globals: &Globals) -> Result<(), CliError> {
             controlled(broker.resume_job(id, &requester(&args.who)).await?, "resumed")
         }
         JobAction::Cancel(args) => cancel(&broker, id, args).await?,
+        JobAction::Retry(args) => return retry(&broker, id, args, globals).await,
         JobAction::Delete { .. } => match broker.delete_job(id).await? {
             JobDeleted::Deleted => Some("deleted"),
             JobDeleted::UnderWay => Some("under_way"),
@@ -177,6 +179,45 @@ async fn cancel(
         Some(Cancelled::Ended) => Some("ended"),
         _ => None,
     })
+}
+
+/// Where a job goes on.
+#[derive(Serialize)]
+struct Retried {
+    id: JobId,
+    /// `retried`, or `continued`: it was retried before.
+    answer: &'static str,
+    /// The job that goes on in its place.
+    job: JobId,
+}
+
+async fn retry(
+    broker: &Broker,
+    id: JobId,
+    args: &OneJobArgs,
+    globals: &Globals,
+) -> Result<(), CliError> {
+    let refused = |why: &str| CliError::Arguments(format!("job {id} {why}"));
+    let (answer, job) = match broker.retry_job(id, &requester(&args.who)).await? {
+        JobRetried::Retried(job) => ("retried", job),
+        JobRetried::Continued(job) => ("continued", job),
+        JobRetried::UnderWay => return Err(refused("has not ended")),
+        JobRetried::NotFailed => return Err(refused("has not failed: there is nothing to retry")),
+        JobRetried::NotRetryable => {
+            return Err(refused("is no workflow: enqueue its chunks again as a new job"));
+        }
+        JobRetried::Incomplete => {
+            return Err(refused("was never enqueued as a whole: enqueue it again"));
+        }
+        JobRetried::Unknown => return Err(CliError::Unknown(id.task())),
+    };
+    if globals.json {
+        return output::json(&Retried { id, answer, job });
+    }
+    if answer == "continued" {
+        globals.talk("it was retried before: this is the job that goes on in its place");
+    }
+    output::line(job)
 }
 
 impl Answer {
