@@ -6,6 +6,7 @@
 mod bad_input;
 mod buffer;
 mod cancel;
+mod canvas;
 mod checkpoint;
 mod clock;
 mod common;
