@@ -394,6 +394,15 @@ pub const TABLE: &[KeyRow] = &[
         "as the job",
     ),
     key(
+        "job:<id>:data",
+        "hash",
+        "data that members of a workflow share: name → number of its pieces, `<name>:<n>` → a piece",
+        "enqueue_workflow",
+        "data",
+        "complete, reclaim, cancel (the job has ended); its expiry when the job has failed",
+        "as the job",
+    ),
+    key(
         "job:<id>:fed",
         "list",
         "`<barrier> <lo>-<hi>`: members that were added to the group before a barrier",
@@ -401,6 +410,15 @@ pub const TABLE: &[KeyRow] = &[
         "results",
         "its expiry",
         "as the job",
+    ),
+    key(
+        "job:<id>:parked",
+        "list",
+        "<priority>:<queue>:<element>: what was claimed of the job while it is paused",
+        "claim",
+        "job_control",
+        "job_control (resume), complete, reclaim, cancel (the job has ended), delete_job",
+        "never",
     ),
     key(
         "jobs:speculate",

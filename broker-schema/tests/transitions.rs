@@ -452,6 +452,12 @@ async fn given_a_busy_namespace(world: &World) {
         stand_ins: vec![2],
         tolerates: None,
     }));
+    workflow.edits.push(Edit::Data {
+        digest: "d".to_owned(),
+        piece: 0,
+        of: 1,
+        text: "=1".to_owned(),
+    });
     world.enqueue_part(80, &workflow).await;
     given_figures(world).await;
 }

@@ -178,7 +178,6 @@ impl Poller {
             now,
             server: Arc::clone(&look.server),
             rates: self.history.rates(),
-            series: self.history.series(),
             notices: notices(&look.server, &totals, &queues, &workers),
             jobs: (snapshot.jobs.iter())
                 .map(|job| Job::new(job, now, self.history.job(job.id)))

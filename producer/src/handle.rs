@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::Cancelled;
+use celeriac_broker_schema::script::{Cancelled, JobControlled, JobDeleted};
 use celeriac_broker_schema::{BrokerError, Outcome, Requester, State, TaskFailure, TaskId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -89,6 +89,31 @@ impl<T> Handle<T> {
     pub async fn cancel_as(&self, requester: &Requester) -> Result<Cancelled, BrokerError> {
         let answers = self.producer.broker().cancel(&[self.id], requester).await?;
         Ok(answers.into_iter().next().unwrap_or(Cancelled::Unknown))
+    }
+
+    /// Pauses a job: nothing more of it is given to workers, and what they hold goes on. Kept in Redis, until
+    /// somebody resumes it.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`].
+    pub async fn pause(&self, requester: &Requester) -> Result<JobControlled, BrokerError> {
+        self.producer.broker().pause_job(self.id.job(), requester).await
+    }
+
+    /// The end of that.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`]. If it is interrupted, resume it again.
+    pub async fn resume(&self, requester: &Requester) -> Result<JobControlled, BrokerError> {
+        self.producer.broker().resume_job(self.id.job(), requester).await
+    }
+
+    /// Removes all that is kept of a job that has ended, before its retention is over.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`].
+    pub async fn delete(&self) -> Result<JobDeleted, BrokerError> {
+        self.producer.broker().delete_job(self.id.job()).await
     }
 
     /// The partial results that the task sends while it runs (`ctx.emit`), to its end.

@@ -164,7 +164,7 @@ local function settle()
     end
     if call('HEXISTS', key, 'graph') == 1 then workflow().ended(job, state, ttl) end
     -- Nobody goes on with its chunks.
-    call('UNLINK', job_checkpoints_key(job), job_running_key(job))
+    call('UNLINK', job_checkpoints_key(job), job_running_key(job), key .. ':parked')
     call('SREM', prefix .. 'jobs:speculate', job)
   end
 

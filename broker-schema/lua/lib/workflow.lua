@@ -15,6 +15,7 @@
 -- A barrier opens when the last of those that it waits for has settled; each settles once, since its bit in
 -- job:<id>:done flips once, in the same script. Hence a barrier opens once.
 -- job:<id>:begun    one bit per member: it is ready, or was; the others wait
+-- job:<id>:data     hash: data that members share: name → number of pieces, `<name>:<n>` → piece
 -- job:<id>:fed      list: `<barrier> <lo>-<hi>`: members that were added to the group before a barrier
 -- Queues to which members were released in this call.
 local to_ring = {}
@@ -249,6 +250,8 @@ function workflow()
     W.call_back(job, nil, state, call('HGET', job_key(job), 'failure'))
     call('HDEL', job_key(job), 'growing', 'paused')
     call('UNLINK', job_key(job) .. ':parked')
+    -- What may be tried again of a failed job needs it.
+    if state == 'failed' then call('PEXPIRE', job_key(job) .. ':data', ttl) else call('UNLINK', job_key(job) .. ':data') end
     for _, key in ipairs({ members_key(job), graph_key(job) }) do
       if state == 'failed' then call('PEXPIRE', key, ttl) else call('UNLINK', key) end
     end
@@ -317,6 +320,9 @@ function workflow()
       elseif tag == 'V' then
         call('HSET', results_key(job), number(base + tonumber(ARGV[at + 1])), '@' .. ARGV[at + 2])
         at = at + 3
+      elseif tag == 'D' then
+        call('HSET', key .. ':data', ARGV[at + 1], ARGV[at + 3], ARGV[at + 1] .. ':' .. ARGV[at + 2], ARGV[at + 4])
+        at = at + 5
       elseif tag == 'G' then
         W.release(job, base, ARGV[at + 1], now)
         at = at + 2

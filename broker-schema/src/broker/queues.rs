@@ -28,6 +28,23 @@ impl Broker {
         script::queued(connections, keys, queue, place, cursor, limit).await
     }
 
+    /// What goes next in a ready list, among the suspects or in what is delayed of a queue, `limit` of
+    /// it and at most 1,000; `from` so many are left out. [`Broker::queued`] misses nothing, this keeps
+    /// the order in which it goes. Of any other place nothing is told.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn peek(
+        &self,
+        queue: &QueueName,
+        place: &Place,
+        from: u64,
+        limit: u32,
+    ) -> Result<Peeked, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::peek(connections, keys, queue, place, from, limit).await
+    }
+
     /// Since when the oldest ready task of each of these queues (a hundred at most) waits, with the time of
     /// Redis: since its enqueue by the clock of its producer, or since its delay was over. Only
     /// what stands in front of a list is looked at, and that is mostly the oldest; of a chunk it is the time of
@@ -52,23 +69,6 @@ impl Broker {
             id.time().plus_ms(delay.unwrap_or(0))
         };
         Ok((now, firsts.into_iter().map(|first| first.map(&mut since)).collect()))
-    }
-
-    /// What goes next in a ready list, among the suspects or in what is delayed of a queue, `limit` of
-    /// it and at most 1,000; `from` so many are left out. [`Broker::queued`] misses nothing, this keeps
-    /// the order in which it goes. Of any other place nothing is told.
-    ///
-    /// # Errors
-    /// Whatever keeps us from the server.
-    pub async fn peek(
-        &self,
-        queue: &QueueName,
-        place: &Place,
-        from: u64,
-        limit: u32,
-    ) -> Result<Peeked, BrokerError> {
-        let Inner { connections, keys, .. } = &*self.inner;
-        script::peek(connections, keys, queue, place, from, limit).await
     }
 
     /// Pauses, resumes, closes, opens or limits a queue. True if that changed anything.

@@ -17,8 +17,10 @@ mod complete;
 mod completed;
 mod contents;
 mod control;
+mod data;
 mod dead;
 mod delayed;
+mod delete_job;
 mod discard;
 mod due;
 mod elements;
@@ -34,6 +36,7 @@ mod fire;
 mod history;
 mod inspect;
 mod job;
+mod job_control;
 mod limit;
 mod limits;
 mod map_chunks;
@@ -63,6 +66,7 @@ mod speculate;
 mod stream;
 mod tally;
 mod tidy;
+mod tree;
 mod watch;
 mod workers;
 
@@ -76,6 +80,7 @@ pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use delayed::{DelayedPage, DelayedTask};
+pub use delete_job::JobDeleted;
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -84,6 +89,7 @@ pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use job_control::JobControlled;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
 pub use map_chunks::{ChunkMap, Stretch};
@@ -105,6 +111,7 @@ pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
 pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
+pub use tree::Far;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
@@ -119,9 +126,11 @@ pub(crate) use {
     completed::completed,
     contents::contents,
     control::control,
+    data::data,
     dead::dead,
     dead::dead_letters,
     delayed::delayed,
+    delete_job::delete_job,
     discard::discard,
     due::due,
     elements::elements,
@@ -136,6 +145,7 @@ pub(crate) use {
     history::{Buckets, history},
     inspect::inspect,
     job::job,
+    job_control::job_control,
     limit::limit,
     limits::limits,
     map_chunks::map_chunks,
@@ -165,6 +175,7 @@ pub(crate) use {
     stream::stream,
     tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
+    tree::tree,
     watch::watch,
     workers::workers,
 };

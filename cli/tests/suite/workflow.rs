@@ -4,9 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use celeriac_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::common::{Celeriac, Ran, bare, run};
+use crate::common::{Celeriac, Ran, SOON, bare, run};
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../celeriac/examples/workflows").join(name)
@@ -102,4 +103,112 @@ fn the_schema_is_the_one_of_the_reference() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/workflow.schema.json");
     let hint = "celeriac enqueue --schema > docs/reference/workflow.schema.json";
     assert_eq!(std::fs::read_to_string(path).unwrap(), ran.stdout, "make it anew: {hint}");
+}
+
+#[tokio::test]
+async fn a_job_is_paused_resumed_and_deleted() {
+    let celeriac = Celeriac::shared().await;
+    let chain = json!({ "chain": [{ "task": "echo", "args": [1] }, { "task": "echo" }] });
+    let job = enqueue(&celeriac, &chain, "").stdout.trim_end().to_owned();
+
+    let paused = celeriac.json(&format!("job pause {job} --why moving"));
+    assert_eq!(paused, json!({ "id": job, "answer": "paused" }));
+    let _worker = celeriac.worker("").await;
+    let seen = celeriac.json(&format!("job {job}"));
+    assert_eq!((&seen["state"], &seen["paused"]["why"]), (&json!("running"), &json!("moving")));
+    assert!(celeriac.ok(&format!("job {job}")).contains("running, paused"), "{seen}");
+    let why = celeriac.ok(&format!("explain {job}:0"));
+    assert!(why.contains(&format!("job {job} was paused")), "{why}");
+    let under_way = celeriac.run(&format!("job delete {job}"));
+    assert_eq!(under_way.code, Some(7), "{under_way:?}");
+
+    celeriac.ok(&format!("job resume {job}"));
+    assert_eq!(celeriac.ok(&format!("result {job} --wait")), "[[1]]");
+    assert_eq!(celeriac.ok(&format!("job {job} --watch --json")).lines().count(), 1);
+    assert_eq!(celeriac.json(&format!("job pause {job}"))["answer"], "ended");
+    assert_eq!(celeriac.json(&format!("job delete {job}"))["answer"], "deleted");
+    for command in ["job", "job pause", "job resume", "job cancel", "job delete"] {
+        assert_eq!(celeriac.run(&format!("{command} {job}")).code, Some(5), "{command}");
+    }
+    assert_eq!(celeriac.run(&format!("job {job}:0")).code, Some(7));
+    assert_eq!(celeriac.run("job").code, Some(2));
+}
+
+#[tokio::test]
+async fn the_parts_of_a_result_are_shown_wherever_it_is() {
+    let celeriac = Celeriac::shared().await;
+    let _worker = celeriac.worker("").await;
+    let group =
+        json!({ "group": [{ "task": "echo", "args": [1] }, { "task": "echo", "args": [2] }] });
+    let ended = enqueue(&celeriac, &group, "--wait --json");
+    let ended: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let job = ended["id"].as_str().unwrap();
+    let parts = json!([[1], [2]]);
+    assert_eq!((&ended["result"], &ended["members"]), (&parts, &Value::Null));
+    let stored = celeriac.json(&format!("result {job}"));
+    assert_eq!((&stored["result"], &stored["members"]), (&parts, &Value::Null));
+    assert_eq!(celeriac.ok(&format!("result {job}")), "[[1],[2]]");
+}
+
+#[tokio::test]
+async fn a_cancelled_workflow_ends_and_its_members_with_it() {
+    let celeriac = Celeriac::shared().await;
+    let _worker = celeriac.worker("--cancel-grace 0s").await;
+    let chord = json!({ "chord": {
+        "map": { "task": "sleep", "over": [600_000, 600_000], "as": "ms" },
+        "then": { "task": "echo" } } });
+    let job = enqueue(&celeriac, &chord, "").stdout.trim_end().to_owned();
+    eventually(SOON, async || match celeriac.json(&format!("status {job}:0"))["state"].as_str() {
+        Some("running") => Ok(()),
+        state => Err(format!("{state:?}")),
+    })
+    .await;
+    assert_eq!(celeriac.json(&format!("status {job}:2"))["state"], "waiting");
+
+    assert_eq!(celeriac.json(&format!("job cancel {job} --why tired"))["answer"], "cancelled");
+
+    assert_eq!(celeriac.run(&format!("result {job} --wait")).code, Some(1));
+    for member in [0, 2] {
+        let state = celeriac.json(&format!("status {job}:{member}"))["state"].clone();
+        assert_eq!(state, "cancelled", "{member}");
+    }
+    // The worker heard of it: its slots are free.
+    assert_eq!(celeriac.ok("enqueue echo --args [7] --wait --wait-timeout 30s"), "[7]");
+}
+
+#[tokio::test]
+async fn a_job_is_drawn_as_a_tree() {
+    let celeriac = Celeriac::shared().await;
+    let chord = json!({ "chord": {
+        "map": { "task": "echo", "over": [1, 2, 3, 4], "label": "each" },
+        "then": { "graph": { "end": { "task": "echo" } } } } });
+    let job = enqueue(&celeriac, &chord, "").stdout.trim_end().to_owned();
+    let waiting = celeriac.json(&format!("job {job}"));
+    let group = &waiting["tree"]["parts"][0];
+    assert_eq!(
+        (&group["kind"], &group["tasks"], &group["done"]),
+        (&json!("group"), &json!(4), &json!(0))
+    );
+    assert_eq!((&group["begun"], &group["state"]), (&json!(4), &json!("ready")));
+    assert_eq!(waiting["tree"]["parts"][1]["state"], "waiting");
+    assert_eq!(waiting["tree"]["tasks"], 5);
+
+    let _worker = celeriac.worker("").await;
+    let watched = celeriac.ok(&format!("job {job} --watch"));
+    let tree: Vec<&str> = watched.lines().rev().take(5).collect();
+    assert_eq!(
+        tree.into_iter().rev().collect::<Vec<_>>(),
+        [
+            "chain                  [####################] 5 of 5 (100 %)",
+            "├─ group               [####################] 4 of 4 (100 %)",
+            "│  └─ echo × 4 \"each\"  [####################] 4 of 4 (100 %)",
+            "└─ graph               done",
+            "   └─ end: echo        done",
+        ]
+    );
+    // A job of chunks has one bar.
+    let chunks = celeriac.ok("enqueue noop --chunks 10");
+    celeriac.ok(&format!("result {chunks} --wait"));
+    let drawn = celeriac.ok(&format!("job {chunks}"));
+    assert!(drawn.ends_with("noop × 10  [####################] 10 of 10 (100 %)"), "{drawn}");
 }

@@ -19,7 +19,7 @@ mod worker;
 pub(crate) use chunks::{Cell, Map};
 pub(crate) use dead::Dead;
 pub(crate) use health::Health;
-pub(crate) use history::{History, Series};
+pub(crate) use history::{History, Point, Series};
 pub(crate) use job::{Job, JobDetail};
 pub(crate) use notice::{Notice, notices};
 pub(crate) use queue::{Queue, Ready};

@@ -40,6 +40,7 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/queues/{name}", get(pages::page))
         .route("/jobs", get(pages::page))
         .route("/jobs/{id}", get(pages::page))
+        .route("/tasks", get(pages::page))
         .route("/tasks/{id}", get(pages::page))
         .route("/workers", get(pages::page))
         .route("/dead", get(pages::page))

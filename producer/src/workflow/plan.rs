@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use celeriac_broker_schema::workflow::{Barrier, MemberTerms, Release, Shape, Span, Target};
+use celeriac_broker_schema::workflow::{
+    Barrier, MemberTerms, Outline, Release, Shape, Span, Target,
+};
 use celeriac_broker_schema::{Accumulate, InvalidInput, Priority, QueueName};
 
 use super::Callbacks;
 use super::compile::{Compiler, Draft, Join};
+use super::outline::Drawing;
 use super::spans::{Catch, Feed, Wire, spans};
 use crate::error::{InvalidWorkflow, Problem};
 
@@ -30,6 +33,8 @@ pub struct Plan {
     pub(crate) exit: Shape,
     /// What runs when a member has ended.
     pub(crate) callbacks: Vec<(u64, Callbacks)>,
+    /// What it looks like, for people.
+    pub(crate) outline: Option<Outline>,
     /// What is accumulated.
     pub(crate) accumulate: BTreeMap<String, Accumulate>,
 }
@@ -132,6 +137,12 @@ impl Plan {
             .collect();
         let sources = releases(&first, &places);
 
+        let mut drawing = Drawing::default();
+        for (id, draft) in drafts.iter().enumerate() {
+            if let Some(step) = &draft.step {
+                drawing.add(&draft.path, step, number(id));
+            }
+        }
         let mut problems = Vec::new();
         let mut records = Vec::with_capacity(drafts.len());
         let (mut stand_ins, mut callbacks) = (Vec::new(), Vec::new());
@@ -164,6 +175,7 @@ impl Plan {
             ends: leaves.len() as u64,
             exit: renumbered(&exit, numbers, 0),
             callbacks,
+            outline: drawing.finish(),
             accumulate,
         })
     }
