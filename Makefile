@@ -19,10 +19,10 @@ chaos_options = $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) 
 bench_options = $(if $(findstring --aof,$(ARGS))$(findstring --redis,$(ARGS)),,--aof both) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up bench chaos build test verify fmt setup-demo setup-test
+.PHONY: help demo up bench chaos screenshots build test verify fmt setup-demo setup-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: setup-demo ## estimate Pi on two workers and a private Redis (SAMPLES= CHUNKS= WORKERS= ARGS=)
 	$(celeriac) demo $(demo_options)
@@ -35,6 +35,11 @@ bench: setup-demo ## measure throughput, latency and memory, without and with ap
 
 chaos: setup-demo ## break everything and count what became of each task (SEED= ROUNDS= DURATION= TASKS= MIX= FAULTS= WORKERS= ARGS=)
 	@cargo run --release -p celeriac-chaos -- $(chaos_options)
+
+# All are left in target/screenshots; those that the docs show are renewed.
+screenshots: setup-test ## pictures of every screen of the monitor, under load; renews those of the docs
+	@cargo run --release -p celeriac-monitor --example screenshots -- target/screenshots
+	@for picture in docs/images/*.png; do cp "target/screenshots/$${picture##*/}" "$$picture"; done
 
 build: setup-demo ## build the command: target/release/celeriac
 	@cargo build --release -p celeriac-cli

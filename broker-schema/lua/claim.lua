@@ -19,4 +19,6 @@ if state == 'lost' then return { 'lost' } end
 if state == 'repeated' then return { 'repeated', now, holdings(args.lease) } end
 
 -- nothing above writes
-return { 'ok', now, take(args, now) }
+local reply = { 'ok', now, take(args, now) }
+ring_released()
+return reply

@@ -13,7 +13,7 @@
 --        CS field, lo, hi, number of deltas, (op, name, number)*   chunks lo..hi succeeded
 --        MS field, lo, hi, number of results, (index, result)*, number of deltas, (op, name, number)*
 --                                                              members lo..hi of a workflow succeeded
---        MN field, index, result or '', number of deltas, (op, name, number)*, members, depth, ends, joins,
+--        MN field, index, result or '', number of deltas, (op, name, number)*, members, depth, ends,
 --           joined (lo-hi, …), stand-in or '', number of arguments, then what is added as in
 --           enqueue_workflow: a member succeeded and spawned others
 --        CR field, index, delay ms, attempt                    retry of one chunk
@@ -101,4 +101,5 @@ at = at + 3 * n
 if ARGV[at] then apply_endings(at, inflight, now, stale, refused) end
 
 local groups, runs, next_at, watching, suspects, schedule = take(args, now)
+ring_released()
 return { 'ok', now, groups, runs, next_at, watching, suspects, schedule, stale, refused }

@@ -20,7 +20,8 @@ local READ = {
   end,
 }
 local function string_of(name, key, size)
-  local is_bitmap = string.find(name, '^job:%x+:done$') or string.find(name, '^job:%x+:out$')
+  local of = string.match(name, '^job:%x+:(%l+)$')
+  local is_bitmap = of == 'done' or of == 'out' or of == 'begun'
   if not is_bitmap then return { call('GETRANGE', key, 0, text - 1) } end
   return size <= bitmap and { call('GET', key) } or {}
 end

@@ -4,7 +4,7 @@
 -- args   1 producer  2 batch number  3 job  4 number of this part, from 0
 --        5 number of the first member it adds, or '': behind all others
 --        6 how many more members the end of the job waits for  7 whether it is the last part (1/0)
---        8 barrier of a group that takes members in, or ''  9 how many more it waits for
+--        8 barrier of a group that takes members in, or ''  9 which of those that are added it waits for: lo-hi, …
 --        10 spec, or '' but in the first part; then in the first part only
 --        11 retention ms  12 shape of the result  13 most members  14 most depth of spawning
 --        15 unique key or ''  16 unique for ms  17 number n of queues, then n times queue, members
@@ -66,9 +66,7 @@ if not last then call('HSET', key, 'growing', now) else call('HDEL', key, 'growi
 local base = ARGV[5] ~= '' and tonumber(ARGV[5]) or tonumber(call('HGET', key, 'total'))
 workflow().expect(job, 'e', tonumber(ARGV[6]))
 if ARGV[8] ~= '' then
-  local n = tonumber(ARGV[9])
-  workflow().expect(job, ARGV[8], n)
-  workflow().join(job, ARGV[8], base, base + n)
+  workflow().join(job, ARGV[8], base, ARGV[9])
 end
 workflow().grow(job, base, first_edit, #ARGV, now)
 if last then
@@ -76,4 +74,5 @@ if last then
   if ARGV[8] ~= '' then workflow().arrive(job, ARGV[8], 1, now) end
   workflow().arrive(job, 'e', 1, now)
 end
+ring_released()
 return { 'ok', now, {}, {} }

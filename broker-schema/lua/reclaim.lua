@@ -12,4 +12,5 @@ local limit = math.min(tonumber(ARGV[2]), 1000)
 local reclaimed = reclaim(now, ARGV[1], first(LEASES, 1), limit, tonumber(ARGV[3]))
 local promoted = promote(now, first(DELAYED, 0), limit)
 expire(now, first(EXPIRY, 0), limit)
+ring_released()
 return { 'ok', now, reclaimed, promoted }

@@ -8,17 +8,8 @@
 --        <values of the members in their order, as many as were read; '' of those without one>
 -- cost   O(members)
 local job = ARGV[1]
-local key = prefix .. 'job:' .. job
+local key = job_key(job)
 local state = call('HGET', key, 'state') or ''
-
-local function totals()
-  local fields, parts = call('HGETALL', key), {}
-  for i = 1, #fields, 2 do
-    local name = string.match(fields[i], '^acc:(.+)$')
-    if name then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
-  end
-  return '{' .. table.concat(parts, ',') .. '}'
-end
 
 -- Stretches that were added to one group, of the next thousand.
 local function fed(barrier, from)
@@ -50,4 +41,4 @@ for at = 6, #ARGV, 2 do
 end
 local stretches, next_fed = {}, 0
 if ARGV[3] ~= '' then stretches, next_fed = fed(ARGV[3], tonumber(ARGV[4])) end
-return { state, ARGV[2] == '1' and totals() or '', stretches, next_fed, values }
+return { state, ARGV[2] == '1' and job_totals(job) or '', stretches, next_fed, values }

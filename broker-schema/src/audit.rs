@@ -11,6 +11,7 @@ const MAX_TEXT: usize = 1_000;
 
 /// Something that somebody did, or tried to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Deed {
     /// What: `pause-queue`, `cancel`, …
@@ -38,6 +39,7 @@ pub struct Deed {
 
 /// A line of the audit list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditLine {
     /// Its place: what comes behind it is asked for with this.
     pub place: String,

@@ -5,6 +5,8 @@ mod audit;
 mod bulk;
 mod check;
 mod dead;
+mod find;
+mod history;
 mod limits;
 mod queues;
 mod schedules;
@@ -25,6 +27,7 @@ use crate::script::{self, MemoryPage, Snapshot};
 pub use bulk::{
     CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage, QueueCursor, TasksPage,
 };
+pub use history::FiguresInAll;
 pub use workers::Bell;
 
 /// Access to one namespace on one Redis server. Cheap to clone; clones share their connections.
@@ -112,6 +115,16 @@ impl Broker {
     pub async fn info(&self, section: &str) -> Result<String, BrokerError> {
         let info = self.inner.connections.command("INFO", redis::cmd("INFO").arg(section)).await?;
         Ok(redis::from_redis_value(info).unwrap_or_default())
+    }
+
+    /// Lets the server begin anew with what it tells of its commands, for measurements on a server of one's own.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server, or that it does not allow it.
+    pub async fn reset_statistics(&self) -> Result<(), BrokerError> {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("RESETSTAT");
+        self.inner.connections.command("CONFIG", &command).await.map(|_| ())
     }
 
     /// One round trip to the server.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::address::Address;
+use crate::durable::Durable;
 use crate::error::BrokerError;
 use crate::name::Namespace;
 use crate::tls::TlsFiles;
@@ -14,6 +15,8 @@ pub struct RedisConfig {
     url: String,
     /// The files for connections under TLS.
     pub tls: TlsFiles,
+    /// What must have what is enqueued by way of this before that is acknowledged; None: the master.
+    pub durable: Option<Durable>,
     /// The namespace of all keys. Two namespaces on one server do not see each other.
     pub namespace: Namespace,
     /// How long a connection may take to come up. 2 s: longer than any healthy network needs.
@@ -37,6 +40,7 @@ impl RedisConfig {
         Self {
             url: url.into(),
             tls: TlsFiles::default(),
+            durable: None,
             namespace: Namespace::default(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
@@ -54,6 +58,15 @@ impl RedisConfig {
     #[must_use]
     pub fn tls(mut self, tls: TlsFiles) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// The same, for enqueueing that is acknowledged only when more than the memory of the master has it.
+    /// If that takes longer than a producer's patience, the error says that the task may exist; to repeat
+    /// it is safe, in the way in which it always is.
+    #[must_use]
+    pub fn durable(mut self, durable: Durable) -> Self {
+        self.durable = Some(durable);
         self
     }
 
@@ -105,16 +118,20 @@ impl fmt::Debug for RedisConfig {
     }
 }
 
-/// A URL in which `user:password@` and `?pass=` are replaced by stars.
+/// A URL in which `user:password@` and `?pass=` are replaced by stars. Also one that cannot be read: a
+/// password may stand where none is expected.
 fn redact(url: &str) -> String {
-    let (head, query) = url.split_once('?').unwrap_or((url, ""));
-    let head = match (head.find("://"), head.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => {
-            format!("{}***{}", &head[..scheme + 3], &head[at..])
-        }
-        _ => head.to_owned(),
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |scheme| scheme + 3));
+    let (user, place) = match rest.rfind('@') {
+        // Which of both has the password, or a part of it, cannot be said.
+        Some(at) if rest[..at].contains('?') => return format!("{scheme}***"),
+        Some(at) => ("***", &rest[at..]),
+        None => ("", rest),
     };
-    if query.is_empty() { head } else { format!("{head}?***") }
+    match place.split_once('?') {
+        Some((place, _)) => format!("{scheme}{user}{place}?***"),
+        None => format!("{scheme}{user}{place}"),
+    }
 }
 
 /// What kind of server was found, and what about it endangers the guarantees.
@@ -179,7 +196,7 @@ impl ServerReport {
 
 const FILE_IS_OFF: &str = "the append-only file is off";
 
-fn number_of(version: &str) -> (u32, u32) {
+pub(crate) fn number_of(version: &str) -> (u32, u32) {
     let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
@@ -195,12 +212,17 @@ mod tests {
             "redis://me:s3cret@h/2",
             "redis+unix:///s?pass=s3cret",
             "rediss://a:s3@cret@h",
+            "redis://a:s3?cret@h",
+            "redis+sentinel://a:s3@h,h/s?sentinel_password=s3",
+            "redis+sentinel://h,h/s?sentinel_password=s3@s3",
+            "a:s3@h",
         ] {
             let shown =
                 format!("{:?} {}", RedisConfig::new(url), RedisConfig::new(url).redacted_url());
             assert!(!shown.contains("s3"), "{shown}");
         }
         assert_eq!(redact("redis://h:1/2"), "redis://h:1/2");
+        assert_eq!(redact("redis://a:b@h:1/2?pass=c"), "redis://***@h:1/2?***");
     }
 
     #[test]

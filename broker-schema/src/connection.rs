@@ -5,6 +5,8 @@
 //! one goes to whichever server is the master by then ([`Route`] asks).
 //! Blocking commands run on connections of their own, so that they stall nobody.
 
+mod durable;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,8 +15,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::watch;
 
+use self::durable::SafeLine;
 use crate::address::Address;
 use crate::config::RedisConfig;
+use crate::durable::Durable;
 use crate::error::BrokerError;
 pub(crate) use crate::node::MAX_BLOCK;
 use crate::node::Node;
@@ -32,6 +36,10 @@ pub(crate) struct Connections {
     /// Where we were told to look, for messages.
     server: String,
     lanes: Arc<Lanes>,
+    /// What must have what is enqueued before that is acknowledged.
+    durable: Option<Durable>,
+    /// The connection for that.
+    safe: Mutex<Option<SafeLine>>,
 }
 
 /// The connections that all calls share: one to each server that holds a part of our keys.
@@ -75,7 +83,8 @@ impl Connections {
         let route = Route::new(address, config.clone(), prefix);
         let server = route.describe();
         let lanes = Lanes { route, open: Mutex::default(), given_up: watch::Sender::new(0) };
-        Ok(Self { server, lanes: Arc::new(lanes) })
+        let (durable, safe) = (config.durable, Mutex::default());
+        Ok(Self { server, lanes: Arc::new(lanes), durable, safe })
     }
 
     /// Where the server is, for messages. Without user and password.

@@ -129,6 +129,18 @@ pub enum BrokerError {
         /// How long it was waited for.
         waited: std::time::Duration,
     },
+    /// It was carried out, but is not as safe as was asked for (see [`crate::Durable`]).
+    #[error(
+        "Redis at {server} has it, but it is not yet as safe as was asked for: {how_far} after {waited:?}"
+    )]
+    NotDurable {
+        /// Host and port, or the path of the socket.
+        server: String,
+        /// How far it is.
+        how_far: String,
+        /// How long it was waited for.
+        waited: std::time::Duration,
+    },
     /// The server answered: not now (loading, failing over, out of scripts …). Worth repeating.
     #[error("Redis at {server} is not ready: {source}")]
     NotReady {
@@ -191,12 +203,21 @@ pub enum BrokerError {
 impl BrokerError {
     /// Whether the same call may succeed later, when Redis is back.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NoAnswer { .. } | Self::NotReady { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::NoAnswer { .. }
+                | Self::NotReady { .. }
+                | Self::NotDurable { .. }
+        )
     }
 
     /// Whether the call may have been carried out although there is no answer.
     pub fn may_have_happened(&self) -> bool {
-        matches!(self, Self::Unavailable { sent: true, .. } | Self::NoAnswer { .. })
+        matches!(
+            self,
+            Self::Unavailable { sent: true, .. } | Self::NoAnswer { .. } | Self::NotDurable { .. }
+        )
     }
 }
 

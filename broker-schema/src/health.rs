@@ -20,6 +20,7 @@ const SLOW_ROUND_TRIP: Duration = Duration::from_millis(20);
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -31,6 +32,7 @@ pub struct Finding {
 
 /// How bad a finding is; the worse comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Tasks do not run, or may get lost.

@@ -70,6 +70,11 @@ pub enum Accumulate {
     Min,
     /// The largest number.
     Max,
+    /// How many results there are; they need no such field.
+    Count,
+    /// The field is an object of numbers: those of the same key are summed up. All such maps of a job
+    /// have at most about 1,000 keys together.
+    Merge,
 }
 
 /// One step of an accumulator, as the script applies it.
@@ -234,12 +239,37 @@ pub fn deltas(
     }
     let result: Map<String, Value> = serde_json::from_str(result.get())
         .map_err(|_| "the result of a chunk with accumulators must be a JSON object".to_owned())?;
-    let delta = |(name, op): (&String, &Accumulate)| match result.get(name) {
-        Some(Value::Number(number)) => delta_of(name, *op, number),
-        Some(_) => Err(format!("field `{name}` of the result is accumulated but is no number")),
-        None => Err(format!("field `{name}` of the result is accumulated but missing")),
-    };
-    accumulate.iter().map(delta).collect()
+    let mut deltas = Vec::with_capacity(accumulate.len());
+    for (name, op) in accumulate {
+        match (op, result.get(name)) {
+            (Accumulate::Count, _) => deltas.push(delta_of(name, Accumulate::Sum, &1.into())?),
+            (Accumulate::Merge, Some(Value::Object(entries))) => {
+                for (key, value) in entries {
+                    let Value::Number(number) = value else {
+                        return Err(format!(
+                            "field `{name}` of the result is merged, but its entry {key:?} is no number"
+                        ));
+                    };
+                    deltas.push(delta_of(&format!("{name}:{key}"), Accumulate::Sum, number)?);
+                }
+            }
+            (Accumulate::Merge, Some(_)) => {
+                return Err(format!(
+                    "field `{name}` of the result is merged but is no object of numbers"
+                ));
+            }
+            (_, Some(Value::Number(number))) => deltas.push(delta_of(name, *op, number)?),
+            (_, Some(_)) => {
+                return Err(format!(
+                    "field `{name}` of the result is accumulated but is no number"
+                ));
+            }
+            (_, None) => {
+                return Err(format!("field `{name}` of the result is accumulated but missing"));
+            }
+        }
+    }
+    Ok(deltas)
 }
 
 fn delta_of(name: &str, op: Accumulate, number: &Number) -> Result<Delta, String> {
@@ -254,10 +284,10 @@ fn delta_of(name: &str, op: Accumulate, number: &Number) -> Result<Delta, String
         ));
     }
     let op = match (op, integer) {
-        (Accumulate::Sum, Some(_)) => "sum",
-        (Accumulate::Sum, None) => "sumf",
-        (Accumulate::Min, _) => "min",
         (Accumulate::Max, _) => "max",
+        (Accumulate::Min, _) => "min",
+        (_, Some(_)) => "sum",
+        (_, None) => "sumf",
     };
     Ok(Delta { op, name: name.to_owned(), number: number.to_string() })
 }

@@ -9,9 +9,14 @@ pub mod audit;
 mod bytes;
 pub mod check;
 pub mod dead;
+mod durable;
 pub mod error;
 pub mod explain;
+pub mod figures;
+#[cfg(feature = "client")]
+pub mod find;
 pub mod gate;
+pub mod history;
 pub mod id;
 pub mod job;
 pub mod keys;
@@ -20,6 +25,7 @@ pub mod meta;
 pub mod name;
 pub mod outcome;
 mod packed;
+pub mod recent;
 pub mod record;
 mod requester;
 pub mod retry;
@@ -61,7 +67,7 @@ mod tls;
 #[cfg(feature = "client")]
 pub use broker::{
     Bell, Broker, CancelFilter, CancelledPage, DeadActPage, DeadCursor, DeadGroupsPage,
-    QueueCursor, TasksPage,
+    FiguresInAll, QueueCursor, TasksPage,
 };
 #[cfg(feature = "client")]
 pub use config::{RedisConfig, ServerReport};
@@ -73,15 +79,18 @@ pub use tls::TlsFiles;
 pub use audit::{AuditLine, AuditPage, Deed};
 pub use bytes::Bytes;
 pub use dead::{DeadFilter, DeadGroup, DeadGroups, DeadLetter};
+pub use durable::Durable;
 pub use error::{BrokerError, InvalidInput};
 pub use explain::{Explanation, Reason};
 pub use gate::{Limit, Rate, Subject};
+pub use history::{History, HistoryQuery};
 pub use id::{ChunkIndex, ClientId, JobId, LeaseId, TaskId};
 pub use job::{Accumulate, Delta, JobSpec, Split};
 pub use keys::Keys;
 pub use meta::{Headers, Meta};
 pub use name::{Label, Namespace, Priority, QueueName, TaskName, Tenant, UniqueKey};
 pub use outcome::{Attempt, ErrorKind, Outcome, TaskFailure};
+pub use recent::RecentTask;
 pub use record::{Record, TaskOptions};
 pub use requester::{Note, Requester};
 pub use retry::{Backoff, Decision, RetryPolicy};

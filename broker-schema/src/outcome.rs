@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::id::TaskId;
 use crate::limits::{MAX_ERROR_BYTES, MAX_TRACE_BYTES};
 use crate::name::QueueName;
 use crate::packed::{pack, unpack};
@@ -258,6 +259,9 @@ pub struct TaskFailure {
     pub trace: Option<String>,
     /// The same for failures of the same sort: kind and message without what varies.
     pub fingerprint: String,
+    /// Where the failure of a part of a workflow is given to what follows: the task that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
 }
 
 impl TaskFailure {
@@ -265,7 +269,7 @@ impl TaskFailure {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = cut(message.into(), MAX_ERROR_BYTES);
         let fingerprint = fingerprint(kind, &message);
-        Self { kind, message, trace: None, fingerprint }
+        Self { kind, message, trace: None, fingerprint, task: None }
     }
 
     /// The same with a trace.

@@ -116,6 +116,10 @@ pub struct Record<'a> {
     /// What programs pass along with it.
     #[serde(default, skip_serializing_if = "no_headers")]
     pub headers: Cow<'a, Headers>,
+    /// How long after its enqueue it may begin, in milliseconds, if not at once: what it waited for a worker
+    /// is counted from there. Nothing is decided by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
     /// Of a member of a workflow: what it is given, and what becomes of its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberTerms>,
@@ -169,6 +173,7 @@ impl<'a> Record<'a> {
             keep_failed_ms: options.keep_failed_ms,
             tenant: options.tenant.as_ref().map(|tenant| Cow::Borrowed(tenant.as_str())),
             cost: unless(options.cost, &1),
+            delay_ms: None,
             label: None,
             tags: Cow::default(),
             headers: Cow::default(),
@@ -198,6 +203,12 @@ impl<'a> Record<'a> {
             .map_err(|error| InvalidInput::Json { what: "record", reason: error.to_string() })
     }
 
+    /// The name of the task in a stored form, without reading all of it; None if it is not one that this
+    /// build has written.
+    pub fn name_in(stored: &str) -> Option<&str> {
+        Some(stored.strip_prefix(r#"{"v":1,"task":""#)?.split_once('"')?.0)
+    }
+
     /// Label, tags and headers, taken out of the record.
     pub fn take_meta(&mut self) -> Meta {
         Meta {
@@ -214,7 +225,10 @@ impl<'a> Record<'a> {
     pub fn decode(stored: &'a str) -> Result<Self, UnreadableRecord> {
         let broken = |error: serde_json::Error| UnreadableRecord::Broken(error.to_string());
         match serde_json::from_str::<Self>(stored) {
-            Ok(record) if record.v <= FORMAT => Ok(record),
+            Ok(record) if (1..=FORMAT).contains(&record.v) => Ok(record),
+            Ok(Self { v: 0, .. }) => {
+                Err(UnreadableRecord::Broken("there is no format 0".to_owned()))
+            }
             Ok(record) => Err(UnreadableRecord::Newer { found: record.v }),
             // A newer format may lack what this one requires: its number is what counts then.
             Err(error) => match serde_json::from_str::<Version>(stored) {

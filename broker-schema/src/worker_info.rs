@@ -75,6 +75,9 @@ pub struct RunningTask {
     pub id: String,
     /// Its name.
     pub task: String,
+    /// The queue that it was taken from; a worker of an older version does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
     /// The number of the attempt.
     pub attempt: u32,
     /// Since when it runs (Redis time).

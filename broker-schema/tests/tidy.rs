@@ -10,6 +10,8 @@ use celeriac_broker_schema::state;
 /// The files that may start tasks of the runtime, besides tests and examples. Each of them sees to
 /// the ends of what it starts.
 const SPAWNERS: &[&str] = &[
+    // Looks whether a connection still leads to the master, and ends with it.
+    "broker-schema/src/connection.rs",
     "celeriac/src/testing/harness.rs",
     "cli/src/bench/workers.rs",
     "cli/src/cmd/enqueue/wait.rs",
@@ -239,4 +241,19 @@ fn the_diagram_of_states_is_the_table() {
         found == Some(expected.as_str()),
         "ARCHITECTURE.md must have this between its markers:\n{BEGIN}{expected}{END}"
     );
+}
+
+#[test]
+fn the_page_on_reliability_names_tests_that_exist() {
+    let page = read(&root().join("docs/reliability.md"));
+    let code: String = rust_files().into_iter().map(|(_, text)| text).collect();
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let named: BTreeSet<&str> = page.split('`').filter(is_test).collect();
+    assert!(named.len() > 40, "the page names {} tests", named.len());
+    let gone: Vec<_> =
+        named.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(gone.is_empty(), "there are no tests {gone:?}");
 }

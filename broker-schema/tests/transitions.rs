@@ -9,15 +9,17 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use celeriac_broker_schema::figures::{Event, Figures};
 use celeriac_broker_schema::keys::{KeyRow, TABLE};
 use celeriac_broker_schema::script::{
     Checkpoint, Control, Emission, Ending, Entry, Found, Kept, Order, RangeJob, Run, RunField,
-    Start, Whereabouts, WorkflowPart,
+    Start, Tally, Whereabouts, WorkflowPart,
 };
 use celeriac_broker_schema::state::{TRANSITIONS, Transition};
 use celeriac_broker_schema::workflow::{Barrier, Edit};
 use celeriac_broker_schema::{
-    Limit, Outcome, Rate, Requester, Setting, State, TaskId, Unique, UniqueKey, UniqueMode,
+    Deed, Limit, Outcome, Rate, RecentTask, Requester, Setting, State, TaskId, Timestamp, Unique,
+    UniqueKey, UniqueMode,
 };
 
 use crate::support::*;
@@ -436,9 +438,12 @@ async fn given_a_busy_namespace(world: &World) {
     let later = world.now().await.0 + HOUR_MS;
     world.schedule("s", put_schedule("{}", Some(later))).await;
     world.broker.due(&lease("w3"), 10).await.expect("an answer");
+    // Somebody did something.
+    let deed = Deed { action: "pause-queue".to_owned(), ..Deed::default() };
+    world.broker.note_audit(&deed).await.expect("it is noted");
     // Members follow one another.
     let stand_in = Edit::StandIn { number: 2, shape: "-1".to_owned() };
-    let mut workflow = WorkflowPart { joins: Some((2, 1)), last: false, ..chord("W") };
+    let mut workflow = WorkflowPart { joins: Some((2, vec![(0, 1)])), last: false, ..chord("W") };
     workflow.edits.push(stand_in);
     workflow.edits.push(Edit::Barrier(Barrier {
         number: 2,
@@ -448,6 +453,31 @@ async fn given_a_busy_namespace(world: &World) {
         tolerates: None,
     }));
     world.enqueue_part(80, &workflow).await;
+    given_figures(world).await;
+}
+
+/// A worker has told of a minute that is over, and of this one.
+async fn given_figures(world: &World) {
+    let mut figures = Figures::default();
+    figures.counts.add(Event::Succeeded, 1);
+    let recent = RecentTask {
+        id: id("a"),
+        state: State::Succeeded,
+        task: "t".to_owned(),
+        queue: QUEUE.to_owned(),
+        worker: "w3".to_owned(),
+        attempt: 1,
+        started: Timestamp(1),
+        ended: Timestamp(2),
+        wait_ms: None,
+        run_us: 1,
+        others: 0,
+    };
+    let pairs = vec![(QUEUE.to_owned(), "t".to_owned(), figures)];
+    let tally = Tally { over_ms: 1_000, pairs, recent: vec![recent] };
+    world.broker.tally(&tally).await.expect("an answer");
+    world.let_figures_age(60_000).await;
+    world.broker.tally(&tally).await.expect("an answer");
 }
 
 /// One task of a limited name runs, another one waits for it, and tenants take turns.
@@ -467,6 +497,10 @@ async fn given_limits(world: &World) {
 
 async fn given_jobs_in_every_state(world: &World) {
     let without_suspects = |want| Ask::want(want).without_suspects();
+    // Paused, and what was claimed of it since then.
+    world.enqueue_job(&job("P", 2)).await;
+    world.broker.pause_job(job_id("P"), &Requester::default()).await.expect("it is paused");
+    assert!(world.claim_as("w3", without_suspects(2)).await.runs.is_empty());
     // Waiting for its first chunk, in the midst of its chunks, being reduced, failed, succeeded.
     for name in ["F", "E", "D"] {
         world.enqueue_job(&job_to_reduce(name, 2)).await;
@@ -571,6 +605,7 @@ fn the_table_of_keys_names_real_scripts() {
         }
         // A few numbers may stay for ever; what people or programs name may not.
         let stays = row.expiry == "never" && row.remover.starts_with("nobody");
-        assert!(!stays || row.pattern == "stats", "{}: nobody removes it", row.pattern);
+        let few = ["stats", "figures"].contains(&row.pattern);
+        assert!(!stays || few, "{}: nobody removes it", row.pattern);
     }
 }

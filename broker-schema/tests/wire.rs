@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use celeriac_broker_schema::figures::{Event, Figures};
 use celeriac_broker_schema::{
-    Accumulate, Attempt, Backoff, ErrorKind, JobSpec, Meta, Outcome, Priority, Record, RetryPolicy,
-    Split, State, TaskFailure, TaskOptions, Timestamp,
+    Accumulate, Attempt, Backoff, Deed, ErrorKind, JobSpec, Meta, Outcome, Priority, RecentTask,
+    Record, Requester, RetryPolicy, Split, State, TaskFailure, TaskOptions, Timestamp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -88,6 +89,33 @@ fn a_record_without_options() {
     let read = Record::decode(stored).expect("a record");
     assert_eq!((&*read.task, read.args.get()), ("echo", r#"["hello"]"#));
     assert_eq!(read.options(), TaskOptions::default());
+}
+
+#[test]
+fn a_record_of_a_delayed_task() {
+    let stored = golden!("record_delayed");
+    let (name, args) = ("echo".parse().expect("a name"), raw("1"));
+    let options = TaskOptions::default();
+    let record = Record { delay_ms: Some(90_000), ..Record::new(&name, &args, &options) };
+
+    assert_eq!(record.encode().as_deref(), Ok(stored));
+    let read = Record::decode(stored).expect("a record");
+    assert_eq!((read.delay_ms, read.options()), (Some(90_000), options));
+    assert_eq!(Record::name_in(stored), Some("echo"));
+}
+
+#[test]
+fn figures_and_recent_tasks() {
+    let stored = golden!("figures");
+    let figures: Figures = serde_json::from_str(stored).expect("figures");
+    assert_eq!(figures.encode(), stored);
+    assert_eq!((figures.counts.of(Event::Retried), figures.wait.count()), (2, 5));
+    assert_eq!((figures.run.sum_us(), figures.run.up_to_us(1_000)), (41_250_000, 3));
+
+    let stored = golden!("recent_task");
+    let recent: RecentTask = serde_json::from_str(stored).expect("a task");
+    assert_eq!(serde_json::to_string(&recent).expect("JSON"), stored);
+    assert_eq!((recent.state, recent.wait_ms, recent.others), (State::Succeeded, Some(12), 480));
 }
 
 #[test]
@@ -413,6 +441,17 @@ fn unknown_fields_are_ignored() {
     assert_eq!(JobSpec::decode(&job).expect("a job").chunks, 100_000_000);
     let outcome = with_more(golden!("outcome_failed"));
     assert!(serde_json::from_str::<Outcome>(&outcome).is_ok());
+}
+
+/// A line of the audit list; those of later builds may say more.
+#[test]
+fn a_deed() {
+    let stored = golden!("deed");
+    let deed: Deed = assert_kept(stored);
+    assert_eq!((deed.action.as_str(), deed.changed, deed.failed), ("pause-queue", 1, false));
+    assert_eq!(deed.who, Requester::new("ada").because("the mail server is down"));
+    let sparse: Deed = serde_json::from_str(r#"{"action":"x","later":[1]}"#).expect("a deed");
+    assert_eq!(sparse, Deed { action: "x".to_owned(), ..Deed::default() });
 }
 
 /// The kinds of errors by the names that are stored; one that a later build adds is not an error.

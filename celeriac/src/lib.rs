@@ -44,10 +44,10 @@ pub use celeriac_worker::task::{
 
 // The words of the protocol that appear in the interfaces below.
 pub use celeriac_broker_schema::{
-    Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, ErrorKind, Headers, InvalidInput,
-    JobId, Label, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig, Requester,
-    RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant, TlsFiles,
-    UniqueKey, UniqueMode,
+    Backoff, Broker, BrokerError, Bytes, DeadFilter, DeadLetter, Durable, ErrorKind, Headers,
+    InvalidInput, JobId, Label, Limit, Meta, Outcome, Priority, QueueName, Rate, RedisConfig,
+    Requester, RetryPolicy, State, Subject, TaskFailure, TaskId, TaskName, TaskOptions, Tenant,
+    TlsFiles, UniqueKey, UniqueMode,
 };
 
 pub use celeriac_broker_schema::script::{Cancelled, Order, OrderSeen};
@@ -67,6 +67,12 @@ pub use celeriac_broker_schema::{LeaseId, Setting, Timestamp, WorkerInfo};
 pub use celeriac_producer::{
     BoxError, Enqueue, EnqueueError, EnqueueLayer, Enqueued, Handle, Many, NewJob, NewTask, Parts,
     Patience, Producer, ResultError,
+};
+
+// Waiting for several at once.
+pub use celeriac_producer::{
+    AsCompleted, JobProgress, MemberResults, ProgressStream, as_completed, as_completed_within,
+    wait_any, wait_any_within,
 };
 
 // Enqueueing again and again.
@@ -148,6 +154,47 @@ pub mod operate {
     pub use celeriac_broker_schema::{Attempt, Progress, RunningTask, ServerReport};
 }
 
+/// Workflows with the types of their results: chains, groups, chords, graphs of tasks. See
+/// `docs/workflows.md`.
+///
+/// ```
+/// use celeriac::TaskError;
+/// use celeriac::workflow::{Flow, map};
+///
+/// #[celeriac::task(name = "square")]
+/// async fn square(n: u64) -> Result<u64, TaskError> {
+///     Ok(n * n)
+/// }
+///
+/// /// What is given the results of others takes them as its first argument.
+/// #[celeriac::task(name = "total")]
+/// async fn total(parts: Vec<u64>, factor: u64) -> Result<u64, TaskError> {
+///     Ok(factor * parts.iter().sum::<u64>())
+/// }
+///
+/// let all: Flow<u64> = map(square, 0..100).then(total::after(2));
+/// # async fn enqueue(all: Flow<u64>, producer: celeriac::Producer) -> Result<(), Box<dyn std::error::Error>> {
+/// let sum: u64 = producer.enqueue(all).await?.result().await?;
+/// # Ok(()) }
+/// ```
+pub mod workflow {
+    pub use celeriac_producer::workflow::typed::{
+        Accumulator, After, Branch, Ended, EnqueueFlow, Enqueueable, Flow, FollowAll, Follower,
+        Follows, Graph, Group, IntoFlow, Members, Part, Results, Spread, Totals, chunks, fan_out,
+        group, map, max, min, starmap, sum,
+    };
+
+    /// The same without types, for workflows whose form is only known when the program runs.
+    pub mod tree {
+        pub use celeriac_broker_schema::Accumulate;
+        pub use celeriac_broker_schema::workflow::Target;
+        pub use celeriac_producer::workflow::{
+            Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
+        };
+        pub use celeriac_producer::{InvalidWorkflow, Problem};
+    }
+}
+
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -156,6 +203,7 @@ pub mod testing;
 pub mod __private {
     use celeriac_broker_schema::{Label, Priority, QueueName, Tenant};
 
+    pub use celeriac_producer::workflow::typed::Follower;
     pub use celeriac_worker::task::{FromContext, RegisteredTask, TaskResult};
     pub use serde;
 
@@ -239,3 +287,8 @@ pub mod guide_to_cancelling {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/dead-letters.md")]
 pub mod guide_to_dead_letters {}
+
+/// The guide to workflows, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/workflows.md")]
+pub mod guide_to_workflows {}

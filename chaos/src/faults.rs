@@ -76,6 +76,8 @@ pub enum Mix {
     All,
     /// Workers only
     Workers,
+    /// Workers are killed, and nothing else
+    Kills,
     /// Redis only: killed, frozen, full
     Redis,
     /// The network only
@@ -89,16 +91,24 @@ pub enum Mix {
 impl Mix {
     /// Its faults, by lane, with their weights.
     fn lanes(self) -> [Vec<(Fault, u64)>; 2] {
-        let workers = matches!(self, Self::All | Self::Workers);
+        let workers: Vec<_> = WORKER_FAULTS
+            .iter()
+            .filter(|(fault, _)| match self {
+                Self::All | Self::Workers => true,
+                Self::Kills => *fault == WorkerKilled,
+                _ => false,
+            })
+            .copied()
+            .collect();
         let is_redis = |fault| matches!(fault, RedisKilled | RedisFrozen | RedisFull);
         let wanted = |fault| match self {
             Self::All | Self::Once => true,
             Self::Redis => is_redis(fault),
             Self::Network => !is_redis(fault),
-            Self::Workers | Self::None => false,
+            Self::Workers | Self::Kills | Self::None => false,
         };
         let redis = REDIS_FAULTS.iter().filter(|(fault, _)| wanted(*fault)).copied().collect();
-        [if workers { WORKER_FAULTS.to_vec() } else { Vec::new() }, redis]
+        [workers, redis]
     }
 
     /// Whether every lease outlives its faults.

@@ -8,6 +8,7 @@ mod access;
 mod cancel;
 mod dead;
 mod enqueue;
+mod history;
 mod job;
 mod queues;
 mod schedule;
@@ -30,6 +31,7 @@ pub(crate) use self::dead::{
     DeadActArgs, DeadAction, DeadArgs, DeadDeleteArgs, DeadFilterArgs, SettingsAction, SettingsArgs,
 };
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, StartArgs};
+pub(crate) use self::history::{HistoryArgs, HistoryBy, HistoryStep};
 pub(crate) use self::job::{JobAction, JobCommandArgs, OneJobArgs};
 pub(crate) use self::queues::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs};
 pub(crate) use self::schedule::{NextArgs, ScheduleCommand, WhenArgs};
@@ -158,6 +160,8 @@ pub(crate) enum Command {
     Job(JobCommandArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),
+    /// What was done lately: counts, waits and run times, by time, queue or task
+    History(HistoryArgs),
     /// Limits across the fleet: show, set, remove; let the tenants of a queue take turns
     Limits(LimitsArgs),
     /// Tasks that failed for good: list, group, show, revive, delete

@@ -204,6 +204,7 @@ fn broker_exit(error: &BrokerError) -> Exit {
         BrokerError::Url { .. } => Exit::InvalidInput,
         BrokerError::Unavailable { .. }
         | BrokerError::NoAnswer { .. }
+        | BrokerError::NotDurable { .. }
         | BrokerError::NotReady { .. } => Exit::Unreachable,
         BrokerError::Denied { .. }
         | BrokerError::OutOfMemory { .. }

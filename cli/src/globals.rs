@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use celeriac_broker_schema::{Broker, RedisConfig, TlsFiles};
+use celeriac_broker_schema::{Broker, Durable, RedisConfig, TlsFiles};
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -55,6 +55,13 @@ impl Globals {
             quiet: args.quiet,
             verbose: args.verbose,
         })
+    }
+
+    /// The same, for enqueues that are to be as safe as this.
+    pub(crate) fn durable(&self, durable: Option<Durable>) -> Self {
+        let mut redis = self.redis.clone();
+        redis.durable = durable;
+        Self { redis, ..*self }
     }
 
     /// A broker that has seen its server: it is there, lets us in, and can hold a queue.

@@ -58,7 +58,10 @@ fn options(text: &str, begin: &str) -> BTreeSet<String> {
 fn options_of_help(help: &str) -> BTreeSet<String> {
     let lines = help.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
     let long = |line: &str| {
-        line.split(&[' ', ',']).take(3).find_map(|word| word.strip_prefix("--")).map(str::to_owned)
+        line.split(&[' ', ',', '['])
+            .take(3)
+            .find_map(|word| word.strip_prefix("--"))
+            .map(str::to_owned)
     };
     lines.filter_map(long).map(|name| name.trim_end_matches('.').to_owned()).collect()
 }

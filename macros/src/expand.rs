@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Ident, ItemFn, Type};
 
 use crate::duration;
+use crate::follower;
 use crate::options::Options;
 use crate::signature::{Param, Signature};
 
@@ -18,6 +19,7 @@ pub(crate) fn task(options: &Options, signature: &Signature) -> TokenStream {
     let body = body(&signature.function);
     let task_impl = task_impl(options, signature);
     let registered = registered(options, signature);
+    let follower = follower::follower(signature);
     quote! {
         #arguments
 
@@ -26,6 +28,7 @@ pub(crate) fn task(options: &Options, signature: &Signature) -> TokenStream {
             #body
             #task_impl
             #registered
+            #follower
         };
     }
 }

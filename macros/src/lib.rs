@@ -4,6 +4,7 @@
 mod duration;
 mod errors;
 mod expand;
+mod follower;
 mod options;
 mod signature;
 
@@ -74,6 +75,10 @@ use signature::Signature;
 /// A struct with the name of the function, whose fields are the arguments; `Task` for it; a
 /// function of the same name that builds it; `RegisteredTask` for it, which calls the body. Each
 /// of them can be written by hand instead, see `celeriac::Task` and `celeriac::Registry::task`.
+///
+/// If the task has arguments, the struct has a function `after`, which takes all of them but the first and
+/// makes a follower: in a workflow the result of what it follows is that first argument. See
+/// `celeriac::workflow`. A first argument that is flattened or skipped by serde has no such function.
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
     expand(options.into(), item.into()).unwrap_or_else(|error| error.to_compile_error()).into()

@@ -84,6 +84,7 @@ function localize(root) {
     const local = `${day(at)} ${clock(at)}`;
     if ("exact" in time.dataset) time.textContent = local;
     if ("clock" in time.dataset) time.textContent = clock(at);
+    if ("minute" in time.dataset) time.textContent = clock(at).slice(0, 5);
     time.title = `${local} ${zone(at)} · ${time.dateTime}`;
   }
 }
@@ -112,6 +113,8 @@ function morph(old, fresh) {
     old.replaceWith(document.importNode(fresh, true));
   } else if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
+  } else if ("keep" in old.dataset) {
+    // What is in it is of our other script.
   } else if (!old.isEqualNode(fresh)) {
     morphAttributes(old, fresh);
     morphChildren(old, fresh);

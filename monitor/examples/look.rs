@@ -308,6 +308,7 @@ fn describe(
         RunningTask {
             id: id.to_string(),
             task,
+            queue: Some("default".to_owned()),
             attempt,
             since,
             wedged: None,

@@ -1,6 +1,6 @@
 //! The web monitor: one process that reads a namespace about once a second and shows it to any
-//! number of viewers, as pages, as JSON and as Prometheus metrics. It only looks: nothing here
-//! changes a task, and nothing here is needed for tasks to run.
+//! number of viewers, as pages, as JSON and as Prometheus metrics. By itself it only looks; operators
+//! may act. Nothing here is needed for tasks to run.
 //!
 //! ```no_run
 //! use celeriac_broker_schema::{Broker, RedisConfig};
@@ -21,6 +21,9 @@
 //! `observation` holds one reading, published on a watch channel → `views` renders it into
 //! fragments → `routes` send them as a page, or over `/events` into a page that is open.
 //! The page and its updates come from the same functions, so they cannot differ.
+//!
+//! The way of a request: `auth::gate` finds out who asks and what they may → `routes`. The way of an
+//! action: `actions::read` → `run` in bounded calls of the engine → the audit list.
 
 mod actions;
 mod auth;
@@ -29,11 +32,13 @@ mod error;
 mod model;
 mod observation;
 mod outlet;
+mod past;
 mod poller;
 mod rates;
 mod read;
 mod redact;
 mod routes;
+mod scale;
 mod server;
 mod state;
 mod topic;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use celeriac_broker_schema::find::TasksFound;
 use celeriac_broker_schema::script::Limits;
 use celeriac_broker_schema::{Explanation, ServerReport, Timestamp};
 use tokio::time::Instant;
@@ -12,9 +13,10 @@ use tokio::time::Instant;
 use crate::auth::Role;
 use crate::error::Problem;
 use crate::model::{
-    Dead, Health, Job, JobDetail, Map, Notice, Queue, QueueDetail, Schedules, Task, Totals, Worker,
+    Dead, Health, History, Job, JobDetail, Map, Notice, Queue, QueueDetail, Schedules, Task,
+    Totals, Worker,
 };
-use crate::rates::{Point, Rates};
+use crate::rates::Rates;
 use crate::topic::Topic;
 use crate::views::Fragment;
 
@@ -43,8 +45,6 @@ pub(crate) struct Reading {
     pub(crate) server: Arc<ServerReport>,
     pub(crate) totals: Totals,
     pub(crate) rates: Option<Rates>,
-    /// Throughput of the last minutes, oldest first.
-    pub(crate) series: Vec<Point>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) queues: Vec<Queue>,
     pub(crate) jobs: Vec<Job>,
@@ -55,9 +55,13 @@ pub(crate) struct Reading {
 /// What is known of the one thing that a page is about.
 #[derive(Debug, Clone)]
 pub(crate) enum Detail {
-    /// Queue → since when the oldest of what is ready in it waits.
-    Queues(BTreeMap<String, Timestamp>),
-    Queue(Box<QueueDetail>),
+    /// What happened lately, of all together.
+    Overview(Arc<History>),
+    /// The same by queue.
+    Queues(Arc<History>),
+    /// And of one queue.
+    Queue(Box<QueueDetail>, Arc<History>),
+    Tasks(Box<TasksFound>),
     Jobs(Vec<Job>),
     Job(Box<JobDetail>, Option<Map>),
     Task(Box<Task>, Option<Explanation>),
@@ -68,6 +72,9 @@ pub(crate) enum Detail {
     /// It is not known, or not readable.
     None(Problem),
 }
+
+/// The fragments that were rendered, by what they are about and who may see them.
+type Rendered = BTreeMap<(Topic, Role), Arc<[Fragment]>>;
 
 /// One look at Redis, successful or not.
 #[derive(Debug)]
@@ -80,7 +87,7 @@ pub(crate) struct Observation {
     pub(crate) details: BTreeMap<Topic, Detail>,
     at: Instant,
     /// Each topic is rendered once for each role, however many look at it.
-    rendered: Mutex<BTreeMap<(Topic, Role), Arc<[Fragment]>>>,
+    rendered: Mutex<Rendered>,
 }
 
 impl Observation {

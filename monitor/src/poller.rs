@@ -54,6 +54,8 @@ struct Look {
     server: Arc<ServerReport>,
     snapshot: Snapshot,
     workers: Workers,
+    /// Since when the oldest ready task of each queue waits.
+    oldest: BTreeMap<String, Timestamp>,
     details: BTreeMap<Topic, Detail>,
 }
 
@@ -167,13 +169,15 @@ impl Poller {
         let workers: Vec<Worker> =
             (look.workers.page.iter()).map(|view| Worker::new(view, heard(view))).collect();
         let mut queues: Vec<Queue> = snapshot.queues.iter().map(Queue::new).collect();
+        for queue in &mut queues {
+            queue.oldest = look.oldest.get(&queue.name).copied();
+        }
         queues.sort_by(|a, b| b.ready.cmp(&a.ready).then_with(|| a.name.cmp(&b.name)));
         let totals = Totals::new(snapshot, &workers, look.workers.total);
         Reading {
             now,
             server: Arc::clone(&look.server),
             rates: self.history.rates(),
-            series: self.history.series(),
             notices: notices(&look.server, &totals, &queues, &workers),
             jobs: (snapshot.jobs.iter())
                 .map(|job| Job::new(job, now, self.history.job(job.id)))
@@ -206,5 +210,20 @@ async fn look(
             details.insert(topic, detail);
         }
     }
-    Ok(Look { server, snapshot, workers, details })
+    let oldest = oldest(broker, &snapshot).await?;
+    Ok(Look { server, snapshot, workers, oldest, details })
+}
+
+async fn oldest(
+    broker: &Broker,
+    snapshot: &Snapshot,
+) -> Result<BTreeMap<String, Timestamp>, BrokerError> {
+    let busy = snapshot.queues.iter().filter(|queue| queue.ready > 0);
+    let names: Vec<String> = busy.map(|queue| queue.name.clone()).collect();
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (_, oldest) = broker.oldest(&names).await?;
+    let known = |(name, oldest): (String, Option<Timestamp>)| Some((name, oldest?));
+    Ok(names.into_iter().zip(oldest).filter_map(known).collect())
 }

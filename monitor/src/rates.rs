@@ -11,25 +11,11 @@ use serde::Serialize;
 /// Rates are averages over this time: long enough to be readable, short enough to be news.
 const WINDOW_MS: u64 = 10_000;
 
-/// Every point of the chart is an average over this time, so that it looks the same whether
-/// somebody looked every second or nobody did.
-const SMOOTH_MS: u64 = 5_500;
-
-/// How far back the chart goes.
-pub(crate) const SERIES_MS: u64 = 120_000;
-
 /// Ended tasks and chunks per second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Rates {
     pub(crate) succeeded_per_s: f64,
     pub(crate) failed_per_s: f64,
-}
-
-/// The rates shortly before a look.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Point {
-    pub(crate) at: Timestamp,
-    pub(crate) rates: Rates,
 }
 
 /// The counts of earlier looks.
@@ -58,7 +44,7 @@ impl History {
             *self = Self::default();
         }
         self.totals.push_back(sample);
-        forget(&mut self.totals, SERIES_MS);
+        forget(&mut self.totals, WINDOW_MS);
         self.note_jobs(snapshot);
     }
 
@@ -87,21 +73,6 @@ impl History {
         let samples = self.jobs.get(&id)?;
         let (first, last) = (samples.front()?, samples.back()?);
         per_second(last.count.saturating_sub(first.count), last.at.since(first.at))
-    }
-
-    /// The rates at all looks but the first, oldest first.
-    pub(crate) fn series(&self) -> Vec<Point> {
-        let mut points = Vec::with_capacity(self.totals.len());
-        let mut first = 0;
-        for (i, last) in self.totals.iter().enumerate().skip(1) {
-            let old = |sample: &Sample<_>| last.at.since(sample.at) > SMOOTH_MS;
-            while first + 1 < i && old(&self.totals[first]) {
-                first += 1;
-            }
-            let rates = rates_between(&self.totals[first], last);
-            points.extend(rates.map(|rates| Point { at: last.at, rates }));
-        }
-        points
     }
 }
 
@@ -161,7 +132,6 @@ mod tests {
             history.note(&look(second * 1_000, 60 + (second - 2) * 100));
         }
         assert_eq!(rate(&history), Some(100.0));
-        assert_eq!(history.series().len(), 19);
     }
 
     #[test]
@@ -180,6 +150,6 @@ mod tests {
         for second in 0..10_000 {
             history.note(&look(second * 1_000, second));
         }
-        assert!(history.totals.len() as u64 <= SERIES_MS / 1_000 + 1);
+        assert!(history.totals.len() as u64 <= WINDOW_MS / 1_000 + 1);
     }
 }

@@ -1,13 +1,14 @@
 //! The reads of what single pages are about: a bounded number of calls each.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use celeriac_broker_schema::find::{TaskCursor, TaskFilter};
 use celeriac_broker_schema::health::{self, Memory};
-use celeriac_broker_schema::script::{Found, JobView, Place, Waiting};
+use celeriac_broker_schema::history::{By, HistoryQuery};
+use celeriac_broker_schema::script::{Found, JobView, Place};
 use celeriac_broker_schema::{
-    Broker, BrokerError, DeadFilter, DeadGroups, JobId, Outcome, Priority, QueueName, State,
-    TaskFailure, TaskId, Timestamp, WorkerInfo,
+    Broker, BrokerError, DeadFilter, DeadGroups, ErrorKind, JobId, Outcome, Priority, QueueName,
+    State, TaskFailure, TaskId, Timestamp, WorkerInfo,
 };
 
 use crate::error::Problem;
@@ -15,10 +16,10 @@ use crate::model::{Dead, Health, Job, JobDetail, Map, QueueDetail, Schedule, Sch
 use crate::observation::{Detail, Reading};
 use crate::redact::Redaction;
 use crate::state::Monitor;
-use crate::topic::{DeadPlace, Peek, Topic};
+use crate::topic::{DeadPlace, Peek, Span, TaskPlace, Topic};
 
-/// Queues of which the age of the oldest is asked for.
-const AGES: usize = 30;
+/// How far back the rates of queues are looked at.
+const RATES_MS: u64 = 3_600_000;
 /// Lines of a list that is read a page at a time.
 pub(crate) const LINES: u32 = 50;
 /// Jobs of the list: so many open ones, and as many that ended.
@@ -45,9 +46,14 @@ pub(crate) async fn detail(
 ) -> Result<Option<Detail>, BrokerError> {
     let (broker, hidden) = (monitor.broker(), &monitor.config().redaction);
     let detail = match topic {
-        Topic::Overview | Topic::Workers => return Ok(None),
-        Topic::Queues => ages(broker, reading).await,
-        Topic::Queue(name, peek) => queue(broker, name, peek).await,
+        Topic::Workers => return Ok(None),
+        Topic::Overview(span) => {
+            let query = HistoryQuery::back(span.ms());
+            monitor.history(&query).await.map(Detail::Overview)
+        }
+        Topic::Queues => queues(monitor).await,
+        Topic::Queue(name, peek) => queue(monitor, name, peek).await,
+        Topic::Tasks(place) => tasks(broker, place, reading).await,
         Topic::Jobs => jobs(broker, reading).await,
         Topic::Job(id) => job(broker, *id, reading).await,
         Topic::Task(id) => task(broker, *id, reading).await,
@@ -73,7 +79,7 @@ fn hide(hidden: &Redaction, detail: &mut Detail) {
     match detail {
         Detail::Job(job, _) => hidden.job(job),
         Detail::Task(task, _) => hidden.task(task),
-        Detail::Queue(queue) => {
+        Detail::Queue(queue, _) => {
             for line in &mut queue.lines {
                 hidden.args(line.task.as_deref(), &mut line.args);
             }
@@ -90,32 +96,52 @@ fn hide(hidden: &Redaction, detail: &mut Detail) {
                 group.message = failure.message;
             }
         }
+        Detail::Tasks(found) => {
+            for row in &mut found.tasks {
+                let Some(message) = &row.error else { continue };
+                let mut failure = TaskFailure::new(ErrorKind::Error, message);
+                hidden.failure(row.task.as_deref(), &mut failure);
+                row.error = Some(failure.message);
+            }
+        }
         _ => {}
     }
 }
 
-/// Since when the oldest of each queue waits: what is in front of its lists, by the time in its id.
-async fn ages(broker: &Broker, reading: Option<&Reading>) -> Result<Detail, BrokerError> {
-    let mut ages = BTreeMap::new();
-    let queues = reading.map_or(&[][..], |reading| &reading.queues);
-    for queue in queues.iter().filter(|queue| queue.ready > 0).take(AGES) {
-        let Ok(name) = queue.name.parse::<QueueName>() else { continue };
-        for ready in &queue.priorities {
-            let Ok(priority) = Priority::new(ready.priority) else { continue };
-            let page = broker.peek(&name, &Place::Ready(priority), 0, 1).await?;
-            let since = match page.waiting.first() {
-                Some(Waiting::Task(id, _)) => id.time(),
-                Some(Waiting::Range(job, ..)) => job.task().time(),
-                _ => continue,
-            };
-            let oldest = ages.entry(queue.name.clone()).or_insert(since);
-            *oldest = since.min(*oldest);
-        }
-    }
-    Ok(Detail::Queues(ages))
+/// What happened in each queue lately.
+async fn queues(monitor: &Monitor) -> Result<Detail, BrokerError> {
+    let query = HistoryQuery { by: By::Queue, ..HistoryQuery::back(RATES_MS) };
+    Ok(Detail::Queues(monitor.history(&query).await?))
 }
 
-async fn queue(broker: &Broker, name: &QueueName, peek: &Peek) -> Result<Detail, BrokerError> {
+async fn tasks(
+    broker: &Broker,
+    place: &TaskPlace,
+    reading: Option<&Reading>,
+) -> Result<Detail, BrokerError> {
+    let now = reading.map_or(Timestamp(0), |reading| reading.now);
+    let filter = TaskFilter {
+        state: place.state,
+        queue: place.queue.clone(),
+        task: place.task.clone(),
+        worker: place.worker.clone(),
+        since: place.within.map(|within| Timestamp(now.0.saturating_sub(within.ms()))),
+        until: None,
+    };
+    let after = match place.after.as_deref().map(str::parse::<TaskCursor>) {
+        Some(Err(_)) => return Ok(Detail::None(Problem::invalid_field("after"))),
+        Some(Ok(after)) => Some(after),
+        None => None,
+    };
+    let found = broker.find_tasks(&filter, after.as_ref(), LINES as usize).await?;
+    Ok(Detail::Tasks(Box::new(found)))
+}
+
+async fn queue(monitor: &Monitor, name: &QueueName, peek: &Peek) -> Result<Detail, BrokerError> {
+    let broker = monitor.broker();
+    let query =
+        HistoryQuery { queue: Some(name.to_string()), ..HistoryQuery::back(Span::Hour.ms()) };
+    let history = monitor.history(&query).await?;
     let mut detail = QueueDetail::new(name.clone(), Timestamp(0));
     match peek {
         Peek::Next => {
@@ -146,7 +172,7 @@ async fn queue(broker: &Broker, name: &QueueName, peek: &Peek) -> Result<Detail,
     let records = broker.records(&tasks).await?;
     let read = tasks.into_iter().zip(records).filter_map(|(id, record)| Some((id, record?)));
     detail.describe(&read.collect());
-    Ok(Detail::Queue(Box::new(detail)))
+    Ok(Detail::Queue(Box::new(detail), history))
 }
 
 async fn jobs(broker: &Broker, reading: Option<&Reading>) -> Result<Detail, BrokerError> {

@@ -4,15 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker_schema::Broker;
+use celeriac_broker_schema::{Broker, BrokerError, FiguresInAll, HistoryQuery};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Guard;
 use crate::config::MonitorConfig;
+use crate::model::History;
 use crate::observation::Observation;
 use crate::outlet::Outlet;
+use crate::past::Past;
 use crate::topic::Topic;
 use crate::viewers::{Viewer, Viewers};
 
@@ -38,6 +40,7 @@ struct Inner {
     viewers: Arc<Viewers>,
     outlet: Outlet,
     guard: Guard,
+    past: Past,
     /// Rung by a request that wants a fresh observation.
     wanted: Notify,
     /// Ends the poller and the streams of live pages.
@@ -56,6 +59,7 @@ impl Monitor {
             observations,
             viewers: Arc::default(),
             guard,
+            past: Past::default(),
             wanted: Notify::new(),
             closing: CancellationToken::new(),
         };
@@ -64,6 +68,16 @@ impl Monitor {
 
     pub(crate) fn broker(&self) -> &Broker {
         &self.inner.broker
+    }
+
+    /// Figures over time, at most a few seconds old, however many ask.
+    pub(crate) async fn history(&self, query: &HistoryQuery) -> Result<Arc<History>, BrokerError> {
+        self.inner.past.history(self.broker(), query).await
+    }
+
+    /// All that was ever counted, at most a few seconds old, however many ask.
+    pub(crate) async fn in_all(&self) -> Result<Arc<FiguresInAll>, BrokerError> {
+        self.inner.past.in_all(self.broker()).await
     }
 
     pub(crate) fn namespace(&self) -> &str {

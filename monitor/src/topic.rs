@@ -7,24 +7,49 @@ use std::str::FromStr;
 
 use axum::extract::Query;
 use axum::http::Uri;
-use celeriac_broker_schema::{InvalidInput, JobId, QueueName, TaskId, Timestamp};
+use celeriac_broker_schema::{InvalidInput, JobId, QueueName, State, TaskId, Timestamp};
 
 use crate::error::Problem;
 
 /// What a page is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
-    Overview,
+    Overview(Span),
     Queues,
     Queue(QueueName, Peek),
     Jobs,
     Job(JobId),
+    Tasks(TaskPlace),
     Task(TaskId),
     Workers,
     Dead(DeadPlace),
     Schedules,
     Limits,
     Health,
+}
+
+/// How far back the charts go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Span {
+    #[default]
+    Hour,
+    SixHours,
+    TwoDays,
+    TwoWeeks,
+}
+
+/// Which tasks are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) struct TaskPlace {
+    pub(crate) state: Option<State>,
+    pub(crate) queue: Option<QueueName>,
+    pub(crate) task: Option<String>,
+    /// The beginning of its lease.
+    pub(crate) worker: Option<String>,
+    /// Not longer ago than this.
+    pub(crate) within: Option<Span>,
+    /// Where the page before has ended.
+    pub(crate) after: Option<String>,
 }
 
 /// Which of what waits in a queue is shown.
@@ -66,11 +91,12 @@ impl Topic {
         let path = uri.path();
         let mut parts = path.split('/').skip(1);
         let found = match (parts.next(), parts.next(), parts.next()) {
-            (Some(""), None, _) => Self::Overview,
+            (Some(""), None, _) => Self::Overview(Span::of(&fields, "back").unwrap_or_default()),
             (Some("queues"), None, _) => Self::Queues,
             (Some("queues"), Some(name), None) => Self::Queue(read(name)?, Peek::of(&fields)),
             (Some("jobs"), None, _) => Self::Jobs,
             (Some("jobs"), Some(id), None) => Self::Job(read(id)?),
+            (Some("tasks"), None, _) => Self::Tasks(TaskPlace::of(&fields)?),
             (Some("tasks"), Some(id), None) => Self::Task(read(id)?),
             (Some("workers"), None, _) => Self::Workers,
             (Some("dead"), None, _) => Self::Dead(DeadPlace::of(&fields)?),
@@ -85,7 +111,7 @@ impl Topic {
     /// The path of the page's live updates.
     pub(crate) fn events_path(&self) -> String {
         match self {
-            Self::Overview => "/events".to_owned(),
+            Self::Overview(Span::Hour) => "/events".to_owned(),
             other => format!("/events?page={}", encoded(&other.to_string())),
         }
     }
@@ -94,8 +120,8 @@ impl Topic {
     /// less often.
     pub(crate) fn every(&self) -> u64 {
         match self {
-            Self::Overview | Self::Jobs | Self::Job(_) | Self::Task(_) | Self::Workers => 1,
-            Self::Queues | Self::Queue(..) => 2,
+            Self::Jobs | Self::Job(_) | Self::Task(_) | Self::Workers => 1,
+            Self::Overview(_) | Self::Queues | Self::Queue(..) | Self::Tasks(_) => 2,
             Self::Dead(_) | Self::Schedules | Self::Limits | Self::Health => 5,
         }
     }
@@ -105,11 +131,13 @@ impl Topic {
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Overview => f.write_str("/"),
+            Self::Overview(Span::Hour) => f.write_str("/"),
+            Self::Overview(span) => write!(f, "/?back={span}"),
             Self::Queues => f.write_str("/queues"),
             Self::Queue(name, peek) => write!(f, "/queues/{name}{peek}"),
             Self::Jobs => f.write_str("/jobs"),
             Self::Job(id) => write!(f, "/jobs/{id}"),
+            Self::Tasks(place) => write!(f, "/tasks{place}"),
             Self::Task(id) => write!(f, "/tasks/{id}"),
             Self::Workers => f.write_str("/workers"),
             Self::Dead(place) => write!(f, "/dead{place}"),
@@ -118,6 +146,94 @@ impl fmt::Display for Topic {
             Self::Health => f.write_str("/health"),
         }
     }
+}
+
+impl Span {
+    pub(crate) const ALL: [Self; 4] = [Self::Hour, Self::SixHours, Self::TwoDays, Self::TwoWeeks];
+
+    fn of(fields: &Fields, name: &str) -> Option<Self> {
+        let text = fields.get(name)?;
+        Self::ALL.into_iter().find(|span| span.to_string() == *text)
+    }
+
+    pub(crate) fn ms(self) -> u64 {
+        let hours = match self {
+            Self::Hour => 1,
+            Self::SixHours => 6,
+            Self::TwoDays => 48,
+            Self::TwoWeeks => 336,
+        };
+        hours * 3_600_000
+    }
+
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Hour => "1 hour",
+            Self::SixHours => "6 hours",
+            Self::TwoDays => "2 days",
+            Self::TwoWeeks => "2 weeks",
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hour => "1h",
+            Self::SixHours => "6h",
+            Self::TwoDays => "2d",
+            Self::TwoWeeks => "14d",
+        })
+    }
+}
+
+impl TaskPlace {
+    /// The states that can be searched for.
+    pub(crate) const STATES: [State; 6] = [
+        State::Running,
+        State::Ready,
+        State::Delayed,
+        State::Failed,
+        State::Succeeded,
+        State::Cancelled,
+    ];
+
+    fn of(fields: &Fields) -> Result<Self, Problem> {
+        let state = text(fields, "state").map(|word| {
+            let found = Self::STATES.into_iter().find(|state| state.as_str() == word);
+            found.ok_or_else(|| Problem::invalid_field("state"))
+        });
+        Ok(Self {
+            state: state.transpose()?,
+            queue: text(fields, "queue").map(read).transpose()?,
+            task: text(fields, "task").map(str::to_owned),
+            worker: text(fields, "worker").map(str::to_owned),
+            within: Span::of(fields, "within"),
+            after: text(fields, "after").map(str::to_owned),
+        })
+    }
+}
+
+impl fmt::Display for TaskPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = self.within.map(|within| within.to_string());
+        query(
+            f,
+            &[
+                ("state", self.state.map(State::as_str)),
+                ("queue", self.queue.as_ref().map(QueueName::as_str)),
+                ("task", self.task.as_deref()),
+                ("worker", self.worker.as_deref()),
+                ("within", within.as_deref()),
+                ("after", self.after.as_deref()),
+            ],
+        )
+    }
+}
+
+/// What is set, without blanks around it.
+fn text<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
+    fields.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
 impl Peek {
@@ -169,8 +285,7 @@ impl fmt::Display for Peek {
 
 impl DeadPlace {
     fn of(fields: &Fields) -> Result<Self, Problem> {
-        let text =
-            |name: &str| fields.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+        let text = |name| text(fields, name);
         let after = text("after").and_then(|after| after.split_once('-')).map(
             |(at, id)| -> Result<_, Problem> {
                 let at = at.parse().map_err(|_| Problem::invalid_field("after"))?;
@@ -220,7 +335,16 @@ pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'@' | b':' => {
+            b'a'..=b'z'
+            | b'A'..=b'Z'
+            | b'0'..=b'9'
+            | b'-'
+            | b'_'
+            | b'.'
+            | b'/'
+            | b'@'
+            | b':'
+            | b'~' => {
                 out.push(byte.into());
             }
             _ => out.push_str(&format!("%{byte:02X}")),
@@ -256,6 +380,9 @@ mod tests {
             &format!("/jobs/{id}"),
             &format!("/tasks/{id}:17"),
             "/workers",
+            "/?back=2d",
+            "/tasks",
+            "/tasks?state=failed&queue=q&task=mail/send&worker=4f2a&within=6h&after=failed~12:ab",
             "/dead",
             &format!("/dead?task=mail/send&queue=q&error=a%20b%26c&group=f&after=12-{id}"),
             "/schedules",

@@ -63,15 +63,16 @@ impl Drop for Viewer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topic::Span;
 
     #[test]
     fn a_viewer_counts_while_it_lives() {
         let viewers = Arc::new(Viewers::default());
-        let first = viewers.join(Topic::Overview, 2).expect("the first");
-        let second = viewers.join(Topic::Overview, 2).expect("the second");
-        assert!(viewers.join(Topic::Overview, 2).is_none());
+        let first = viewers.join(Topic::Overview(Span::Hour), 2).expect("the first");
+        let second = viewers.join(Topic::Overview(Span::Hour), 2).expect("the second");
+        assert!(viewers.join(Topic::Overview(Span::Hour), 2).is_none());
         drop(first);
-        assert_eq!((viewers.count(), viewers.topics()), (1, vec![Topic::Overview]));
+        assert_eq!((viewers.count(), viewers.topics()), (1, vec![Topic::Overview(Span::Hour)]));
         drop(second);
         assert_eq!((viewers.count(), viewers.topics()), (0, vec![]));
     }

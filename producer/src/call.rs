@@ -68,7 +68,12 @@ impl NewTask {
     /// # Errors
     /// As [`NewTask::new`].
     pub fn of<T: Task>(task: &T) -> Result<Self, InvalidInput> {
-        let task = Self::from_raw(TaskName::new(T::NAME)?, to_raw(task)?, T::options());
+        Self::of_args::<T>(to_raw(task)?)
+    }
+
+    /// The same with arguments that are JSON already.
+    pub(crate) fn of_args<T: Task>(args: Box<RawValue>) -> Result<Self, InvalidInput> {
+        let task = Self::from_raw(TaskName::new(T::NAME)?, args, T::options());
         Ok(Self { needs: T::needs(), idempotent: Some(T::IDEMPOTENT), ..task })
     }
 
@@ -290,7 +295,10 @@ impl NewTask {
                 expected: "it waits as long as its debounce says",
             });
         }
-        let record = self.record()?.encode()?;
+        let mut record = self.record()?;
+        let until = self.start.at.map(|at| at.since(id.time()));
+        record.delay_ms = self.start.delay_ms.or(until).filter(|ms| *ms > 0);
+        let record = record.encode()?;
         let TaskOptions { queue, priority, .. } = self.options;
         Ok(Entry { id, record, queue, priority, start: self.start, unique: self.unique })
     }

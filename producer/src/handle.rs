@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::error::ResultError;
 use crate::parts::Parts;
 use crate::producer::Producer;
+use crate::progress::{MemberResults, ProgressStream};
 
 /// Leads to the result of a task or job. It is only an id: dropping it changes nothing, and
 /// [`Producer::handle`] makes another one from the id.
@@ -142,6 +143,40 @@ impl<T> Handle<T> {
     /// ```
     pub fn stream<P: DeserializeOwned>(&self) -> Parts<P> {
         Parts::new(self.id, self.producer.clone())
+    }
+
+    /// How far a job is: now, and again whenever that has changed, to its end.
+    ///
+    /// ```no_run
+    /// # use celeriac_producer::{Handle, ResultError};
+    /// # async fn example(job: Handle<u64>) -> Result<(), ResultError> {
+    /// let mut progress = job.progress();
+    /// while let Some(now) = progress.next().await {
+    ///     let now = now?;
+    ///     println!("{} of {}, {} failed", now.succeeded, now.total, now.failed);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn progress(&self) -> ProgressStream {
+        ProgressStream::new(self.id, self.producer.clone())
+    }
+
+    /// The results of the members of a workflow as they come, each with its index, to the end of the job.
+    /// Members are numbered by how many steps lie before them, and side by side in their order: a group
+    /// alone has 0, 1, 2 and so on.
+    ///
+    /// ```no_run
+    /// # use celeriac_producer::{Handle, ResultError};
+    /// # async fn example(job: Handle<Vec<u64>>) -> Result<(), ResultError> {
+    /// let mut members = job.members::<u64>();
+    /// while let Some(member) = members.next().await {
+    ///     let (index, result) = member?;
+    ///     println!("{index}: {result:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn members<M: DeserializeOwned>(&self) -> MemberResults<M> {
+        MemberResults::new(self.id, self.producer.clone())
     }
 
     /// Waits for the end and returns all that is stored of it, whatever the end was. Waits through

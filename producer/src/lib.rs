@@ -6,6 +6,7 @@
 
 mod call;
 mod clock;
+mod counted;
 mod error;
 mod handle;
 mod job;
@@ -13,12 +14,14 @@ mod layer;
 mod many;
 mod parts;
 mod producer;
+mod progress;
 mod recorder;
 mod room;
 mod schedule;
 mod sender;
 pub mod task;
 pub mod trace;
+mod wait;
 mod waiter;
 pub mod workflow;
 
@@ -30,8 +33,10 @@ pub use layer::{BoxError, EnqueueLayer};
 pub use many::{Enqueued, Many};
 pub use parts::Parts;
 pub use producer::{Patience, Producer};
+pub use progress::{JobProgress, MemberResults, ProgressStream};
 pub use recorder::{RecordedJob, RecordedTask, Recorder};
 pub use schedule::{Replace, Schedule, ScheduleError, Schedules};
 pub use task::Task;
+pub use wait::{AsCompleted, as_completed, as_completed_within, wait_any, wait_any_within};
 
 pub use celeriac_broker_schema::{Missed, Overlap, ScheduleName, Timing};

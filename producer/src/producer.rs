@@ -1,17 +1,18 @@
-//! The [`Producer`]: the front door of this crate. It starts two loops when they are first needed
-//! (the sender and the waiter); both end when the last clone is dropped.
+//! The [`Producer`]: the front door of this crate. It starts three loops when they are first needed
+//! (the sender, with one that tells what it counts, and the waiter); all end when the last clone is dropped.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use celeriac_broker_schema::script::Entry;
+use celeriac_broker_schema::script::{Entry, WorkflowPart};
 use celeriac_broker_schema::workflow::Shape;
 use celeriac_broker_schema::{Broker, BrokerError, ClientId, RedisConfig, TaskId};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Enqueue, NewTask};
+use crate::call::NewTask;
 use crate::clock::Clock;
+use crate::counted::{self, Counted};
 use crate::error::{EnqueueError, ResultError};
 use crate::handle::Handle;
 use crate::job::NewJob;
@@ -21,9 +22,9 @@ use crate::recorder::Recorder;
 use crate::room::Room;
 use crate::schedule::Schedules;
 use crate::sender::{Answer, Sender, Submission, Told, What};
-use crate::task::Task;
 use crate::waiter::{Wait, Waiter};
 use crate::workflow::Workflow;
+use crate::workflow::typed::Enqueueable;
 
 /// How long to try when Redis does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,12 +210,12 @@ impl Producer {
         &self.inner.broker
     }
 
-    /// Enqueues a typed task. Options can be set before it is awaited.
+    /// Enqueues a typed task, by reference, or a typed workflow. Options can be set before it is awaited.
     ///
     /// # Errors
     /// [`EnqueueError`] when awaited.
-    pub fn enqueue<T: Task>(&self, task: &T) -> Enqueue<'_, T> {
-        Enqueue::new(self, task)
+    pub fn enqueue<E: Enqueueable>(&self, what: E) -> E::Call<'_> {
+        what.call(self)
     }
 
     /// Enqueues a task. Safe against lost answers: however often the call to Redis has to be
@@ -294,20 +295,12 @@ impl Producer {
         workflow.root.each_task(&mut |task| self.apply_layers(task))?;
         let id = self.new_id();
         let parts = workflow.into_parts(id.job(), || self.new_id())?;
-        let mut room = Room::new(self.while_full);
         for part in parts {
-            let part = Box::new(part);
-            loop {
-                let answer = self.send(What::Part(part.clone()))?;
-                let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
-                if let Some(duplicate) = told.duplicates.first() {
-                    return Ok(Handle::new(duplicate.first, true, self.clone()));
-                }
-                if told.why.is_none() || part.part > 0 || !room.wait().await {
-                    told.all_taken()?;
-                    break;
-                }
+            let told = self.send_part(part).await?;
+            if let Some(duplicate) = told.duplicates.first() {
+                return Ok(Handle::new(duplicate.first, true, self.clone()));
             }
+            told.all_taken()?;
         }
         Ok(Handle::new(id, false, self.clone()))
     }
@@ -320,6 +313,18 @@ impl Producer {
     /// A handle to something that was enqueued elsewhere.
     pub fn handle(&self, id: TaskId) -> Handle {
         Handle::new(id, false, self.clone())
+    }
+
+    /// Sends a part of a workflow. The first one is offered again as long as a queue is full, if that was said.
+    pub(crate) async fn send_part(&self, part: WorkflowPart) -> Result<Told, EnqueueError> {
+        let (part, mut room) = (Box::new(part), Room::new(self.while_full));
+        loop {
+            let answer = self.send(What::Part(part.clone()))?;
+            let told = answer.await.map_err(|_| EnqueueError::ShutDown)??;
+            if told.why.is_none() || part.part > 0 || !room.wait().await {
+                return Ok(told);
+            }
+        }
     }
 
     /// The result of a workflow, of the results of its members. Waits through outages.
@@ -370,6 +375,8 @@ impl Producer {
         let inner = &self.inner;
         let sender = inner.submissions.get_or_init(|| {
             let (sender, submissions) = mpsc::unbounded_channel();
+            let counted = Arc::new(Counted::default());
+            tokio::spawn(counted::run(Arc::clone(&counted), inner.broker.clone()));
             tokio::spawn(
                 Sender {
                     broker: inner.broker.clone(),
@@ -378,6 +385,7 @@ impl Producer {
                     patience: inner.patience,
                     submissions,
                     number: 0,
+                    counted,
                 }
                 .run(),
             );
@@ -389,19 +397,36 @@ impl Producer {
         Ok(receiver)
     }
 
-    /// Waits for the stored outcome of a task or job.
-    pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+    /// Gets a word when there may be news of a job; from now on, also if Redis is asked for it later.
+    pub(crate) fn news_of(&self, id: TaskId) -> Result<oneshot::Receiver<()>, ResultError> {
+        let (answer, receiver) = oneshot::channel();
+        let wait = Wait::News(id.job(), answer);
+        self.waits(id)?.send(wait).map_err(|_| ResultError::ShutDown)?;
+        Ok(receiver)
+    }
+
+    pub(crate) fn client(&self) -> &ClientId {
+        &self.inner.client
+    }
+
+    /// The way to the waiter.
+    fn waits(&self, id: TaskId) -> Result<&mpsc::UnboundedSender<Wait>, ResultError> {
         if self.recorder.as_ref().is_some_and(|recorder| !recorder.forwards()) {
             return Err(ResultError::Unknown(id));
         }
         let inner = &self.inner;
-        let waits = inner.waits.get_or_init(|| {
+        Ok(inner.waits.get_or_init(|| {
             let (sender, waits) = mpsc::unbounded_channel();
             tokio::spawn(Waiter::new(inner.broker.clone(), inner.client.clone(), waits).run());
             sender
-        });
+        }))
+    }
+
+    /// Waits for the stored outcome of a task or job.
+    pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+        let waits = self.waits(id)?;
         let (answer, receiver) = oneshot::channel();
-        waits.send(Wait { id, answer }).map_err(|_| ResultError::ShutDown)?;
+        waits.send(Wait::End(id, answer)).map_err(|_| ResultError::ShutDown)?;
         receiver.await.map_err(|_| ResultError::ShutDown)?.ok_or(ResultError::Unknown(id))
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::counted::Counted;
 use crate::error::EnqueueError;
 use crate::producer::Patience;
 
@@ -82,6 +83,14 @@ pub(crate) struct Sender {
     pub(crate) patience: Patience,
     pub(crate) submissions: mpsc::UnboundedReceiver<Submission>,
     pub(crate) number: u64,
+    /// What it has enqueued, for charts.
+    pub(crate) counted: Arc<Counted>,
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.counted.close();
+    }
 }
 
 impl Sender {
@@ -124,6 +133,7 @@ impl Sender {
         })
         .await?;
         self.clock.set(answered.now);
+        self.counted.job(job, &answered);
         let why = answered.refused.into_iter().next().map(|refused| refused.why);
         Ok(Told { duplicates: answered.duplicates, refused: Vec::new(), why })
     }
@@ -197,6 +207,7 @@ impl Sender {
         })
         .await?;
         self.clock.set(answered.now);
+        self.counted.tasks(entries, &answered);
         Ok(answered)
     }
 }
@@ -232,6 +243,7 @@ where
     Call: Fn() -> F,
 {
     let mut may_exist = false;
+    let mut not_durable = None;
     let mut pause = Duration::from_millis(20);
     loop {
         let left = patience.left(begin.elapsed());
@@ -248,6 +260,14 @@ where
             Ok(value) => return Ok(value),
             Err(error) => Arc::new(error),
         };
+        // How far it had come says more than that time was over while it was asked again.
+        let source = match (&*source, &not_durable) {
+            (BrokerError::NoAnswer { .. }, Some(known)) => Arc::clone(known),
+            _ => source,
+        };
+        if matches!(*source, BrokerError::NotDurable { .. }) {
+            not_durable = Some(Arc::clone(&source));
+        }
         if !source.is_temporary() && !may_exist {
             return Err(EnqueueError::Refused(source));
         }

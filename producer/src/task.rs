@@ -29,7 +29,8 @@ use serde::de::DeserializeOwned;
     message = "`{Self}` is not a task",
     label = "this is not a task",
     note = "a task is the type of the arguments: what `#[celeriac::task]` makes of a function, or a type with `impl celeriac::Task`",
-    note = "the last parameter of a handler is the task, the parameters before it are extractors"
+    note = "the last parameter of a handler is the task, the parameters before it are extractors",
+    note = "in a workflow, what lacks its first argument (`name::after(…)`) goes into `.then(…)`, behind what gives it that argument"
 )]
 pub trait Task: Serialize + DeserializeOwned + Send + 'static {
     /// The name on the wire: 1 to 200 of `a-z A-Z 0-9 _ . - /`. It is written out, and no Rust

@@ -98,6 +98,21 @@ impl TestSentinels {
         port
     }
 
+    /// Freezes the server at this port.
+    pub fn freeze(&mut self, port: u16) {
+        self.server(port).freeze();
+    }
+
+    /// The port of a server that is not the primary.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn replica_port(&self) -> u16 {
+        let primary = self.primary_port().await;
+        let mut ports = self.living().map(TestRedis::port);
+        ports.find(|port| *port != primary).expect("there is a replica")
+    }
+
     /// Lets a frozen server run on.
     pub fn thaw(&mut self, port: u16) {
         self.server(port).thaw();

@@ -19,6 +19,7 @@ use celeriac_producer::workflow::Spawn;
 use serde_json::value::RawValue;
 
 use crate::events::Event;
+use crate::figures::{Attempted, event_of, ready_at};
 use crate::outbox::{Ended, How};
 use crate::shared::Shared;
 use crate::task::{CancelReason, Context, ContextParts, Post, TaskError};
@@ -35,6 +36,8 @@ pub(crate) struct Running {
     pub(crate) timeout: Option<Duration>,
     pub(crate) soft_timeout: Option<Duration>,
     pub(crate) begun: Instant,
+    /// How long after its enqueue it might begin.
+    delay_ms: Option<u64>,
     /// Whether it has a thread of its own.
     computes: bool,
     retry: RetryPolicy,
@@ -73,6 +76,7 @@ impl Running {
             timeout: order.timeout_ms.map(Duration::from_millis),
             soft_timeout: order.soft_timeout_ms.map(Duration::from_millis),
             begun: Instant::now(),
+            delay_ms: order.delay_ms,
             computes,
             retry: order.retry,
             keep_ms: order.keep_ms,
@@ -175,14 +179,29 @@ impl Running {
         {
             shared.outbox.push(state, false);
         }
+        let took = self.begun.elapsed();
+        self.count(shared, &how, took);
         let ended = Ended {
             epoch: self.unit.epoch,
             how,
-            took: self.begun.elapsed(),
+            took,
             frees: if frees { self.unit.cost } else { 0 },
             suspect: self.unit.is_suspect(),
         };
         shared.outbox.push(ended, shared.lanes.buffered() == 0);
+    }
+
+    fn count(&self, shared: &Shared, how: &How, ran: Duration) {
+        let attempted = Attempted {
+            unit: &self.unit,
+            task: &self.task,
+            event: event_of(how),
+            // Members of a workflow wait for others; since when they might begin is not known here.
+            ready: (self.member.is_none()).then(|| ready_at(&self.unit, self.delay_ms)),
+            started: self.since,
+            ran,
+        };
+        shared.counted.attempt(shared, &attempted);
     }
 
     fn settle(&self, shared: &Shared, result: Result) -> How {
@@ -224,7 +243,7 @@ impl Running {
                     took: self.begun.elapsed(),
                 });
                 match spawn {
-                    Some(spawn) => self.succeed_and_spawn(json, deltas, spawn),
+                    Some(spawn) => self.succeed_and_spawn(&json, deltas, spawn),
                     None => self.succeed(shared, json, deltas),
                 }
             }
@@ -259,13 +278,13 @@ impl Running {
         }
     }
 
-    fn succeed_and_spawn(&self, json: Box<RawValue>, deltas: Vec<Delta>, spawn: Spawn) -> How {
+    fn succeed_and_spawn(&self, json: &RawValue, deltas: Vec<Delta>, spawn: Spawn) -> How {
         let Work::Chunk { run, index } = &self.unit.work else { return How::Silent };
         let keeps = self.member.as_ref().is_some_and(|member| member.keep);
         let result = (keeps && spawn.instead.is_none()).then(|| json.get().to_owned());
         let depth = self.member.as_ref().map_or(0, |member| member.depth) + 1;
-        let Spawn { edits, ends, joins, joined, instead } = spawn;
-        let spawn = Box::new(Spawned { depth, ends, joins, joined, instead, edits });
+        let Spawn { edits, ends, joined, instead } = spawn;
+        let spawn = Box::new(Spawned { depth, ends, joined, instead, edits });
         let (field, index) = (run.run.field.clone(), *index);
         let ending = Ending::MemberSpawned { run: field, index, result, deltas, spawn };
         How::Spawned(Arc::clone(run), Box::new(ending))
@@ -309,12 +328,7 @@ impl Running {
         Ending::Cancelled { id: delivery.id, outcome, keep_ms: self.keep_ms }
     }
 
-    fn succeed(
-        &self,
-        shared: &Shared,
-        json: Box<RawValue>,
-        deltas: Vec<Delta>,
-    ) -> How {
+    fn succeed(&self, shared: &Shared, json: Box<RawValue>, deltas: Vec<Delta>) -> How {
         match &self.unit.work {
             Work::Chunk { run, index } => {
                 let keeps = self.member.as_ref().is_some_and(|member| member.keep);
@@ -359,6 +373,7 @@ pub(crate) struct Terms {
     timeout_ms: Option<u64>,
     soft_timeout_ms: Option<u64>,
     keep_ms: u64,
+    delay_ms: Option<u64>,
     queue: QueueName,
     tenant: Option<Tenant>,
     meta: Option<Arc<Meta>>,
@@ -374,6 +389,7 @@ impl Terms {
             timeout_ms: order.timeout_ms,
             soft_timeout_ms: order.soft_timeout_ms,
             keep_ms: order.keep_ms,
+            delay_ms: order.delay_ms,
             queue: order.queue.clone(),
             tenant: order.tenant.clone(),
             meta: order.meta.clone(),

@@ -209,6 +209,7 @@ fn describe(running: &crate::attempt::Running) -> RunningTask {
     RunningTask {
         id: running.unit.id().to_string(),
         task: running.task.clone(),
+        queue: Some(running.unit.place().0.to_owned()),
         attempt: running.ctx.attempt(),
         since: running.since,
         wedged: running.wedged(),

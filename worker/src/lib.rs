@@ -18,6 +18,7 @@ mod courier;
 mod ear;
 mod events;
 mod exchange;
+mod figures;
 mod housekeeper;
 mod keeper;
 mod lanes;

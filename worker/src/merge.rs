@@ -1,7 +1,7 @@
 //! Chunks that succeeded side by side are told as one: their numbers are added up here, as far as
 //! that is exact, so that a thousand tiny chunks cost Redis about as much as one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use celeriac_broker_schema::Delta;
@@ -9,6 +9,9 @@ use celeriac_broker_schema::script::Ending;
 use serde_json::value::RawValue;
 
 use crate::unit::ChunkRun;
+
+/// Sums that are told together at most.
+const MOST_DELTAS: usize = 500;
 
 /// A chunk that succeeded: its index, what it adds to the accumulators, its result if that is kept.
 type Chunk = (u64, Vec<Delta>, Option<Box<RawValue>>);
@@ -116,12 +119,25 @@ pub(crate) fn join_released(last: &mut Ending, next: &Ending) -> bool {
 
 /// The sum of both, if they are integer sums that stay exact.
 fn add(sum: &[Delta], more: &[Delta]) -> Option<Vec<Delta>> {
-    let added = |(a, b): (&Delta, &Delta)| {
-        if a.op != "sum" || b.op != "sum" || a.name != b.name {
-            return None;
-        }
+    let added = |a: &Delta, b: &Delta| {
         let (left, right): (i64, i64) = (a.number.parse().ok()?, b.number.parse().ok()?);
         Some(Delta { number: left.checked_add(right)?.to_string(), ..a.clone() })
     };
-    if sum.len() == more.len() { sum.iter().zip(more).map(added).collect() } else { None }
+    if sum.iter().chain(more).any(|delta| delta.op != "sum") {
+        return None;
+    }
+    // Mostly they have the same names in the same order; those of maps have others.
+    if sum.len() == more.len() && sum.iter().zip(more).all(|(a, b)| a.name == b.name) {
+        return sum.iter().zip(more).map(|(a, b)| added(a, b)).collect();
+    }
+    let mut all: BTreeMap<&str, Delta> =
+        sum.iter().map(|delta| (delta.name.as_str(), delta.clone())).collect();
+    for delta in more {
+        let both = match all.get(delta.name.as_str()) {
+            Some(before) => added(before, delta)?,
+            None => delta.clone(),
+        };
+        all.insert(&delta.name, both);
+    }
+    (all.len() <= MOST_DELTAS).then(|| all.into_values().collect())
 }

@@ -12,6 +12,7 @@ use crate::changes::Changes;
 use crate::clock::RedisClock;
 use crate::config::WorkerConfig;
 use crate::events::{Event, Teller};
+use crate::figures::Counted;
 use crate::lanes::Lanes;
 use crate::outbox::{Ended, Outbox};
 use crate::scheduler::ScheduleNews;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: Lanes,
     pub(crate) outbox: Outbox,
     pub(crate) totals: Totals,
+    /// What is told of it about once a second.
+    pub(crate) counted: Counted,
     pub(crate) shutdown: Shutdown,
     pub(crate) events: Teller,
     pub(crate) schedules: ScheduleNews,
@@ -83,6 +86,7 @@ impl Shared {
             clock,
             outbox: Outbox::default(),
             totals: Totals::default(),
+            counted: Counted::default(),
             shutdown,
             events: Teller::default(),
             schedules: ScheduleNews::default(),

@@ -68,6 +68,8 @@ pub(crate) struct Order<'a> {
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) keep_ms: u64,
+    /// How long after its enqueue it might begin.
+    pub(crate) delay_ms: Option<u64>,
     /// The same for the outcome of a failure.
     pub(crate) keep_failed_ms: u64,
     pub(crate) queue: QueueName,
@@ -264,6 +266,7 @@ impl Unit {
                     timeout_ms: job.options.timeout_ms,
                     soft_timeout_ms: job.options.soft_timeout_ms,
                     keep_ms: job.options.keep_ms,
+                    delay_ms: None,
                     queue: job.options.queue.clone(),
                     tenant: job.options.tenant.clone(),
                     meta: job.meta.clone(),
@@ -306,6 +309,7 @@ fn task_order<'a>(record: &'a [u8], input: Option<&str>) -> Result<Order<'a>, Ta
         tenant: record.tenant.as_deref().and_then(|tenant| tenant.parse().ok()),
         meta: shared(record.take_meta()),
         keep_ms,
+        delay_ms: record.delay_ms,
         keep_failed_ms: record.keep_failed_ms.unwrap_or(keep_ms),
         task: record.task,
         args,

@@ -23,7 +23,7 @@ use crate::served::Served;
 use crate::shared::Shared;
 use crate::shutdown::Shutdown;
 use crate::task::{CancelReason, ErasedTask, Tasks};
-use crate::{bell, courier, housekeeper, panics, scheduler, slots};
+use crate::{bell, courier, figures, housekeeper, panics, scheduler, slots};
 
 /// How long a worker that starts waits for Redis to come up.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -148,6 +148,7 @@ impl Worker {
         shared.events.tell(|| Event::Opened { lease: lease.clone() });
         ready(&lease);
         let ended = run_loops(&shared, keeper_ended).await;
+        figures::last_words(&shared).await;
         drop(end);
         // The keeper says good-bye; computing threads are not waited for: what they run was given
         // up, and cannot be interrupted.
@@ -296,6 +297,11 @@ async fn run_loops(
     loops.spawn(async move {
         scheduling.await;
         "scheduler"
+    });
+    let telling = figures::run(Arc::clone(shared));
+    loops.spawn(async move {
+        telling.await;
+        "figures"
     });
     let courier = courier::run(Arc::clone(shared));
     loops.spawn(async move {

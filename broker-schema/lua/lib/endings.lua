@@ -124,8 +124,12 @@ local function apply_endings(at, inflight, now, stale, refused)
   -- Redis adds 64-bit integers exactly, but fails in mid-write when they overflow or meet another
   -- number; so look before. An integer that meets another number is added as one of those.
   local EXACT = 4611686018427387904
+  -- A map of numbers may have so many keys, all maps of a job together.
+  local MOST_KEYS = 1000
   local function would_overflow(key, deltas)
     for i = 1, #deltas, 3 do
+      if string.find(deltas[i + 1], ':', 1, true) and call('HLEN', key) > MOST_KEYS
+        and call('HEXISTS', key, 'acc:' .. deltas[i + 1]) == 0 then return true end
       if deltas[i] == 'sum' then
         local text = call('HGET', key, 'acc:' .. deltas[i + 1]) or '0'
         local old = tonumber(text)
@@ -166,6 +170,12 @@ local function apply_endings(at, inflight, now, stale, refused)
     for index = lo, hi - 1 do call('HDEL', key, string.format('%.0f', index)) end
   end
 
+  -- Those who watch how far a job is are told, once (see completed).
+  local function tell_progress(job)
+    local field = job .. ':p'
+    if call('HEXISTS', prefix .. 'watchers', field) == 1 then settle().tell_watchers({ field }) end
+  end
+
   local function chunks_succeed(field, lo, hi, deltas)
     local run = run_of(field, lo, hi)
     if not run then return end
@@ -192,6 +202,7 @@ local function apply_endings(at, inflight, now, stale, refused)
       call('ZREM', job_running_key(run.job), lo)
     end
     if settled == tonumber(total) then settle().open_barrier(run.job, now) end
+    tell_progress(run.job)
   end
 
   -- The same of members with records of their own, which others wait for. `results`: index, result, … of
@@ -219,6 +230,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     call('HINCRBY', STATS, 'succeeded', hi - lo)
     call('HINCRBY', key, 'done', hi - lo)
     workflow().succeeded(run.job, lo, hi, run, now)
+    tell_progress(run.job)
   end
 
   -- A member succeeded and adds others to its job: both, or neither of it. `result`: marked as in the hash
@@ -351,8 +363,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     elseif tag == 'MN' then
       local field, index, result, deltas = text(), number(), text(), {}
       for i = 1, 3 * number() do deltas[i] = text() end
-      local spawn = { members = number(), depth = number(), ends = number(), joins = number(), joined = text(),
-        instead = text() }
+      local spawn = { members = number(), depth = number(), ends = number(), joined = text(), instead = text() }
       local count = number()
       member_spawns(field, index, result, deltas, spawn, at, at + count - 1)
       at = at + count

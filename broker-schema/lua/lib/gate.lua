@@ -46,19 +46,20 @@ local function gate()
     local known = gauges[subject]
     if known ~= nil then return known end
     local kind, name = string.match(subject, '^(%l+):(.+)$')
-    local rule = rule_of(kind, name)
+    local rule = kind and rule_of(kind, name)
     local made = false
     if rule then
       local n, period, burst, most = string.match(rule, '^(%d+) (%d+) (%d+) (%d+)$')
-      made = { subject = subject, n = tonumber(n), period = tonumber(period), burst = tonumber(burst),
-        most = tonumber(most), level = 0, held = 0 }
-      if made.n > 0 then
+      -- A limit of nonsense is none.
+      if n then made = { subject = subject, n = tonumber(n), period = tonumber(period), burst = tonumber(burst),
+        most = tonumber(most), level = 0, held = 0 } end
+      if made and made.n > 0 then
         local level, at, of = string.match(call('GET', rate_key(subject)) or '', '^(%d+) (%d+) (%d+)$')
         -- A bucket whose limit was changed stays as full as it was.
         if level and tonumber(of) ~= made.period then level = math.ceil(level * made.period / of) end
         if level then made.level = math.max(level - math.max(now - at, 0) * made.n, 0) end
       end
-      if made.most > 0 then made.held = tonumber(call('HGET', HELD, subject)) or 0 end
+      if made and made.most > 0 then made.held = tonumber(call('HGET', HELD, subject)) or 0 end
     end
     gauges[subject] = made
     return made
@@ -163,8 +164,11 @@ local function gate()
       if #popped == 0 then break end
       for i = 1, #popped, 2 do
         local element, priority, queue, suspect = string.match(popped[i], '^(%S+) (%d) (%S+)(.*)$')
-        found[#found + 1] = { element = element, priority = priority, queue = queue, suspect = suspect ~= '' }
-        if not is_paused(queue) then out = out + 1 end
+        -- What makes no sense is dropped.
+        if element then
+          found[#found + 1] = { element = element, priority = priority, queue = queue, suspect = suspect ~= '' }
+          if not is_paused(queue) then out = out + 1 end
+        end
       end
     end
     return found, out

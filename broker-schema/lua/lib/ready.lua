@@ -11,9 +11,12 @@
 local function ready_key(queue, priority) return prefix .. 'ready:' .. queue .. ':' .. priority end
 local function suspects_key(queue) return prefix .. 'suspects:' .. queue end
 
+local MOST_BITS = 4294967295
+
 local function range_of(element)
   local job, lo, hi, crashes = string.match(element, '^(%x+):(%d+)%-(%d+)%+?(%d*)$')
-  if not job then return nil end
+  -- Bitmaps have no more bits; such a range was put there by a foreign hand.
+  if not job or tonumber(hi) > MOST_BITS then return nil end
   return job, tonumber(lo), tonumber(hi), tonumber(crashes) or 0
 end
 
@@ -111,13 +114,16 @@ local function promote(now, head, limit)
   local queues, lists = {}, {}
   for _, member in ipairs(due) do
     local priority, queue, id = string.match(member, '^(%d):([^:]+):(.+)$')
-    queues[queue] = true
-    if is_fair(queue) or extra_chunks(id) > 0 then
-      push_back(queue, priority, id)
-    else
-      local list = ready_key(queue, priority)
-      lists[list] = lists[list] or {}
-      lists[list][#lists[list] + 1] = id
+    -- What makes no sense (a foreign hand wrote it) leaves with the others, and is nowhere then.
+    if id then
+      queues[queue] = true
+      if is_fair(queue) or extra_chunks(id) > 0 then
+        push_back(queue, priority, id)
+      else
+        local list = ready_key(queue, priority)
+        lists[list] = lists[list] or {}
+        lists[list][#lists[list] + 1] = id
+      end
     end
   end
   for list, ids in pairs(lists) do each_bite('RPUSH', list, ids) end

@@ -46,6 +46,7 @@ local function holdings(lease)
         -- The description of a job is given once.
         local spec = job and (described[job] and '' or call('HGET', job_key(job), 'spec'))
         if spec then
+          if spec == '' and not described[job] then spec = 'null' end
           described[job] = true
           local key, states = job_checkpoints_key(job), ''
           if call('EXISTS', key) == 1 then

@@ -4,7 +4,8 @@
 local function history_counts(text)
   if not text then return 0, 0 end
   local failures, crashes = string.match(text, '^(%d+) (%d+)')
-  return tonumber(failures), tonumber(crashes)
+  -- What a foreign hand has written counts for nothing.
+  return tonumber(failures) or 0, tonumber(crashes) or 0
 end
 
 -- Jobs whose chunks are wired to one another: see lib/workflow.
@@ -153,6 +154,7 @@ local function settle()
     local key = job_key(job)
     local ttl = math.max(tonumber(keep), 1)
     call('HSET', key, 'state', state, 'ended', now)
+    tell_watchers({ job .. ':p' })
     call('ZREM', JOBS_OPEN, job)
     local forgotten = call('ZRANGEBYSCORE', JOBS_ENDED, '-inf', now, 'LIMIT', 0, 10)
     if #forgotten > 0 then call('ZREM', JOBS_ENDED, unpack(forgotten)) end
@@ -180,20 +182,6 @@ local function settle()
     keep_outcome(job, '{"v":1,"state":"failed","failed_task":"' .. failed_id .. '","error":' .. failure
       .. ',"ended":' .. now .. '}', keep)
     tell_watchers({ job })
-  end
-
-  -- The accumulators of a job as one JSON object: what its reducer gets, or its result. `names`: which, if
-  -- not all.
-  local function job_totals(job, names)
-    local fields = call('HGETALL', job_key(job))
-    local parts, wanted = {}, names and {}
-    for _, name in ipairs(names or {}) do wanted[name] = true end
-    for i = 1, #fields, 2 do
-      local name = string.match(fields[i], '^acc:(.+)$')
-      if name and (not wanted or wanted[name]) then parts[#parts + 1] = '"' .. name .. '":' .. fields[i + 1] end
-    end
-    table.sort(parts)
-    return '{' .. table.concat(parts, ',') .. '}'
   end
 
   -- The barrier of a job opens: in the script that settled its last chunk, hence exactly once.
@@ -224,6 +212,7 @@ local function settle()
     if call('SETBIT', done_key(job), index, 1) == 1 then return end
     call('HINCRBY', key, 'failed', 1)
     call('HINCRBY', STATS, 'failed', 1)
+    tell_watchers({ job .. ':p' })
     local record = graph and call('HGET', workflow().members_key(job), index) or call('HGET', key, 'spec')
     bury(id, record, outcome, now)
     if graph and workflow().member_failed(job, tonumber(index), failure, place, now) then return end
@@ -296,7 +285,6 @@ local function settle()
     history_add = history_add,
     history_json = history_json,
     end_job = end_job,
-    job_totals = job_totals,
     open_barrier = open_barrier,
     fail_chunk = fail_chunk,
     fail_task = fail_task,

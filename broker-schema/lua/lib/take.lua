@@ -42,6 +42,8 @@ local function chunk_takers()
     if described[job] then return '' end
     described[job] = true
     local spec = call('HGET', job_key(job), 'spec')
+    -- '' would mean that it was given before; this is one that cannot be read.
+    if not spec or spec == '' then spec = 'null' end
     catch.bytes = catch.bytes + #spec
     if catch.bytes > MOST_BYTES then catch.shared = true end
     return spec
@@ -139,7 +141,8 @@ local function chunk_takers()
   -- is left of it, if any, and whether it was parked as it is.
   local function take_range(catch, place, element, want, now)
     local job, lo, hi, crashes = range_of(element)
-    local state, speculate, graph, paused = unpack(call('HMGET', job_key(job), 'state', 'speculate', 'graph', 'paused'))
+    local state, speculate, graph, paused, total, done =
+      unpack(call('HMGET', job_key(job), 'state', 'speculate', 'graph', 'paused', 'total', 'done'))
     if state ~= 'running' then return 0 end
     if paused then return keep_back(place, element, job) end
     local limits, shut = catch.gate and catch.gate.gauges_of(place.queue, record_at(job, lo, graph)), nil
@@ -149,7 +152,8 @@ local function chunk_takers()
       return 0, nil, true
     end
     -- What may be started twice is given out and told chunk by chunk: each counts by itself.
-    local fair = speculate and 1 or fair_share(hi - lo)
+    -- Members of a workflow come in many ranges: of all that is left of it.
+    local fair = speculate and 1 or fair_share(graph and math.max(total - done, hi - lo) or hi - lo)
     local checkpoints = job_checkpoints_key(job)
     local going_on = call('EXISTS', checkpoints) == 1
     if going_on then fair = math.min(fair, FIRST_BITE) end
@@ -188,7 +192,7 @@ local function chunk_takers()
   -- One chunk that goes its own way. Returns 1, or 0 if its job is over or it was parked.
   local function take_chunk(catch, place, id)
     local job, index = string.match(id, '^(%x+):(%d+)$')
-    if not job then return 0 end
+    if not job or tonumber(index) > MOST_BITS then return 0 end
     local state, graph, paused = unpack(call('HMGET', job_key(job), 'state', 'graph', 'paused'))
     if state ~= 'running' or call('GETBIT', done_key(job), index) == 1 then return 0 end
     if paused then
@@ -470,7 +474,7 @@ local function take(args, now)
   expire(now, expiring, EXPIRE_BITE)
   local gated = limited() and gate()
   if gated and want > 0 then gated.drive_due() end
-  local catch = { groups = {}, runs = {}, held = { '#', args.number }, bytes = 0, may_expire = expiring[1] ~= nil,
+  local catch = { groups = {}, runs = {}, held = {}, bytes = 0, may_expire = expiring[1] ~= nil,
     gate = gated, locked = want > 0 and call('EXISTS', prefix .. 'locks') == 1 }
   local taken = 0
   if want > 0 and args.suspect then
@@ -497,6 +501,8 @@ local function take(args, now)
     local shut = gated and gated.queue_is_shut(queue, lists)
     if (got >= room or catch.shared) and not shut and call('EXISTS', unpack(lists)) > 0 then ring(queue) end
   end
+  -- The number comes last: whatever a foreign hand has called a task, it is what counts.
+  hold(catch, '#', args.number)
   each_bite('HSET', inflight_key(lease), catch.held)
   if gated then gated.flush() end
   if taken >= want or catch.shared then

@@ -16,6 +16,8 @@
 -- job:<id>:done flips once, in the same script. Hence a barrier opens once.
 -- job:<id>:begun    one bit per member: it is ready, or was; the others wait
 -- job:<id>:fed      list: `<barrier> <lo>-<hi>`: members that were added to the group before a barrier
+-- Queues to which members were released in this call.
+local to_ring = {}
 local workflow_made
 function workflow()
   if workflow_made then return workflow_made end
@@ -63,10 +65,12 @@ function workflow()
     set_bits(begun_key(job), lo, hi)
     if tonumber(delay) > 0 then
       call('ZADD', DELAYED, now + tonumber(delay), priority .. ':' .. queue .. ':' .. element)
+      -- Somebody must know when it is due.
+      ring(queue)
     else
       push_back(queue, priority, element, is_fair(queue) and call('HGET', members_key(job), number(lo)))
+      to_ring[queue] = true
     end
-    ring(queue)
   end
 
   function W.release(job, base, text, now)
@@ -126,7 +130,7 @@ function workflow()
     end
     local names = string.match(exit, '^{"totals":(%[.*%])}$')
     if names then
-      return '{"v":1,"state":"succeeded","result":' .. settle().job_totals(job, cjson.decode(names))
+      return '{"v":1,"state":"succeeded","result":' .. job_totals(job, cjson.decode(names))
         .. ',"ended":' .. now .. '}'
     end
     return '{"v":1,"state":"succeeded","members":' .. exit .. ',"ended":' .. now .. '}'
@@ -270,6 +274,8 @@ function workflow()
       if base == 0 and not feeder then return feeds end
       return (string.gsub(feeds, '[^,]+', function(token)
         if token == 'p' then return feeder.feeds end
+        local fixed = string.match(token, '^=(%d+)$')
+        if fixed then return fixed end
         if string.match(token, '^%d+$') then return number(base + tonumber(token)) end
       end))
     end
@@ -344,6 +350,15 @@ function workflow()
     if n > 0 then call('HINCRBY', graph_key(job), 'm:' .. barrier, n) end
   end
 
+  -- Members are added to the group before a barrier. `joined`: lo-hi, … from `base` on.
+  function W.join(job, barrier, base, joined)
+    for lo, hi in string.gmatch(joined, '(%d+)%-(%d+)') do
+      lo, hi = base + tonumber(lo), base + tonumber(hi)
+      W.expect(job, barrier, hi - lo)
+      call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi))
+    end
+  end
+
   -- Whether a job may have so many more members, so deep below one another.
   function W.may_grow(job, n, depth)
     local total, most, deepest = unpack(call('HMGET', job_key(job), 'total', 'most', 'deepest'))
@@ -370,15 +385,10 @@ function workflow()
     local catch = catcher(span, index)
     local feeder = { feeds = span.feeds,
       catch = not catch and '-' or catch == index and '+0' or '=' .. number(catch) }
-    if spawn.joins > 0 or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
+    if spawn.joined ~= '' or spawn.instead ~= '' then feeder.feeds = feeds_of(job, span, index, place) end
     W.expect(job, 'e', spawn.ends)
-    if spawn.joins > 0 then
-      for barrier in string.gmatch(feeder.feeds, '[^,]+') do
-        W.expect(job, barrier, spawn.joins)
-        for lo, hi in string.gmatch(spawn.joined, '(%d+)%-(%d+)') do
-          W.join(job, barrier, base + tonumber(lo), base + tonumber(hi))
-        end
-      end
+    if spawn.joined ~= '' then
+      for barrier in string.gmatch(feeder.feeds, '[^,]+') do W.join(job, barrier, base, spawn.joined) end
     end
     W.grow(job, base, first, last, now, feeder)
     known[job] = nil
@@ -390,15 +400,19 @@ function workflow()
     end
   end
 
-  -- Members lo..hi are added to the group before a barrier.
-  function W.join(job, barrier, lo, hi)
-    if hi > lo then call('RPUSH', fed_key(job), barrier .. ' ' .. number(lo) .. '-' .. number(hi)) end
-  end
-
   W.members_key, W.results_key, W.fed_key = members_key, results_key, fed_key
   W.arrive = function(job, barrier, n, now) arrive(job, barrier, n, nil, nil, now) end
   W.span_of = span_of
   W.number = number
   workflow_made = W
   return W
+end
+
+-- The last thing in a call that may release members: wakes somebody for what it has not taken itself.
+local function ring_released()
+  for queue in pairs(to_ring) do
+    local lists = { suspects_key(queue) }
+    for priority = 0, 9 do lists[#lists + 1] = ready_key(queue, priority) end
+    if call('EXISTS', unpack(lists)) > 0 then ring(queue) end
+  end
 end

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::{Broker, Inner};
 use crate::error::BrokerError;
+use crate::id::TaskId;
 use crate::name::QueueName;
+use crate::record::Record;
 use crate::requester::Requester;
 use crate::script::{self, Control, Moved, Peeked, Place, Purged, Queued};
-use crate::time::millis;
+use crate::time::{Timestamp, millis};
 
 impl Broker {
     /// A page of what waits in one place of a queue, `limit` of it and at most 1,000. The first page
@@ -41,6 +43,32 @@ impl Broker {
     ) -> Result<Peeked, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::peek(connections, keys, queue, place, from, limit).await
+    }
+
+    /// Since when the oldest ready task of each of these queues (a hundred at most) waits, with the time of
+    /// Redis: since its enqueue by the clock of its producer, or since its delay was over. Only
+    /// what stands in front of a list is looked at, and that is mostly the oldest; of a chunk it is the time of
+    /// its job. None: nothing is ready.
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn oldest(
+        &self,
+        queues: &[String],
+    ) -> Result<(Timestamp, Vec<Option<Timestamp>>), BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        let queues = &queues[..queues.len().min(100)];
+        let (now, heads) = script::oldest(connections, keys, queues).await?;
+        let first = |ids: &Vec<TaskId>| ids.iter().copied().min_by_key(|id| id.time());
+        let firsts: Vec<Option<TaskId>> = heads.iter().map(first).collect();
+        let tasks: Vec<TaskId> = firsts.iter().flatten().copied().collect();
+        let mut records = self.records(&tasks).await?.into_iter();
+        let mut since = |id: TaskId| {
+            let record = records.next().flatten().unwrap_or_default();
+            let delay = Record::decode(&record).ok().and_then(|record| record.delay_ms);
+            id.time().plus_ms(delay.unwrap_or(0))
+        };
+        Ok((now, firsts.into_iter().map(|first| first.map(&mut since)).collect()))
     }
 
     /// Pauses, resumes, closes, opens or limits a queue. True if that changed anything.

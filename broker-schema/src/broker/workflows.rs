@@ -10,8 +10,8 @@ use crate::id::{ChunkIndex, ClientId, JobId, TaskId};
 use crate::outcome::Outcome;
 use crate::requester::Requester;
 use crate::script::{
-    self, Far, JobControlled, JobDeleted, JobRetried, PartTaken, Released, Results, RetryBegun,
-    WantedResults, WorkflowPart,
+    self, Completed, Far, JobControlled, JobDeleted, JobRetried, PartTaken, Released, Results,
+    RetryBegun, WantedResults, WorkflowPart,
 };
 use crate::workflow::{Lookup, Missing, Shape, Stretch, Value};
 
@@ -137,6 +137,21 @@ impl Broker {
     ) -> Result<Results, BrokerError> {
         let Inner { connections, keys, .. } = &*self.inner;
         script::results(connections, keys, job, wanted).await
+    }
+
+    /// How far a job is, and which of its members have settled, from byte `first` of their bits on. If a
+    /// client is given, it is told once when that changes ([`Broker::subscribe`]).
+    ///
+    /// # Errors
+    /// Whatever keeps us from the server.
+    pub async fn completed(
+        &self,
+        job: JobId,
+        client: Option<&ClientId>,
+        first: u64,
+    ) -> Result<Completed, BrokerError> {
+        let Inner { connections, keys, .. } = &*self.inner;
+        script::completed(connections, keys, job, client, first).await
     }
 
     /// Puts the input of a member together: fetches, page by page, what its shape is made of. `own` is the

@@ -25,6 +25,8 @@ pub(super) enum How {
     /// Behind the turn of its tenant.
     Behind,
     Parked,
+    /// Of a job that is paused; not counted as ready.
+    Kept,
 }
 
 /// All that is ready.
@@ -85,6 +87,15 @@ pub(super) fn waiting(contents: &Contents) -> Vec<Waiting<'_>> {
             let queue = words.next().unwrap_or("");
             let (key, suspect) = (format!("parked:{subject}"), words.next().is_some());
             all.push(Waiting { key, element, queue, priority, how: How::Parked, suspect });
+        }
+    }
+    for (name, _) in contents.with("job:").filter(|(name, _)| name.ends_with(":parked")) {
+        let key = format!("job:{name}");
+        for text in contents.list(&key) {
+            let mut parts = text.splitn(3, ':');
+            let (priority, queue) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+            let (key, element) = (key.clone(), Element::read(parts.next().unwrap_or("")));
+            all.push(Waiting { key, element, queue, priority, how: How::Kept, suspect: false });
         }
     }
     all
@@ -244,9 +255,15 @@ fn one_place(
         }
     }
     let mut named = 0;
+    // Members of a workflow wait for one another, and of a branch that failed the rest is of no use.
+    let is_workflow = fields.contains_key("graph");
+    let begun = format!("job:{job}:begun");
+    let some_failed = fields.get("failed").is_some_and(|failed| failed != "0");
+    let may_be_nowhere = |index| is_workflow && (some_failed || !contents.bit(&begun, index));
     for (index, count) in (0_u64..).zip(seen) {
         let wanted = !contents.bit(&format!("job:{job}:done"), index);
         let fits = match (wanted, count) {
+            (true, 0) => may_be_nowhere(index),
             (false, _) | (true, 1) => true,
             (true, 2) => twice,
             _ => false,

@@ -343,6 +343,7 @@ fn who_runs_it() {
         wedged: None,
         id: ID.to_owned(),
         task: "send".to_owned(),
+        queue: None,
         attempt: 2,
         since: Timestamp(NOW.0 - 5_000),
         progress,

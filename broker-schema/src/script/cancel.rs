@@ -14,7 +14,7 @@ script!(
     CANCEL,
     "cancel",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "workflow"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow"]
 );
 
 /// Most ids in one call.

@@ -11,7 +11,7 @@ use crate::id::{JobId, LeaseId, TaskId};
 use crate::keys::Keys;
 use crate::name::QueueName;
 use crate::reply::Reply;
-use crate::script::script;
+use crate::script::{expel::expel, script};
 use crate::time::Timestamp;
 
 script!(
@@ -19,8 +19,8 @@ script!(
     "claim",
     " flags=allow-oom",
     [
-        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
-        "session"
+        "base", "ready", "gate", "locks", "totals", "settle", "workflow", "losses", "reclaim",
+        "take", "session"
     ]
 );
 
@@ -198,27 +198,55 @@ pub(crate) async fn claim(
     let mut command = CLAIM.command(keys.prefix());
     write_claim(&mut command, claim);
     let value = connections.run(&CLAIM, &command).await?;
-    read_claimed(CLAIM.name, value)
+    let claimed = read_claimed(CLAIM.name, value)?;
+    without_strays(connections, keys, claim.lease, claimed).await
 }
 
-pub(crate) fn read_claimed(script: &'static str, value: Value) -> Result<Claimed, BrokerError> {
-    let mut reply = Reply::new(script, value)?;
-    match reply.text("state")?.as_str() {
-        "lost" => Ok(Claimed::Lost),
-        "repeated" => Ok(Claimed::Repeated {
-            now: Timestamp(reply.number("now")?),
-            tasks: read_groups(reply.array("groups")?)?,
-            runs: read_runs(reply.array("runs")?)?,
-        }),
-        "ok" => read_grant(&mut reply).map(Claimed::Granted),
-        other => Err(reply.error(format!("unknown word {other:?}"))),
+/// A reply, and the names in it that are no ids: of what only a foreign hand can have written.
+pub(crate) struct Read {
+    claimed: Claimed,
+    strays: Vec<Vec<u8>>,
+}
+
+/// Ends what nobody could tell of, so that the rest is all that the lease holds.
+pub(crate) async fn without_strays(
+    connections: &Connections,
+    keys: &Keys,
+    lease: &LeaseId,
+    Read { claimed, strays }: Read,
+) -> Result<Claimed, BrokerError> {
+    let now = match &claimed {
+        Claimed::Granted(grant) => grant.now,
+        Claimed::Repeated { now, .. } => *now,
+        Claimed::Lost => return Ok(claimed),
+    };
+    // If this fails, the caller repeats its call, and is told of them again.
+    if !strays.is_empty() {
+        expel(connections, keys, lease, now, &strays).await?;
     }
+    Ok(claimed)
 }
 
-fn read_grant(reply: &mut Reply) -> Result<Grant, BrokerError> {
+pub(crate) fn read_claimed(script: &'static str, value: Value) -> Result<Read, BrokerError> {
+    let mut reply = Reply::new(script, value)?;
+    let mut strays = Vec::new();
+    let claimed = match reply.text("state")?.as_str() {
+        "lost" => Claimed::Lost,
+        "repeated" => Claimed::Repeated {
+            now: Timestamp(reply.number("now")?),
+            tasks: read_groups(reply.array("groups")?, &mut strays)?,
+            runs: read_runs(reply.array("runs")?, &mut strays)?,
+        },
+        "ok" => Claimed::Granted(read_grant(&mut reply, &mut strays)?),
+        other => return Err(reply.error(format!("unknown word {other:?}"))),
+    };
+    Ok(Read { claimed, strays })
+}
+
+fn read_grant(reply: &mut Reply, strays: &mut Vec<Vec<u8>>) -> Result<Grant, BrokerError> {
     let now = Timestamp(reply.number("now")?);
-    let tasks = read_groups(reply.array("groups")?)?;
-    let runs = read_runs(reply.array("runs")?)?;
+    let tasks = read_groups(reply.array("groups")?, strays)?;
+    let runs = read_runs(reply.array("runs")?, strays)?;
     let next_event = Some(Timestamp(reply.number("next event")?)).filter(|at| at.0 > 0);
     let watching = reply.number("watching")? == 1;
     let suspect = reply.number("suspects")? > 0;
@@ -231,7 +259,14 @@ fn read_grant(reply: &mut Reply) -> Result<Grant, BrokerError> {
     Ok(Grant { now, tasks, runs, next_event, watching, suspect, next_schedule, stale, refused })
 }
 
-fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
+/// An id exactly as we write it; another text of the same number would be another task in Redis.
+fn read_id(text: &[u8]) -> Option<TaskId> {
+    let plain =
+        text.len() == 32 && text.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    std::str::from_utf8(text).ok().filter(|_| plain)?.parse().ok()
+}
+
+fn read_groups(mut groups: Reply, strays: &mut Vec<Vec<u8>>) -> Result<Vec<Delivery>, BrokerError> {
     let mut tasks = Vec::new();
     while !groups.is_empty() {
         let mut group = groups.array("group")?;
@@ -247,28 +282,31 @@ fn read_groups(mut groups: Reply) -> Result<Vec<Delivery>, BrokerError> {
             let column = |column: &mut Option<Reply>| {
                 column.as_mut().map_or(Ok(String::new()), |texts| texts.text("column"))
             };
-            tasks.push(Delivery {
-                id: ids.parsed("id")?,
-                record: records.bytes("record")?,
-                queue: Arc::clone(&queue),
-                priority,
-                history: column(&mut histories)?,
-                input: Some(column(&mut inputs)?).filter(|text| !text.is_empty()),
-                checkpoint: Some(column(&mut checkpoints)?).filter(|text| !text.is_empty()),
-            });
+            let name = ids.bytes("id")?;
+            let (record, history) = (records.bytes("record")?, column(&mut histories)?);
+            let input = Some(column(&mut inputs)?).filter(|text| !text.is_empty());
+            let checkpoint = Some(column(&mut checkpoints)?).filter(|text| !text.is_empty());
+            let Some(id) = read_id(&name) else {
+                strays.push(name);
+                continue;
+            };
+            let queue = Arc::clone(&queue);
+            tasks.push(Delivery { id, record, queue, priority, history, input, checkpoint });
         }
     }
     Ok(tasks)
 }
 
-fn read_runs(mut runs: Reply) -> Result<Vec<Run>, BrokerError> {
+fn read_runs(mut runs: Reply, strays: &mut Vec<Vec<u8>>) -> Result<Vec<Run>, BrokerError> {
     let mut found = Vec::with_capacity(runs.len());
     let mut specs: HashMap<JobId, Arc<str>> = HashMap::new();
     while !runs.is_empty() {
         let mut run = runs.array("run")?;
         let field = run.text("field")?;
-        let (job, lo, hi) =
-            read_field(&field).ok_or_else(|| run.error(format!("run {field:?}")))?;
+        let Some((job, lo, hi)) = read_field(&field) else {
+            strays.push(field.into_bytes());
+            continue;
+        };
         let attempt = u32::try_from(run.number("attempt")?).unwrap_or(u32::MAX);
         let queue = run.text("queue")?.into();
         let priority = run.parsed("priority")?;
@@ -316,7 +354,7 @@ fn read_states(mut states: Reply) -> Result<Vec<(u64, String)>, BrokerError> {
 
 fn read_field(field: &str) -> Option<(JobId, u64, u64)> {
     let (job, range) = field.split_once(':')?;
-    let job = job.parse().ok()?;
+    let job = read_id(job.as_bytes())?.job();
     let (lo, hi) = match range.split_once('-') {
         Some((lo, hi)) => (lo.parse().ok()?, hi.parse().ok()?),
         None => {

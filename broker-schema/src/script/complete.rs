@@ -8,7 +8,7 @@ use crate::id::TaskId;
 use crate::job::Delta;
 use crate::keys::Keys;
 use crate::script::checkpoint::{Checkpoint, write_checkpoint};
-use crate::script::claim::{Claim, Claimed, RunField, read_claimed, write_claim};
+use crate::script::claim::{Claim, Claimed, RunField, read_claimed, without_strays, write_claim};
 use crate::script::enqueue_workflow::write_edits;
 use crate::script::{bounded, script};
 use crate::workflow::{Edit, Stretch};
@@ -18,8 +18,8 @@ script!(
     "complete",
     " flags=allow-oom",
     [
-        "base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take",
-        "session", "states", "endings"
+        "base", "ready", "gate", "locks", "totals", "settle", "workflow", "losses", "reclaim",
+        "take", "session", "states", "endings"
     ]
 );
 
@@ -169,9 +169,7 @@ pub struct Spawned {
     pub depth: u32,
     /// How many of them the end of the job waits for.
     pub ends: u64,
-    /// How many of them those wait for that wait for the member.
-    pub joins: u64,
-    /// Which of them these are.
+    /// Those of them that what follows the member waits for, too.
     pub joined: Vec<Stretch>,
     /// The one of them that stands for what takes the place of the member.
     pub instead: Option<u64>,
@@ -192,7 +190,8 @@ pub(crate) async fn complete(
         write_ending(&mut command, ending);
     }
     let value = connections.run(&COMPLETE, &command).await?;
-    read_claimed(COMPLETE.name, value)
+    let claimed = read_claimed(COMPLETE.name, value)?;
+    without_strays(connections, keys, claim.lease, claimed).await
 }
 
 /// Plain successes go first and in columns, so that the script can hand whole slices on.
@@ -283,7 +282,7 @@ fn write_spawned(command: &mut Cmd, spawn: &Spawned) {
         _ => None,
     });
     let joined: Vec<String> = spawn.joined.iter().map(|(lo, hi)| format!("{lo}-{hi}")).collect();
-    command.arg(members.unwrap_or(0)).arg(spawn.depth).arg(spawn.ends).arg(spawn.joins);
+    command.arg(members.unwrap_or(0)).arg(spawn.depth).arg(spawn.ends);
     command.arg(joined.join(","));
     match spawn.instead {
         Some(number) => command.arg(number),

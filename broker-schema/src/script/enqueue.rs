@@ -9,7 +9,7 @@ use crate::keys::Keys;
 use crate::name::{Priority, QueueName};
 use crate::reply::Reply;
 use crate::requester::Note;
-use crate::script::{bounded, script};
+use crate::script::{bounded, remember, script};
 use crate::time::Timestamp;
 use crate::unique::{Unique, UniqueMode};
 
@@ -111,7 +111,8 @@ pub(crate) async fn enqueue(
             rest = &rest[1..];
         }
     }
-    let value = connections.run(&ENQUEUE, &command).await?;
+    let (script, then) = remember(keys, producer);
+    let value = connections.run_durably((&ENQUEUE, &command), (script, &then)).await?;
     read_enqueued(ENQUEUE.name, value)
 }
 

@@ -6,7 +6,7 @@ use crate::id::{ClientId, JobId};
 use crate::keys::Keys;
 use crate::name::{Priority, QueueName, UniqueKey};
 use crate::script::enqueue::{Answered, read_enqueued};
-use crate::script::{bounded, script};
+use crate::script::{bounded, remember, script};
 
 script!(ENQUEUE_RANGE, "enqueue_range", "", ["base", "ready", "batch", "controls"]);
 
@@ -58,6 +58,7 @@ pub(crate) async fn enqueue_range(
         Some(percent) => command.arg(percent),
         None => command.arg(""),
     };
-    let value = connections.run(&ENQUEUE_RANGE, &command).await?;
+    let (script, then) = remember(keys, producer);
+    let value = connections.run_durably((&ENQUEUE_RANGE, &command), (script, &then)).await?;
     read_enqueued(ENQUEUE_RANGE.name, value)
 }

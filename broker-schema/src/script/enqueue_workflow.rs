@@ -10,13 +10,13 @@ use crate::name::{QueueName, UniqueKey};
 use crate::reply::Reply;
 use crate::script::enqueue::{Answered, read_enqueued_rest};
 use crate::script::{bounded, script};
-use crate::workflow::{Barrier, Edit, Release, Span};
+use crate::workflow::{Barrier, Edit, Release, Span, Stretch};
 
 script!(
     ENQUEUE_WORKFLOW,
     "enqueue_workflow",
     "",
-    ["base", "ready", "gate", "locks", "settle", "workflow", "batch", "controls"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow", "batch", "controls"]
 );
 
 /// A part of a job of members as it is enqueued. The parts are numbered from 0 and sent one after the other.
@@ -34,8 +34,9 @@ pub struct WorkflowPart {
     pub edits: Vec<Edit>,
     /// How many more members the end of the job waits for.
     pub ends: u64,
-    /// A group that takes members in until its job is closed: the barrier behind it, and how many more it waits for.
-    pub joins: Option<(u64, u64)>,
+    /// A group that takes members in until its job is closed: the barrier behind it, and which of the members
+    /// that are added here it waits for, by their numbers among these.
+    pub joins: Option<(u64, Vec<Stretch>)>,
     /// Whether this is the last part.
     pub last: bool,
 }
@@ -83,9 +84,13 @@ pub(crate) async fn enqueue_workflow(
         None => command.arg(""),
     };
     command.arg(part.ends).arg(u8::from(part.last));
-    match part.joins {
-        Some((barrier, more)) => command.arg(barrier).arg(more),
-        None => command.arg("").arg(0),
+    match &part.joins {
+        Some((barrier, members)) => {
+            let members: Vec<String> =
+                members.iter().map(|(lo, hi)| format!("{lo}-{hi}")).collect();
+            command.arg(*barrier).arg(members.join(","))
+        }
+        None => command.arg("").arg(""),
     };
     match &part.job {
         None => {

@@ -34,6 +34,10 @@ pub struct JobView {
     pub created: Timestamp,
     /// When its first chunk was claimed.
     pub started: Option<Timestamp>,
+    /// Since when more is to be added to it, of a workflow that is not complete yet: when the last part came.
+    pub growing: Option<Timestamp>,
+    /// In how many parts it was enqueued so far.
+    pub parts: u64,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// The task or chunk whose failure ended it.
@@ -42,8 +46,6 @@ pub struct JobView {
     pub failure: Option<String>,
     /// Who paused it, when and why, if it is paused.
     pub paused: Option<Note>,
-    /// Since when more of it is being enqueued, if its last part is not in yet.
-    pub growing: Option<Timestamp>,
     /// Of one that failed and is tried again: the job that goes on in its place.
     pub continued_as: Option<JobId>,
     /// Accumulators by name; numbers as they are stored. Empty in a [`crate::script::Snapshot`].
@@ -71,12 +73,13 @@ impl JobView {
             retried: number(text("retried")).unwrap_or(0),
             created: Timestamp(number(text("created")).unwrap_or(0)),
             started: number(text("started")).map(Timestamp),
+            growing: number(text("growing")).map(Timestamp),
+            parts: number(text("parts")).unwrap_or(0),
             ended: number(text("ended")).map(Timestamp),
             failed_task: text("failed_task"),
             failure: text("failure"),
             paused: text("paused").and_then(|note| Note::read_any(&note)),
             continued_as: text("continued_as").and_then(|id| id.parse().ok()),
-            growing: number(text("growing")).map(Timestamp),
             accumulators,
         }
     }

@@ -14,9 +14,11 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod completed;
 mod contents;
 mod control;
 mod dead;
+mod delayed;
 mod delete_job;
 mod discard;
 mod due;
@@ -26,9 +28,11 @@ mod enqueue;
 mod enqueue_range;
 mod enqueue_workflow;
 mod erase;
+mod expel;
 mod explain;
 mod fair;
 mod fire;
+mod history;
 mod inspect;
 mod job;
 mod job_control;
@@ -38,14 +42,17 @@ mod map_chunks;
 mod memory;
 mod move_queue;
 mod note_audit;
+mod oldest;
 mod open;
 mod order;
 mod peek;
 mod purge;
 mod queued;
+mod recent;
 mod reclaim;
 mod records;
 mod release_again;
+mod remember;
 mod renew;
 mod results;
 mod retry_job;
@@ -58,6 +65,7 @@ mod settings;
 mod snapshot;
 mod speculate;
 mod stream;
+mod tally;
 mod tidy;
 mod tree;
 mod unsettled;
@@ -70,8 +78,10 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::{Ending, Spawned};
+pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
+pub use delayed::{DelayedPage, DelayedTask};
 pub use delete_job::JobDeleted;
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
@@ -102,6 +112,7 @@ pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
 pub use snapshot::{QueueView, Snapshot};
 pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
+pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
 pub use tree::Far;
 pub use watch::Watched;
@@ -115,10 +126,12 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    completed::completed,
     contents::contents,
     control::control,
     dead::dead,
     dead::dead_letters,
+    delayed::delayed,
     delete_job::delete_job,
     discard::discard,
     due::due,
@@ -131,6 +144,7 @@ pub(crate) use {
     explain::{Question, explain},
     fair::fair,
     fire::fire,
+    history::{Buckets, history},
     inspect::inspect,
     job::job,
     job_control::job_control,
@@ -140,14 +154,17 @@ pub(crate) use {
     memory::memory,
     move_queue::move_queue,
     note_audit::note_audit,
+    oldest::oldest,
     open::open,
     order::order,
     peek::peek,
     purge::{parking, purge},
     queued::queued,
+    recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
     release_again::{Released, release_again},
+    remember::remember,
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
     retry_job::{RetryBegun, retry_job},
@@ -160,6 +177,7 @@ pub(crate) use {
     snapshot::snapshot,
     speculate::speculate,
     stream::stream,
+    tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
     tree::tree,
     unsettled::unsettled,

@@ -16,7 +16,7 @@ script!(
     PURGE,
     "purge",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "workflow", "shift"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow", "shift"]
 );
 
 /// Elements of one call: about a millisecond of Redis time.

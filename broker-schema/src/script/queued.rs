@@ -76,10 +76,11 @@ pub(crate) async fn queued(
     let (mut tasks, mut jobs) =
         (Vec::with_capacity(found.len()), Vec::with_capacity(of_jobs.len()));
     while !found.is_empty() {
-        tasks.push(found.parsed("task")?);
+        // What a foreign hand has written is passed over; the worker that meets it sees to it.
+        tasks.extend(found.text("task")?.parse::<TaskId>().ok());
     }
     while !of_jobs.is_empty() {
-        jobs.push(of_jobs.parsed("job")?);
+        jobs.extend(of_jobs.text("job")?.parse::<JobId>().ok());
     }
     let turns = reply.array("turns")?.texts("turn")?;
     let turns = turns.iter().filter_map(|turn| read_turn(turn)).collect();

@@ -12,7 +12,7 @@ script!(
     RECLAIM,
     "reclaim",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "workflow", "losses", "reclaim", "take"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow", "losses", "reclaim", "take"]
 );
 
 /// What one call of upkeep did.

@@ -10,7 +10,7 @@ use crate::reply::Reply;
 use crate::script::script;
 use crate::workflow::{Shape, Stretch, Value};
 
-script!(RESULTS, "results", " flags=no-writes", ["base"]);
+script!(RESULTS, "results", " flags=no-writes", ["base", "totals"]);
 
 /// Members are asked for so many at a time.
 pub(crate) const BITE: u64 = 1_000;

@@ -19,7 +19,8 @@ pub(crate) async fn sample(
     let mut reply = Reply::new(SAMPLE.name, connections.run(&SAMPLE, &command).await?)?;
     let mut ids = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
-        ids.push(reply.parsed("id")?);
+        // What a foreign hand has written is shown by nobody, and keeps nobody from the rest.
+        ids.extend(reply.text("id")?.parse::<TaskId>().ok());
     }
     Ok(ids)
 }

@@ -114,7 +114,8 @@ fn read_jobs(mut reply: Reply) -> Result<Vec<JobView>, BrokerError> {
     let mut jobs = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
         let mut job = reply.array("job")?;
-        let id = job.parsed("id")?;
+        // A foreign hand may have written what is no job.
+        let Ok(id) = job.text("id")?.parse() else { continue };
         jobs.push(JobView::from_fields(id, job.array("fields")?.pairs("field")?));
     }
     Ok(jobs)

@@ -10,7 +10,7 @@ script!(
     TIDY,
     "tidy",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "workflow", "names"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow", "names"]
 );
 
 /// What one call tidied up. There may be more to do if one of the numbers is as high as its limit.

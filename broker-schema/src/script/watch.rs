@@ -13,7 +13,7 @@ script!(
     WATCH,
     "watch",
     " flags=allow-oom",
-    ["base", "ready", "gate", "locks", "settle", "workflow"]
+    ["base", "ready", "gate", "locks", "totals", "settle", "workflow"]
 );
 
 /// What is known of a task or job that somebody waits for.

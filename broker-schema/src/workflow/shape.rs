@@ -135,6 +135,11 @@ impl Shape {
         Self::Other(Other::Map(fields))
     }
 
+    /// The members that were added to the group before a barrier.
+    pub fn fed(barrier: i64) -> Self {
+        Self::Other(Other::Fed(barrier))
+    }
+
     /// These accumulators.
     pub fn totals(names: Vec<String>) -> Self {
         Self::Other(Other::Totals(names))

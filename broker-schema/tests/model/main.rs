@@ -73,7 +73,7 @@ fn chunks_are_in_one_place_and_counted_once() {
 #[test]
 fn whatever_producers_workers_and_operators_do_what_must_hold_holds() {
     let cases = std::env::var("CELERIAC_CASES").ok().and_then(|cases| cases.parse().ok());
-    run(cases.unwrap_or(48), proptest::collection::vec(anything::op(), 1..=80), async |ops| {
+    run(cases.unwrap_or(32), proptest::collection::vec(anything::op(), 1..=60), async |ops| {
         let mut anything = Anything::new(World::on_a_single_server().await);
         for op in &ops {
             anything.apply(op).await;

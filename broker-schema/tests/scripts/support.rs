@@ -164,6 +164,25 @@ impl World {
         format!("{}{name}", self.broker.keys().prefix())
     }
 
+    /// All minutes of figures that there are go back in time, as if that long had passed.
+    pub(crate) async fn let_figures_age(&self, ms: u64) {
+        let world = self;
+        let key = |name: &str| world.key(name);
+        for (full, _) in world.dump().await {
+            let Some(at) = full.strip_prefix(&key("figures:minute:")) else { continue };
+            let at: u64 = at.parse().expect("a time");
+            let earlier = key(&format!("figures:minute:{}", at - ms));
+            let _: String = world.redis(redis::cmd("RENAME").arg(&full).arg(earlier)).await;
+        }
+        for field in ["since", "ten", "hour", "total"] {
+            let at: Option<u64> =
+                world.redis(redis::cmd("HGET").arg(key("figures")).arg(field)).await;
+            let earlier = at.expect("it is set") - ms;
+            let _: i64 =
+                world.redis(redis::cmd("HSET").arg(key("figures")).arg(field).arg(earlier)).await;
+        }
+    }
+
     // States.
 
     /// The state of the whole namespace.

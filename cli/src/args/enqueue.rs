@@ -29,6 +29,17 @@ pub(crate) struct EnqueueArgs {
     pub(crate) skip_bad: bool,
     #[command(flatten)]
     pub(crate) job: JobArgs,
+    /// Acknowledge it only when more than the memory of Redis has it: so many replicas, the disk, or auto:
+    /// one replica if there is one, otherwise the disk
+    #[arg(
+        long,
+        value_name = "N|disk|auto",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "auto",
+        env = "CELERIAC_DURABLE"
+    )]
+    pub(crate) durable: Option<String>,
     #[command(flatten)]
     pub(crate) workflow: WorkflowArgs,
     /// If the queue is full, wait for room for so long (celeriac queues limit)
@@ -115,6 +126,7 @@ Examples:
   celeriac enqueue report --queue slow --delay 10m --retries 5 --key report-2030-01
   celeriac enqueue pi --split samples=100000000 --chunks 100 --arg seed=7 --wait
   generate | celeriac enqueue --lines -
+  celeriac enqueue report --durable=2
   celeriac enqueue --file workflow.json --wait
 
 The tasks of the stock worker and their arguments: celeriac worker --help

@@ -93,6 +93,7 @@ fn a_schedule_takes_the_options_of_a_task() {
         "unique",
         "lines",
         "skip-bad",
+        "durable",
         "wait-while-full",
         "wait",
         "wait-timeout",

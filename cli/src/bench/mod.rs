@@ -17,9 +17,11 @@ mod pi;
 mod place;
 mod queue;
 mod range;
+mod reads;
 mod report;
 mod urgent;
 mod workers;
+mod workflows;
 
 use crate::args::{Aof, BenchArgs};
 use crate::error::CliError;
@@ -38,8 +40,8 @@ const ROUNDS: usize = 5;
 const PARTS: [&str; 9] =
     ["enqueue", "drain", "end-to-end", "latency", "urgent", "delay", "range", "idle", "pi"];
 /// Those that are measured only if they are named: they take minutes.
-const MORE: [&str; 2] = ["features", "due"];
-/// Tasks of the part `due` unless told otherwise.
+const MORE: [&str; 4] = ["features", "due", "reads", "workflows"];
+/// Tasks of the parts `due` and `reads` unless told otherwise.
 const DUE: u64 = 1_000_000;
 
 pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliError> {
@@ -89,7 +91,7 @@ pub(crate) async fn run(args: BenchArgs, globals: &Globals) -> Result<(), CliErr
 struct Plan {
     parts: Vec<&'static str>,
     tasks: u64,
-    /// Tasks of the part `due`.
+    /// Tasks of the parts `due` and `reads`.
     due: u64,
     /// Whether parts were named: then each tells all it can.
     named: bool,
@@ -165,6 +167,8 @@ async fn measure(plan: &Plan, place: &Place, globals: &Globals) -> Result<Report
             "delay" => delay::measure(place, &mut report).await?,
             "features" => features::measure(place, tasks, &mut report).await?,
             "due" => delay::at_once(place, plan.due, &mut report).await?,
+            "workflows" => workflows::measure(place, tasks, &mut report).await?,
+            "reads" => reads::measure(place, plan.due, &mut report, globals).await?,
             "range" => range::measure(place, tasks, &mut report).await?,
             "idle" => idle::measure(place, &mut report, globals).await?,
             _ => pi::measure(place, plan.named, &mut report).await?,

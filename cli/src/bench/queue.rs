@@ -111,14 +111,23 @@ async fn drain_with(
 }
 
 /// Waits until so many tasks have succeeded; when that was, and how many there were then.
-async fn settled(broker: &Broker, tasks: u64) -> Result<(Instant, u64), CliError> {
+pub(super) async fn settled(broker: &Broker, tasks: u64) -> Result<(Instant, u64), CliError> {
+    settled_looking(broker, tasks, LOOK).await
+}
+
+/// The same, looked at now and then.
+pub(super) async fn settled_looking(
+    broker: &Broker,
+    tasks: u64,
+    look: Duration,
+) -> Result<(Instant, u64), CliError> {
     loop {
         let stats = broker.snapshot(1, 0).await?.stats;
         let succeeded = stats.get("succeeded").copied().unwrap_or(0);
         if succeeded >= tasks {
             return Ok((Instant::now(), succeeded));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(look).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::bench::place::Place;
+use crate::bench::workflows::Workflows;
 use crate::error::CliError;
 use crate::output::{Align, Table};
 
@@ -84,6 +85,13 @@ pub(super) struct Report {
     pub(super) idle_redis_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pi_scale: Option<PiScale>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) workflows: Option<Workflows>,
+    /// The longest call of any script among the reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) longest_read_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) reads: Vec<ReadRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) features: Vec<FeatureRow>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -155,6 +163,20 @@ pub(super) struct FeatureRow {
     redis_us_per_task: f64,
 }
 
+/// What a read of the monitor takes.
+#[derive(Debug, Serialize)]
+pub(super) struct ReadRow {
+    read: String,
+    /// All round trips of it together.
+    ms: Latency,
+}
+
+impl ReadRow {
+    pub(super) fn new(read: &str, ms: Latency) -> Self {
+        Self { read: read.to_owned(), ms }
+    }
+}
+
 impl FeatureRow {
     pub(super) fn new(feature: &str, redis_us_per_task: f64) -> Self {
         Self { feature: feature.to_owned(), redis_us_per_task }
@@ -204,6 +226,10 @@ impl Report {
             true => String::new(),
             false => format!("\n\n{}", self.render_features()),
         };
+        let reads = match self.reads.is_empty() {
+            true => String::new(),
+            false => format!("\n\n{}", self.render_reads()),
+        };
         let figures = match table.is_empty() {
             true => String::new(),
             false => format!("\n\n{}", table.render()),
@@ -212,7 +238,16 @@ impl Report {
             let word = if in_time { "yes" } else { "NO" };
             format!("\n\nhalf of the due tasks start within {SOON_MS} ms: {word}")
         });
-        format!("{head}{figures}{}{features}{pi}", in_time.unwrap_or_default())
+        format!("{head}{figures}{}{reads}{features}{pi}", in_time.unwrap_or_default())
+    }
+
+    fn render_reads(&self) -> String {
+        let titles = [("read", Align::Left), ("p50 ms", Align::Right), ("p95 ms", Align::Right)];
+        let mut table = Table::new(titles);
+        for ReadRow { read, ms } in &self.reads {
+            table.row([read.clone(), format!("{:.2}", ms.p50), format!("{:.2}", ms.p95)]);
+        }
+        table.render()
     }
 
     fn render_features(&self) -> String {
@@ -233,6 +268,7 @@ impl Report {
         let delay = |of: fn(&Latency) -> f64| self.delay_ms.as_ref().map(of);
         let schedule = |of: fn(&Latency) -> f64| self.schedule_ms.as_ref().map(of);
         let at_once = |of: fn(&AtOnce) -> f64| self.at_once.as_ref().map(of);
+        let flow = |of: fn(&Workflows) -> f64| self.workflows.as_ref().map(of);
         let pi = |of: fn(&PiScale) -> f64| self.pi_scale.as_ref().map(of);
         vec![
             ("enqueue, one at a time", self.enqueue_one_per_s, "tasks/s"),
@@ -268,6 +304,20 @@ impl Report {
             ("  latency of another queue, p50", at_once(|all| all.latency.p50), "ms"),
             ("  latency of another queue, p99", at_once(|all| all.latency.p99), "ms"),
             ("  latency of another queue, longest", at_once(|all| all.longest_ms), "ms"),
+            ("task behind 1,000 others, enqueue to start", flow(|all| all.bare_drain_ms), "ms"),
+            ("callback of a chord of 1,000, enqueue to start", flow(|all| all.chord_ms), "ms"),
+            ("members of a group, accumulated", flow(|all| all.members_per_s), "tasks/s"),
+            ("  the same as independent tasks", flow(|all| all.tasks_per_s), "tasks/s"),
+            ("  rate of members over that", flow(|all| all.ratio), ""),
+            ("  Redis memory per queued member", flow(|all| all.bytes_per_member), "bytes"),
+            (
+                "  longest call of a script",
+                self.workflows.as_ref().and_then(|all| all.longest_script_ms),
+                "ms",
+            ),
+            ("calls of scripts per step of a chain", flow(|all| all.calls_per_step), "calls"),
+            ("steps of a chain, 1 worker process", flow(|all| all.steps_per_s), "steps/s"),
+            ("longest call of a script among reads", self.longest_read_ms, "ms"),
             ("Redis memory per queued task", self.bytes_per_queued_task, "bytes"),
             ("Redis memory per finished task", self.bytes_per_finished_task, "bytes"),
             ("Redis memory per queued chunk", self.bytes_per_queued_chunk, "bytes"),

@@ -10,6 +10,9 @@ mod demo;
 mod doctor;
 mod enqueue;
 mod explain;
+#[cfg(test)]
+mod fuzz;
+mod history;
 mod job;
 mod jobs;
 mod limits;
@@ -60,6 +63,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Workers(args) => workers::run(&args, &globals).await,
         Command::Job(args) => job::run(&args, &globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
+        Command::History(args) => history::run(args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,
         Command::Dead(args) => dead::run(*args, &globals).await,
         Command::Audit(args) => audit::run(&args, &globals).await,

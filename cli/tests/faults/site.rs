@@ -54,11 +54,6 @@ impl Site {
         Worker { process, lease }
     }
 
-    /// Its name.
-    pub(crate) fn namespace(&self) -> String {
-        self.celeriac.namespace.clone()
-    }
-
     /// What `celeriac status` says of a task, a chunk or a job.
     pub(crate) fn status(&self, id: impl Display) -> Value {
         self.celeriac.json(&format!("status {id}"))

@@ -6,7 +6,7 @@ use celeriac_producer::NewTask;
 use celeriac_testkit::{TestCluster, eventually};
 
 use crate::common::{Celeriac, SOON};
-use crate::load::{Load, dismiss};
+use crate::load::{Load, dismiss, namespace};
 use crate::pi_job::{CHUNKS, PiJob};
 use crate::site::Site;
 
@@ -89,7 +89,7 @@ async fn namespaces_are_spread_over_the_nodes_and_every_command_finds_its_own() 
             continue;
         }
         let handle = site.producer.enqueue_task(NewTask::new("echo", &1).unwrap()).await.unwrap();
-        let celeriac = Celeriac { url: cluster.url(), namespace: site.namespace() };
+        let celeriac = Celeriac { url: cluster.url(), namespace: namespace(&site) };
         let status = celeriac.json(&format!("status {}", handle.id()));
         assert_eq!(status["state"], "ready", "{status}");
         assert!(celeriac.ok("workers --json").contains("workers"));
@@ -109,7 +109,7 @@ async fn a_node_that_is_taken_for_a_server_is_named() {
     })
     .await;
     let url = format!("redis://127.0.0.1:{other}/");
-    let ran = Celeriac { url, namespace: site.namespace() }.run("queues");
+    let ran = Celeriac { url, namespace: namespace(&site) }.run("queues");
     assert_eq!(ran.code, Some(4), "{ran:?}");
     assert!(ran.stderr.contains("redis+cluster://"), "{ran:?}");
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use celeriac_broker_schema::TaskId;
 use celeriac_producer::{EnqueueError, NewTask, Producer, ResultError};
@@ -13,7 +13,7 @@ use crate::common::SOON;
 use crate::site::{Site, Worker};
 
 /// Between two tasks: enough for a thousand in a few seconds.
-const PACE: std::time::Duration = std::time::Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(2);
 
 /// A load under way.
 pub(crate) struct Load {
@@ -37,8 +37,17 @@ pub(crate) struct Fates {
 }
 
 impl Load {
-    /// Enqueues one task after the other.
+    /// Enqueues one task after the other, with a pause after each.
     pub(crate) fn start(producer: &Producer) -> Self {
+        Self::start_with(producer, Some(PACE))
+    }
+
+    /// The same without a pause.
+    pub(crate) fn start_at_once(producer: &Producer) -> Self {
+        Self::start_with(producer, None)
+    }
+
+    fn start_with(producer: &Producer, pace: Option<Duration>) -> Self {
         let (stop, producer) = (Arc::new(AtomicBool::new(false)), producer.clone());
         let stopped = Arc::clone(&stop);
         let running = tokio::spawn(async move {
@@ -50,15 +59,22 @@ impl Load {
                     Err(EnqueueError::Unavailable { .. }) => enqueued.doubtful += 1,
                     Err(error) => panic!("{error}"),
                 }
-                sleep(PACE).await;
+                if let Some(pace) = pace {
+                    sleep(pace).await;
+                }
             }
             enqueued
         });
         Self { stop, running }
     }
 
-    pub(crate) async fn stop(self) -> Enqueued {
+    /// Nothing more is enqueued than what is under way.
+    pub(crate) fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn stop(self) -> Enqueued {
+        self.tell_to_stop();
         self.running.await.unwrap()
     }
 }
@@ -106,4 +122,9 @@ pub(crate) async fn dismiss(site: &Site, workers: impl IntoIterator<Item = Worke
     // What a lease held that a failover took back goes with it.
     site.until(|snapshot| snapshot.leases == 0 && snapshot.orphans == 0 && snapshot.tasks == 0)
         .await;
+}
+
+/// The name of its namespace.
+pub(crate) fn namespace(site: &Site) -> String {
+    site.broker.config().namespace.as_str().to_owned()
 }

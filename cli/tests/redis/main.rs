@@ -7,9 +7,11 @@ mod cluster;
 #[path = "../suite/common.rs"]
 #[expect(dead_code, reason = "the tests of the command use the rest")]
 mod common;
+mod durable;
 mod load;
 #[path = "../faults/pi_job.rs"]
 mod pi_job;
+mod secrets;
 mod sentinel;
 #[path = "../faults/site.rs"]
 #[expect(dead_code, reason = "the tests of faults use the rest")]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use celeriac_testkit::TestSentinels;
 
 use crate::common::Celeriac;
-use crate::load::{Load, dismiss};
+use crate::load::{Load, dismiss, namespace};
 use crate::pi_job::{CHUNKS, PiJob};
 use crate::site::Site;
 
@@ -61,7 +61,7 @@ async fn g8_idle_workers_follow_when_the_primary_is_frozen() {
     let new = redis.until_failed_over(old).await;
     assert_ne!(old, new);
     let began = Instant::now();
-    let celeriac = Celeriac { url: redis.url(), namespace: site.namespace() };
+    let celeriac = Celeriac { url: redis.url(), namespace: namespace(&site) };
     let answer = celeriac.ok("enqueue echo --arg word=hello --wait --wait-timeout 30s --json");
     assert!(answer.contains("hello"), "{answer}");
     // Long before it would have looked by itself, or its blocking call had ended.

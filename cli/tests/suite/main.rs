@@ -15,6 +15,7 @@ mod explain;
 mod faults;
 mod full;
 mod help;
+mod history;
 mod job;
 mod json;
 mod limits;

@@ -102,8 +102,18 @@ async fn report(kind: String) -> std::result::Result<String, TaskError> {
     Ok(format!("the {kind} report"))
 }
 
-/// Starts workers that run until `shutdown`.
-pub(crate) fn workers(config: &RedisConfig, shutdown: &Shutdown) -> Result<()> {
+/// Workers that stop when this is dropped.
+pub(crate) struct Workers(Vec<Shutdown>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Shutdown::now);
+    }
+}
+
+/// Starts workers. Each has a shutdown of its own: one that is drained drains no other.
+pub(crate) fn workers(config: &RedisConfig) -> Result<Workers> {
+    let mut workers = Workers(Vec::new());
     for (queues, concurrency) in
         [("mail default", 4), ("media default", 8), ("media mail", 6), ("etl default", 3)]
     {
@@ -118,17 +128,21 @@ pub(crate) fn workers(config: &RedisConfig, shutdown: &Shutdown) -> Result<()> {
         let queues = queues.split(' ').map(str::parse).collect::<std::result::Result<_, _>>()?;
         let settings = WorkerConfig { queues, concurrency, ..WorkerConfig::default() };
         let worker = Worker::new(Broker::new(config.clone())?, tasks, settings)?;
+        let shutdown = Shutdown::new();
         tokio::spawn(worker.run(shutdown.clone()));
+        workers.0.push(shutdown);
     }
-    Ok(())
+    Ok(workers)
 }
 
 /// Enqueues one of everything, and `mails` mails.
 pub(crate) async fn enqueue(config: &RedisConfig, mails: u64) -> Result<Load> {
     let producer = Producer::connect(config.clone()).await?;
     settle_terms(&Broker::new(config.clone())?, &producer).await?;
-    let job = NewJob::of(&thumbnail(0), 2_000)?
-        .split("images", 48_000)
+    // Of many mails there is much to see, and a job that goes on while it is looked at.
+    let chunks = if mails > 1_000 { 8_000 } else { 2_000 };
+    let job = NewJob::of(&thumbnail(0), chunks)?
+        .split("images", 24 * chunks)
         .sum("images")
         .sum("bytes")
         .reduce(NewTask::of(&gallery(0, 0))?)

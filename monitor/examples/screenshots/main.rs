@@ -1,7 +1,7 @@
 //! Takes the pictures of the docs: a private Redis, real workers under load, and every screen in
 //! light, in dark and on a phone.
 //!
-//! `cargo run -p celeriac-monitor --example screenshots -- docs/images`; needs a Chromium on PATH.
+//! `cargo run -p celeriac-monitor --example screenshots -- target/screenshots`; needs a Chromium on PATH.
 
 #[expect(dead_code, reason = "shared with the tests, which look at more of it")]
 #[path = "../../tests/suite/support/chromium.rs"]
@@ -12,7 +12,7 @@ mod load;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use celeriac::{RedisConfig, Shutdown};
+use celeriac::RedisConfig;
 use celeriac_broker_schema::Broker;
 use celeriac_monitor::{Monitor, MonitorConfig, serve};
 use celeriac_private_server::{Options, PrivateServer};
@@ -32,12 +32,11 @@ const PHONE: (u32, u32) = (390, 844);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or("docs/images".to_owned()));
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or("target/screenshots".to_owned()));
     std::fs::create_dir_all(&folder)?;
     let redis = PrivateServer::start(Options::default())?;
     let config = RedisConfig::new(redis.url());
-    let shutdown = Shutdown::new();
-    load::workers(&config, &shutdown)?;
+    let workers = load::workers(&config)?;
     let load = load::enqueue(&config, 4_000).await?;
     let closing = CancellationToken::new();
     let listener = MonitorConfig { listen: "127.0.0.1:0".parse()?, ..MonitorConfig::default() };
@@ -59,7 +58,7 @@ async fn main() -> Result<()> {
             shoot(&mut browser, &format!("{url}{path}"), (width, height), &file).await?;
         }
     }
-    shutdown.now();
+    drop(workers);
     closing.cancel();
     serving.await??;
     Ok(())

@@ -11,6 +11,7 @@ use celeriac_broker_schema::{
     Broker, BrokerError, CancelFilter, DeadFilter, LeaseId, Requester, TaskId,
 };
 use celeriac_producer::{Producer, ScheduleError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -28,7 +29,7 @@ const MOST_ELEMENTS: u64 = 50_000;
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// What was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Done {
     /// In a sentence.
     pub(crate) what: String,
@@ -42,7 +43,7 @@ pub(crate) struct Done {
 }
 
 /// Something that was left as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Left {
     pub(crate) id: TaskId,
     pub(crate) why: &'static str,

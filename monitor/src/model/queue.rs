@@ -1,5 +1,6 @@
 //! One queue.
 
+use celeriac_broker_schema::Timestamp;
 use celeriac_broker_schema::script::{Controls, QueueView};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -12,6 +13,9 @@ pub(crate) struct Queue {
     pub(crate) ready: u64,
     /// Of them those that lost their worker twice or more; they are given out one at a time.
     pub(crate) suspects: u64,
+    /// Since when its oldest ready task waits, if it was asked for.
+    #[serde(skip)]
+    pub(crate) oldest: Option<Timestamp>,
     /// The priorities at which something is ready, the highest first.
     pub(crate) priorities: Vec<Ready>,
     /// Whether it is paused, closed or limited: by whom, when and why.
@@ -44,6 +48,7 @@ impl Queue {
             name: view.name.clone(),
             ready: view.ready,
             suspects: view.suspects,
+            oldest: None,
             controls: view.controls.clone(),
             priorities: priorities
                 .filter(|(elements, _)| **elements > 0)

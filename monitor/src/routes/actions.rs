@@ -12,6 +12,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Extension, Json};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::actions::{Actor, Done, Field, Fields, Kind, Sort, perform, preview, read};
@@ -29,7 +30,7 @@ const NOTICE_KEPT: Duration = Duration::from_secs(60);
 const LONGEST_NOTICE: usize = 1_000;
 
 /// Fields of forms that are no fields of actions.
-const OF_FORM: [&str; 3] = ["csrf", "back", "confirmed"];
+const OF_FORM: [&str; 4] = ["csrf", "back", "confirmed", "ask"];
 
 /// What can be done, for programs.
 pub(super) async fn list() -> Json<Vec<Offer>> {
@@ -37,7 +38,7 @@ pub(super) async fn list() -> Json<Vec<Offer>> {
 }
 
 /// An action, and the fields that it takes.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Offer {
     action: &'static str,
     title: &'static str,
@@ -46,7 +47,7 @@ pub(super) struct Offer {
     fields: Vec<OfferedField>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct OfferedField {
     name: &'static str,
     title: &'static str,
@@ -161,13 +162,16 @@ pub(super) async fn form(
     }
     let (back, confirmed) =
         (own_path(sent.text("back")).to_owned(), sent.text("confirmed") == "yes");
-    let fields = Fields::of_form(query.unwrap_or_default().as_bytes()).and(sent.without(&OF_FORM));
+    let asked = Fields::of_form(query.unwrap_or_default().as_bytes());
+    // A button may want the question, although nothing has to be said.
+    let asks = asked.text("ask") == "yes";
+    let fields = asked.without(&OF_FORM).and(sent.without(&OF_FORM));
     if let Err(wrong) = read(kind, &fields) {
         // A button may say less than is needed: the page asks for the rest.
         let told: &[String] = if confirmed { &wrong } else { &[] };
         return asking(&monitor, &viewer, kind, &fields, &back, told).await;
     }
-    if kind.danger().is_some() && !confirmed {
+    if (asks || kind.danger().is_some()) && !confirmed {
         return asking(&monitor, &viewer, kind, &fields, &back, &[]).await;
     }
     let actor = Actor { viewer: &viewer, peer: &peer };

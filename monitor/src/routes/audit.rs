@@ -1,6 +1,5 @@
 //! What operators did.
 
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -27,13 +26,6 @@ pub(super) struct Ask {
 async fn read(monitor: &Monitor, ask: &Ask) -> Result<AuditPage, Problem> {
     let limit = ask.limit.unwrap_or(LINES);
     Ok(monitor.broker().audit(ask.after.as_deref(), limit).await?)
-}
-
-pub(super) async fn json(
-    State(monitor): State<Monitor>,
-    Query(ask): Query<Ask>,
-) -> Result<Json<AuditPage>, Problem> {
-    read(&monitor, &ask).await.map(Json)
 }
 
 pub(super) async fn page(

@@ -1,15 +1,17 @@
-//! Metrics for Prometheus, in its text format. The help texts are the documentation. Nothing
-//! about Redis is told while there is no contact: old values would look like new ones. Queues
-//! are those that the poller reads, a hundred at most; no label has a task, job or worker in it.
-
-use std::fmt::Write;
+//! Metrics for Prometheus. The help texts are the documentation. Nothing about Redis is told while
+//! there is no contact: old values would look like new ones. Queues are those that the poller reads, a
+//! hundred at most, and of pairs of queue and task there are about a hundred; no label has a task's id,
+//! a job or a worker in it.
 
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use celeriac_broker_schema::FiguresInAll;
+use celeriac_broker_schema::figures::Event;
 
 use serde::Deserialize;
 
+use super::exposition::{Exposition, Format};
 use crate::observation::Reading;
 use crate::routes::flower;
 use crate::state::Monitor;
@@ -20,25 +22,34 @@ pub(super) struct Ask {
     flower: Option<String>,
 }
 
-pub(super) async fn metrics(State(monitor): State<Monitor>, Query(ask): Query<Ask>) -> Response {
+pub(super) async fn metrics(
+    State(monitor): State<Monitor>,
+    Query(ask): Query<Ask>,
+    headers: HeaderMap,
+) -> Response {
     if ask.flower.as_deref() == Some("1") {
         return of_flower(&monitor).await;
     }
-
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::wanted(accept.unwrap_or(""));
     let observation = monitor.latest().await;
     let reading = observation.current();
-    let mut text = Exposition::default();
+    let in_all = if reading.is_ok() { monitor.in_all().await.ok() } else { None };
+    let mut text = Exposition::new(format);
     text.gauge("build_info", "1, with the version of Celeriac")
         .value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     text.gauge("redis_up", "Whether the last look at Redis was answered")
         .value(&[], u8::from(reading.is_ok()));
     text.gauge("monitor_viewers", "Live pages that are open").value(&[], monitor.viewers().count());
     if let Ok(reading) = reading {
+        write_queues(&mut text, reading);
         write_tasks(&mut text, reading);
         write_workers(&mut text, reading);
     }
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], text.text).into_response()
+    if let Some(in_all) = in_all {
+        write_figures(&mut text, &in_all);
+    }
+    ([(header::CONTENT_TYPE, format.content_type())], text.finish()).into_response()
 }
 
 /// Nothing, while there is no contact.
@@ -48,8 +59,7 @@ async fn of_flower(monitor: &Monitor) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-fn write_tasks(text: &mut Exposition, reading: &Reading) {
-    let totals = &reading.totals;
+fn write_queues(text: &mut Exposition, reading: &Reading) {
     let mut ready = text.gauge("queue_ready", "Tasks and chunks in a queue that are ready");
     for queue in &reading.queues {
         ready.value(&[("queue", &queue.name)], queue.ready);
@@ -59,6 +69,30 @@ fn write_tasks(text: &mut Exposition, reading: &Reading) {
     for queue in &reading.queues {
         suspects.value(&[("queue", &queue.name)], queue.suspects);
     }
+    let mut oldest = text.gauge(
+        "queue_oldest_seconds",
+        "For how long the oldest ready task of a queue waits; 0 if nothing is ready",
+    );
+    for queue in &reading.queues {
+        let age_ms = queue.oldest.map_or(0, |oldest| reading.now.since(oldest));
+        oldest.value(&[("queue", &queue.name)], age_ms as f64 / 1000.0);
+    }
+    let mut paused = text.gauge("queue_paused", "Whether a queue is paused");
+    for queue in &reading.queues {
+        paused.value(&[("queue", &queue.name)], u8::from(queue.controls.paused.is_some()));
+    }
+    // Of some of the workers it would look like all.
+    if reading.totals.workers_read == reading.totals.workers {
+        let mut workers = text.gauge("queue_workers", "Workers that serve a queue");
+        for queue in &reading.queues {
+            let serve = reading.workers.iter().filter(|worker| worker.serves(&queue.name));
+            workers.value(&[("queue", &queue.name)], serve.count());
+        }
+    }
+}
+
+fn write_tasks(text: &mut Exposition, reading: &Reading) {
+    let totals = &reading.totals;
     text.gauge("tasks_delayed", "Tasks and chunks that wait for a time").value(&[], totals.delayed);
     text.gauge("tasks_waiting", "Tasks that wait for other tasks").value(&[], totals.waiting);
     text.gauge("dead", "Tasks that failed for good and are kept").value(&[], totals.dead);
@@ -86,62 +120,32 @@ fn write_workers(text: &mut Exposition, reading: &Reading) {
     }
 }
 
-/// The text as it grows.
-#[derive(Default)]
-struct Exposition {
-    text: String,
-}
-
-/// A metric whose values are being written.
-struct Metric<'a> {
-    text: &'a mut String,
-    name: &'static str,
-}
-
-impl Exposition {
-    fn gauge(&mut self, name: &'static str, help: &str) -> Metric<'_> {
-        self.metric(name, "gauge", help)
-    }
-
-    fn counter(&mut self, name: &'static str, help: &str) -> Metric<'_> {
-        self.metric(name, "counter", help)
-    }
-
-    fn metric(&mut self, name: &'static str, kind: &str, help: &str) -> Metric<'_> {
-        let text = &mut self.text;
-        // Writing to a string cannot fail, here and below.
-        let _ = writeln!(text, "# HELP celeriac_{name} {help}");
-        let _ = writeln!(text, "# TYPE celeriac_{name} {kind}");
-        Metric { text, name }
-    }
-}
-
-impl Metric<'_> {
-    fn value(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-        let _ = write!(self.text, "celeriac_{}", self.name);
-        for (i, (name, label)) in labels.iter().enumerate() {
-            let open = if i == 0 { '{' } else { ',' };
-            let _ = write!(self.text, "{open}{name}=\"{}\"", escaped(label));
+/// What workers and producers have told.
+fn write_figures(text: &mut Exposition, in_all: &FiguresInAll) {
+    const TOLD: [Event; 6] = [
+        Event::Enqueued,
+        Event::Succeeded,
+        Event::Failed,
+        Event::Retried,
+        Event::Snoozed,
+        Event::Cancelled,
+    ];
+    let mut events = text.counter(
+        "task_events_total",
+        "Tasks and chunks by queue, name and event, as workers and producers have told",
+    );
+    for (queue, task, figures) in &in_all.pairs {
+        for event in TOLD.into_iter().filter(|event| figures.counts.of(*event) > 0) {
+            let labels = [("queue", queue.as_str()), ("task", task), ("event", event.name())];
+            events.value(&labels, figures.counts.of(event));
         }
-        let close = if labels.is_empty() { "" } else { "}" };
-        let _ = writeln!(self.text, "{close} {value}");
     }
-}
-
-fn escaped(label: &str) -> String {
-    label.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_escaped() {
-        let mut text = Exposition::default();
-        text.gauge("queue_ready", "Help").value(&[("queue", "a\"} 1\nb\\"), ("x", "y")], 2);
-        let expected = "# HELP celeriac_queue_ready Help\n# TYPE celeriac_queue_ready gauge\n\
-            celeriac_queue_ready{queue=\"a\\\"} 1\\nb\\\\\",x=\"y\"} 2\n";
-        assert_eq!(text.text, expected);
+    let mut wait = text.histogram("task_wait_seconds", "How long attempts waited for a worker");
+    for (queue, task, figures) in in_all.pairs.iter().filter(|pair| pair.2.wait.count() > 0) {
+        wait.times(&[("queue", queue), ("task", task)], &figures.wait);
+    }
+    let mut run = text.histogram("task_run_seconds", "How long attempts ran");
+    for (queue, task, figures) in in_all.pairs.iter().filter(|pair| pair.2.run.count() > 0) {
+        run.times(&[("queue", queue), ("task", task)], &figures.run);
     }
 }

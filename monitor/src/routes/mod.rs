@@ -5,6 +5,7 @@ mod api;
 pub(crate) mod assets;
 mod audit;
 mod events;
+mod exposition;
 mod flower;
 mod headers;
 mod health;
@@ -18,6 +19,8 @@ use axum::http::Uri;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+
+pub(crate) use api::Cursor;
 
 use crate::auth::{self, Viewer};
 use crate::error::Problem;
@@ -37,6 +40,7 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/queues/{name}", get(pages::page))
         .route("/jobs", get(pages::page))
         .route("/jobs/{id}", get(pages::page))
+        .route("/tasks", get(pages::page))
         .route("/tasks/{id}", get(pages::page))
         .route("/workers", get(pages::page))
         .route("/dead", get(pages::page))
@@ -53,10 +57,7 @@ pub fn router(monitor: Monitor) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
-        .route("/api/v1/actions", get(actions::list))
-        .route("/api/v1/actions/{kind}", post(actions::json))
         .route("/actions/{kind}", get(actions::ask).post(actions::form))
-        .route("/api/v1/audit", get(audit::json))
         .route("/audit", get(audit::page))
         .route("/login", get(login::page).post(login::log_in))
         .route("/logout", post(login::log_out))

@@ -13,7 +13,7 @@ const FORM: &str = "act";
 
 /// A button that does something with what `fields` name, for those who may act; nothing for others.
 /// `danger`: it destroys something, and is shown so. What needs more than `fields` tell is asked
-/// for on a page of its own: end its label with `…`.
+/// for on a page of its own: a label that ends with `…` leads there in any case.
 pub(crate) fn action_form(
     role: Role,
     kind: Kind,
@@ -22,9 +22,13 @@ pub(crate) fn action_form(
     danger: bool,
 ) -> Markup {
     let class = if danger { "act danger" } else { "act" };
+    let mut fields = fields.to_vec();
+    if label.ends_with('…') {
+        fields.push(("ask", "yes"));
+    }
     html! {
         @if role.may_act() {
-            button class=(class) type="submit" form=(FORM) formaction=(path(kind, fields)) { (label) }
+            button class=(class) type="submit" form=(FORM) formaction=(path(kind, &fields)) { (label) }
         }
     }
 }

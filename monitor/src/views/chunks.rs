@@ -25,7 +25,7 @@ pub(crate) fn chunks(id: JobId, map: &Map) -> Markup {
                 p.muted {
                     (number(map.total))
                     @if map.size > 1 { ", a cell is " (number(map.size)) " of them" }
-                    span #chunk-told role="status" {}
+                    span #chunk-told role="status" data-keep {}
                 }
             }
             svg.map role="img" tabindex="0" aria-label=(summary(map)) viewBox={ "0 0 " (columns) " " (rows) }

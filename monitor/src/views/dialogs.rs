@@ -6,8 +6,8 @@ use maud::{Markup, html};
 const KEYS: [(&str, &str); 8] = [
     ("Ctrl K or /", "go to a page, a task or a job"),
     (
-        "g then o q j w d s l h a",
-        "overview, queues, jobs, workers, dead letters, schedules, limits, health, audit",
+        "g then o q j t w d s l h a",
+        "overview, queues, jobs, tasks, workers, dead letters, schedules, limits, health, audit",
     ),
     ("j k", "next and previous row"),
     ("Enter", "open the row"),

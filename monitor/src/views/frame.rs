@@ -49,7 +49,8 @@ pub(crate) fn still(monitor: &Monitor, viewer: &Viewer, title: &str, main: Marku
 
 fn title(topic: &Topic) -> String {
     match topic {
-        Topic::Overview => "Overview".to_owned(),
+        Topic::Overview(_) => "Overview".to_owned(),
+        Topic::Tasks(_) => "Tasks".to_owned(),
         Topic::Queues => "Queues".to_owned(),
         Topic::Queue(name, _) => format!("Queue {name}"),
         Topic::Jobs => "Jobs".to_owned(),

@@ -27,6 +27,7 @@ mod schedules;
 mod status;
 mod table;
 mod task;
+mod tasks;
 mod totals;
 mod workers;
 
@@ -63,7 +64,7 @@ impl Fragment {
 /// The elements that the page of a topic may have, but for those that every page has.
 pub(crate) fn ids(topic: &Topic) -> &'static [&'static str] {
     match topic {
-        Topic::Overview => &["notices", "totals", "jobs", "queues", "workers"],
+        Topic::Overview(_) => &["notices", "totals", "charts", "jobs", "queues", "workers"],
         Topic::Queues => &["title", "queues"],
         Topic::Jobs => &["title", "jobs"],
         Topic::Workers => &["title", "workers"],
@@ -100,14 +101,21 @@ pub(crate) fn fragments(
     ];
     let reading = observation.reading.as_deref();
     match (topic, reading, detail) {
-        (Topic::Overview, ..) => fragments.extend(overview(observation, role)),
+        (Topic::Overview(span), ..) => {
+            fragments.extend(overview(observation, role));
+            if let Some(Detail::Overview(history)) = detail {
+                let charts = Fragment::new("charts", chart::charts(history, *span));
+                // After the sums, where there are any.
+                fragments.insert(fragments.len().min(5), charts);
+            }
+        }
         (Topic::Workers, Some(reading), _) => {
             fragments.push(titled("Workers", "Who is there, and what runs since when."));
             fragments.push(Fragment::new("workers", workers::workers(reading, role)));
         }
-        (_, Some(reading), Some(Detail::Queues(oldest))) => {
+        (_, Some(reading), Some(Detail::Queues(history))) => {
             fragments.push(titled("Queues", "What waits for a worker, and for how long."));
-            fragments.push(Fragment::new("queues", queues::queues(reading, Some(oldest))));
+            fragments.push(Fragment::new("queues", queues::queues(reading, Some(history))));
         }
         (_, Some(reading), Some(Detail::Jobs(jobs))) => {
             fragments.push(titled("Jobs", "Work that is split into chunks, the newest first."));
@@ -142,7 +150,10 @@ fn of_detail(
             fragments.extend(others.map(|id| Fragment::new(id, nothing(id))));
             return fragments;
         }
-        (Detail::Queue(detail), Topic::Queue(_, peek)) => queue::queue(detail, peek, role, reading),
+        (Detail::Queue(detail, history), Topic::Queue(_, peek)) => {
+            queue::queue(detail, history, peek, role, reading)
+        }
+        (Detail::Tasks(found), Topic::Tasks(place)) => tasks::tasks(found, place),
         (Detail::Task(task, why), _) => task::task(task, role, why.as_ref()),
         (Detail::Dead(found), Topic::Dead(place)) => dead::dead(found, place, role),
         (Detail::Schedules(found), _) => schedules::schedules(found, role),

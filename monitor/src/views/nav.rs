@@ -19,10 +19,11 @@ const fn place(path: &'static str, name: &'static str, key: char, hint: &'static
     Place { path, name, key, hint }
 }
 
-const PLACES: [Place; 9] = [
+const PLACES: [Place; 10] = [
     place("/", "Overview", 'o', "what needs attention, rates, totals"),
     place("/queues", "Queues", 'q', "what waits, for how long"),
     place("/jobs", "Jobs", 'j', "progress of chunked work"),
+    place("/tasks", "Tasks", 't', "what runs, waits and ended"),
     place("/workers", "Workers", 'w', "who runs what"),
     place("/dead", "Dead letters", 'd', "what failed for good, by error"),
     place("/schedules", "Schedules", 's', "what runs by the clock"),

@@ -5,13 +5,14 @@ use maud::{Markup, html};
 
 use crate::actions::Kind;
 use crate::auth::Role;
-use crate::model::{Line, Queue, QueueDetail, What};
+use crate::model::{History, Line, Queue, QueueDetail, What};
 use crate::observation::Reading;
 use crate::read::LINES;
 use crate::topic::{Peek, Topic};
 use crate::views::action::action_form;
+use crate::views::chart::four;
 use crate::views::format::{number, short_id};
-use crate::views::parts::{empty, facts, job_link, section, task_link, time, unknown};
+use crate::views::parts::{ago, empty, facts, job_link, section, task_link, time, unknown};
 use crate::views::queues::said_of;
 use crate::views::table::{Column, Row, figures, table, text, wide};
 
@@ -20,6 +21,7 @@ const ARGS: usize = 120;
 
 pub(crate) fn queue(
     detail: &QueueDetail,
+    history: &History,
     peek: &Peek,
     role: Role,
     reading: Option<&Reading>,
@@ -35,6 +37,10 @@ pub(crate) fn queue(
             }
             @if let Some(queue) = known { (what_is_said(queue)) }
             (figures_of(known, &detail.name, reading))
+            section aria-labelledby="charts-title" {
+                h2.unseen #charts-title { "The last hour" }
+                (four(history))
+            }
             (waiting(detail, peek, known))
         }
     }
@@ -79,6 +85,7 @@ fn figures_of(queue: Option<&Queue>, name: &QueueName, reading: Option<&Reading>
         section.card aria-label="Figures" {
             (facts(vec![
                 ("Ready", queue.map(|queue| html! { span.strong { (number(queue.ready)) } })),
+                ("Oldest", queue.and_then(|queue| queue.oldest).zip(reading).map(|(since, reading)| ago(since, reading.now))),
                 ("Suspects", queue.filter(|queue| queue.suspects > 0).map(|queue| html! { span.bad { (number(queue.suspects)) } })),
                 ("Most that may wait", limit.map(|limit| html! { (number(limit.max)) " " span.muted { (limit.note.who) } })),
                 ("Workers", Some(html! {

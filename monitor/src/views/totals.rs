@@ -5,7 +5,6 @@ use maud::{Markup, html};
 use crate::model::{Notice, Totals};
 use crate::observation::Reading;
 use crate::rates::Rates;
-use crate::views::chart;
 use crate::views::format::{number, rate};
 use crate::views::parts::{unknown, with_code};
 
@@ -36,7 +35,6 @@ pub(crate) fn totals(reading: &Reading) -> Markup {
                 (stat("succeeded", "Succeeded", totals.succeeded, &maybe_rate(of(|r| r.succeeded_per_s))))
                 (stat("failed", "Failed", totals.failed, &failed(totals, of(|r| r.failed_per_s))))
             }
-            (chart::throughput(reading))
         }
     }
 }

@@ -4,6 +4,7 @@ mod document;
 mod enqueue;
 mod hostile;
 mod lists;
+mod page;
 mod results;
 pub(crate) mod world;
 

@@ -337,14 +337,19 @@ async fn behind_tls_cookies_are_for_tls_only() {
 
 #[tokio::test]
 async fn no_secret_is_ever_told() {
-    // Redis with a password, which is wrong: it is named in none of the errors.
-    let redis = celeriac_testkit::TestRedis::shared().await.url();
     let secret = "hunter2-of-redis";
-    let url = redis.replace("redis://", &format!("redis://:{secret}@"));
+    // One that is away, and one that knows of no such password.
+    nothing_tells(secret, &format!("redis://:{secret}@127.0.0.1:1/")).await;
+    let there = celeriac_testkit::TestRedis::shared().await.url();
+    nothing_tells(secret, &format!("{there}?pass={secret}")).await;
+}
+
+/// Asks for everything, rightly and wrongly, and looks for secrets in the answers.
+async fn nothing_tells(secret: &str, url: &str) {
     let mut told = options();
     told.public_view = true;
     let hash = told.users.split(':').nth(2).unwrap().lines().next().unwrap().to_owned();
-    let site = site_of(&broker_at(&url), &told).await;
+    let site = site_of(&broker_at(url), &told).await;
     let (right, wrong) = (bearer(OPERATOR_TOKEN), bearer("wrong-token-0123456789"));
     let mut answers = Vec::new();
     for path in SHOWN.into_iter().filter(|path| *path != "/events").chain(OPEN) {
@@ -357,6 +362,7 @@ async fn no_secret_is_ever_told() {
     answers.push(ada.log_in("ada", "a-wrong-password-of-hers").await);
     answers.push(ada.log_in("ada", PASSWORD).await);
     answers.push(ada.get("/").await);
+    assert!(answers.iter().any(|answer| answer.status >= 500), "no error was looked at");
     for answer in answers {
         let text = format!("{answer:?}");
         let secrets = [
@@ -393,4 +399,26 @@ async fn what_is_redacted_is_in_no_page_and_no_answer() {
     let mut events = site.events(&format!("/tasks/{id}/events")).await;
     let event = events.fragment_when("detail", |_| true).await;
     assert!(!event.data.contains("hidden-part") && event.data.contains("redacted"));
+}
+
+#[tokio::test]
+async fn every_answer_has_the_policy_whoever_asks() {
+    let site = site_of(&fresh_broker().await, &options()).await;
+    let operator = bearer(OPERATOR_TOKEN);
+    let more = ["/logout", "/api/v1/actions", "/actions/no-such", "/login?back=/x"];
+    for path in SHOWN.into_iter().filter(|path| *path != "/events").chain(OPEN).chain(more) {
+        for method in ["GET", "POST"] {
+            for headers in ["", &operator, "accept: text/html\r\n", "cookie: celeriac=x\r\n"] {
+                let answer = request(site.address, method, path, headers).await;
+                let policy = answer.header("content-security-policy");
+                let strict = policy.starts_with("default-src 'none'; script-src 'self'");
+                assert!(strict && !policy.contains("unsafe"), "{method} {path}: {answer:?}");
+                assert!(policy.contains("form-action 'self'"), "{method} {path}: {policy}");
+                assert_eq!(answer.header("x-frame-options"), "DENY", "{method} {path}");
+                assert_eq!(answer.header("access-control-allow-origin"), "", "{method} {path}");
+                assert_ne!(answer.header("cache-control"), "", "{method} {path}");
+                assert!(!answer.body.contains("<style") && !answer.body.contains(" style="));
+            }
+        }
+    }
 }

@@ -151,6 +151,17 @@ async fn tasks_have_the_shape_and_the_states_of_flower() {
             assert_eq!((answer.status, answer.body), (404, format!("Unknown task '{unknown}'")));
         }
     }
+    // The built-in worker tells what has succeeded.
+    let _fleet = Fleet::built_in(&world.broker);
+    let knows = |json: &Value| {
+        json["task-types"].as_array().is_some_and(|types| types.contains(&json!("echo")))
+    };
+    json_when(site.address, "/api/task/types", knows).await;
+    let done = post(&site, "/api/task/apply/echo", "").await.json()["task-id"].clone();
+    let path = "/api/tasks?state=SUCCESS&taskname=echo";
+    let told =
+        json_when(site.address, path, |json| json[done.as_str().expect("an id")].is_object()).await;
+    assert_shape(&told[done.as_str().expect("an id")], &task_of_flower());
 }
 
 #[tokio::test]

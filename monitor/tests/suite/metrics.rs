@@ -2,7 +2,9 @@
 
 use celeriac_testkit::eventually;
 
+use crate::past::given_succeeded;
 use crate::support::SOON;
+use crate::support::http::request;
 use crate::support::seed::{Producer, Worker};
 use crate::support::site::{Site, fresh_broker};
 
@@ -15,11 +17,19 @@ async fn metrics_tell_what_the_pages_tell() {
     let mut worker = Worker::open(&broker, "default").await;
     worker.succeed_chunks(10).await;
     worker.beat("host-1", Vec::new()).await;
+    given_succeeded(&broker, "default", "pi", 10).await;
     let site = Site::start(broker).await;
     let expected = [
         "celeriac_redis_up 1",
         "celeriac_queue_ready{queue=\"default\"} 90",
         "celeriac_queue_suspects{queue=\"default\"} 0",
+        "celeriac_queue_paused{queue=\"default\"} 0",
+        "celeriac_queue_workers{queue=\"default\"} 1",
+        "celeriac_task_events_total{queue=\"default\",task=\"pi\",event=\"succeeded\"} 10",
+        "celeriac_task_run_seconds_bucket{queue=\"default\",task=\"pi\",le=\"0.1\"} 10",
+        "celeriac_task_run_seconds_bucket{queue=\"default\",task=\"pi\",le=\"0.05\"} 0",
+        "celeriac_task_run_seconds_count{queue=\"default\",task=\"pi\"} 10",
+        "celeriac_task_run_seconds_sum{queue=\"default\",task=\"pi\"} 1",
         "celeriac_tasks_delayed 1",
         "celeriac_tasks_waiting 1",
         "celeriac_dead 0",
@@ -57,14 +67,25 @@ fn assert_exposition(text: &str) {
             seen.push(name);
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let kind = kind.strip_prefix(name).unwrap_or("");
-            assert!([" gauge", " counter"].contains(&kind), "{line}");
+            assert!([" gauge", " counter", " histogram"].contains(&kind), "{line}");
             assert_eq!(kind == " counter", name.ends_with("_total"), "{line}");
         } else {
             let (sample, value) = line.rsplit_once(' ').expect("a value");
-            assert_eq!(sample.split('{').next(), Some(name));
+            let of = sample.split('{').next().and_then(|sample| sample.strip_prefix(name));
+            assert!(["", "_bucket", "_sum", "_count"].contains(&of.unwrap_or("?")), "{line}");
             value.parse::<f64>().expect("a number");
         }
     }
+}
+
+#[tokio::test]
+async fn open_metrics_are_for_those_who_accept_them() {
+    let site = Site::start(fresh_broker().await).await;
+    let accept = "Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5\r\n";
+    let answer = request(site.address, "GET", "/metrics", accept).await;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(answer.header("content-type"), kind);
+    assert!(answer.body.ends_with("\n# EOF\n"), "{}", answer.body);
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! Every screen, in a real browser, over real workers under load: it is whole, it can be used
 //! without a mouse, without colours, without scripts and on a phone.
 
-use celeriac::Shutdown;
 use celeriac_broker_schema::Broker;
 use serde_json::Value;
 
 use crate::support::chromium::Browser;
 use crate::support::http::json_when;
-use crate::support::load::{self, Load};
+use crate::support::load::{self, Load, Workers};
 use crate::support::site::{Site, fresh_broker};
 
 /// Checks a page for accessibility.
@@ -19,22 +18,22 @@ const FIRST_LOAD: usize = 150_000;
 struct World {
     site: Site,
     load: Load,
-    shutdown: Shutdown,
+    _workers: Workers,
 }
 
 impl World {
     async fn start() -> Self {
         let broker: Broker = fresh_broker().await;
-        let (config, shutdown) = (broker.config().clone(), Shutdown::new());
+        let config = broker.config().clone();
         let load = load::enqueue(&config, 80).await.expect("Redis answers");
-        load::workers(&config, &shutdown).expect("workers");
+        let workers = load::workers(&config).expect("workers");
         let site = Site::start(broker).await;
         // A letter has died, and somebody is at work.
         let is_alive = |json: &Value| {
             json["totals"]["dead"].as_u64() > Some(1) && json["totals"]["workers"] == 4
         };
         json_when(site.address, "/api/v1/overview", is_alive).await;
-        Self { site, load, shutdown }
+        Self { site, load, _workers: workers }
     }
 
     /// The address of every screen, and what must stand there.
@@ -64,12 +63,6 @@ impl World {
             ("/nowhere".to_owned(), "Nothing here"),
         ];
         screens.into()
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.shutdown.now();
     }
 }
 

@@ -116,6 +116,26 @@ impl Compiler {
         self.plan(leaves, Shape::List(Vec::new()))
     }
 
+    /// The plan of a job whose group takes members in until it is closed: a member that stands for the group,
+    /// behind a barrier that waits for one more than there are; and what follows it.
+    pub(super) fn open(
+        mut self,
+        shape: Shape,
+        tolerates: Option<u64>,
+        accumulate: BTreeMap<String, Accumulate>,
+        then: Vec<Node>,
+    ) -> Result<Plan, InvalidWorkflow> {
+        self.accumulate = accumulate;
+        self.joins.push(Join { missing: 1, tolerates, ..Join::default() });
+        let group = self.add(None, Some(shape), Some(0), None, None);
+        let mut exit = Exit { leaves: vec![group], shape: Shape::One(distance(group)) };
+        for (i, node) in then.into_iter().enumerate() {
+            let follow = self.follow(exit);
+            exit = self.within(format!("/then/{i}"), |c| c.node(node, Some(&follow), None));
+        }
+        self.plan(&exit.leaves, exit.shape).map(|(plan, _)| plan)
+    }
+
     /// Adds what takes the place of the member that spawns it. Returns the draft that stands for it.
     pub(super) fn in_place_of_parent(&mut self, node: Node) -> usize {
         let slot = self.slots.len();
@@ -261,6 +281,11 @@ impl Compiler {
     fn chain(&mut self, steps: Vec<Node>, follow: Option<&Follow>, catch: Option<usize>) -> Exit {
         let mut before: Option<Follow> = None;
         let mut last = None;
+        if let (true, Some(Follow { barrier, shape })) = (steps.is_empty(), follow) {
+            // No steps at all: the result is what it follows.
+            let id = self.add(None, Some(shape.clone()), *barrier, None, catch);
+            return Exit { leaves: vec![id], shape: Shape::One(distance(id)) };
+        }
         for (i, step) in steps.into_iter().enumerate() {
             if let Some(exit) = last.take() {
                 before = Some(self.follow(exit));
@@ -451,7 +476,9 @@ impl Compiler {
             }
         }
         leaves.sort_unstable();
-        Exit { leaves, shape: Shape::map(fields) }
+        // A part without a name is the result.
+        let shape = fields.remove("").unwrap_or_else(|| Shape::map(fields));
+        Exit { leaves, shape }
     }
 
     /// The parts of a graph, each behind those that it waits for.

@@ -13,7 +13,7 @@ use celeriac_broker_schema::{
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Callbacks, Plan, Workflow};
+use super::{Callbacks, Node, Plan, Workflow};
 use crate::call::NewTask;
 use crate::error::EnqueueError;
 
@@ -138,11 +138,28 @@ fn at(index: u64) -> usize {
 impl Workflow {
     /// The parts in which it is sent.
     pub(crate) fn into_parts(
-        self,
+        mut self,
         job: JobId,
         new_id: impl Fn() -> TaskId,
     ) -> Result<Vec<WorkflowPart>, EnqueueError> {
-        let Self { root, label, submitted_by, unique, keep_ms, callbacks, most, .. } = self;
+        let root = std::mem::replace(&mut self.root, Node::Chain(Vec::new()));
+        let mut plan = super::compile(root)?;
+        // Also what cannot be drawn is a workflow.
+        let outline = plan.outline.take().and_then(|outline| to_raw_value(&outline).ok());
+        let none = || RawValue::from_string("{}".to_owned()).expect("JSON");
+        let outline = outline.unwrap_or_else(none);
+        self.parts_of(plan, &outline, job, new_id)
+    }
+
+    /// The parts in which a plan is sent under the settings of this workflow.
+    pub(super) fn parts_of(
+        self,
+        mut plan: Plan,
+        outline: &RawValue,
+        job: JobId,
+        new_id: impl Fn() -> TaskId,
+    ) -> Result<Vec<WorkflowPart>, EnqueueError> {
+        let Self { label, submitted_by, unique, keep_ms, callbacks, most, .. } = self;
         let unique = match unique {
             None => None,
             Some(Unique { key, mode: UniqueMode::For { ms } }) => Some((key, ms)),
@@ -154,13 +171,8 @@ impl Workflow {
                 }));
             }
         };
-        let mut plan = super::compile(root)?;
         let name = NAME.parse()?;
         let args = RawValue::NULL;
-        // Also what cannot be drawn is a workflow.
-        let outline = plan.outline.take().and_then(|outline| to_raw_value(&outline).ok());
-        let none = || RawValue::from_string("{}".to_owned()).expect("JSON");
-        let outline = outline.unwrap_or_else(none);
         let options = TaskOptions { keep_ms, ..TaskOptions::default() };
         let spec = JobSpec {
             v: FORMAT,
@@ -172,7 +184,7 @@ impl Workflow {
             label: label.map(Cow::Owned),
             submitted_by: submitted_by.map(Cow::Owned),
             speculate: None,
-            workflow: Some(&outline),
+            workflow: Some(outline),
         };
         let exit = serde_json::to_string(&plan.exit).expect("our own types are always JSON");
         let first = WorkflowJob {

@@ -7,10 +7,12 @@
 mod compile;
 mod enqueue;
 mod json;
+mod open;
 mod outline;
 mod plan;
 mod spans;
 mod spawn;
+pub mod typed;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,7 @@ use crate::call::NewTask;
 
 pub(crate) use compile::compile;
 pub use json::SCHEMA;
+pub use open::OpenJob;
 pub use plan::Plan;
 pub use spawn::{Spawn, Spawns};
 

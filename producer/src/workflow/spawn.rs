@@ -25,9 +25,7 @@ pub struct Spawn {
     pub edits: Vec<Edit>,
     /// How many of them the end of the job waits for.
     pub ends: u64,
-    /// How many of them what follows the group waits for.
-    pub joins: u64,
-    /// Which of them these are.
+    /// Those of them that what follows the group waits for, too.
     pub joined: Vec<Stretch>,
     /// The one of them that stands for what takes the place of the member.
     pub instead: Option<u64>,
@@ -60,7 +58,6 @@ impl Spawns {
         let number = |draft: usize| numbers[draft] as u64;
         let mut joined: Vec<u64> = joined.into_iter().map(number).collect();
         joined.sort_unstable();
-        let joins = joined.len() as u64;
         let parts = plan.edits(Vec::new());
         let weight = |edits: &[Edit]| edits.iter().map(Edit::weight).sum::<usize>();
         if parts.len() > 1 || parts.iter().any(|edits| weight(edits) > MAX_BATCH) {
@@ -74,7 +71,6 @@ impl Spawns {
         Ok(Spawn {
             edits: parts.into_iter().flatten().collect(),
             ends: plan.ends,
-            joins,
             joined: stretches(&joined),
             instead: instead.map(number),
         })
@@ -82,7 +78,7 @@ impl Spawns {
 }
 
 /// Numbers in order as stretches.
-fn stretches(numbers: &[u64]) -> Vec<Stretch> {
+pub(super) fn stretches(numbers: &[u64]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for &number in numbers {
         match stretches.last_mut() {

@@ -12,6 +12,7 @@ use celeriac_broker_schema::{
 
 use super::{Terms, encode};
 use crate::events::Event;
+use crate::figures::event_of;
 use crate::outbox::Ended;
 use crate::shared::Shared;
 use crate::unit::{Unit, Work};
@@ -47,8 +48,13 @@ pub(crate) fn refuse(
             .map_or(celeriac_broker_schema::limits::DEFAULT_KEEP_MS, |terms| terms.keep_failed_ms),
         since: None,
     };
+    let name = terms.task.clone();
     let ending = terms.ending(shared, unit);
-    Ended::before_it_began(unit, ending)
+    let ended = Ended::before_it_began(unit, ending);
+    if let (Some(task), Some(event)) = (name, event_of(&ended.how)) {
+        shared.counted.event(unit.place().0, &task, event, 1);
+    }
+    ended
 }
 
 /// A failed attempt, and what has to be known to decide about it.

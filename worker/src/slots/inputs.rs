@@ -18,6 +18,9 @@ pub(super) async fn fetch(shared: &Shared, unit: &mut Unit) -> Result<(), Box<En
     if !run.is_member() || unit.input.is_some() {
         return Ok(());
     }
+    if !unit.record().is_some_and(follows_others) {
+        return Ok(());
+    }
     // What cannot be read is refused when it is prepared.
     let record = unit.record().and_then(|record| std::str::from_utf8(record).ok());
     let member = record.and_then(|text| Record::decode(text).ok()).and_then(|record| record.member);
@@ -41,4 +44,10 @@ pub(super) async fn fetch(shared: &Shared, unit: &mut Unit) -> Result<(), Box<En
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether a record names an input, without reading all of it: most do not. It is the first field of its kind.
+fn follows_others(record: &[u8]) -> bool {
+    const FIELD: &[u8] = br#""member":{"in":"#;
+    record.windows(FIELD.len()).any(|part| part == FIELD)
 }

@@ -30,6 +30,9 @@ async fn primed(proxy: &Proxy, broker: &celeriac_broker_schema::Broker) -> Produ
     producer
 }
 
+/// What stands in every call that enqueues something, and in no other.
+const ENQUEUE: &str = r#"{"v":1,"#;
+
 /// What [`may_exist`](EnqueueError::Unavailable) says.
 fn may_exist<T: std::fmt::Debug>(result: Result<T, EnqueueError>) -> bool {
     match result {
@@ -44,19 +47,19 @@ async fn g3_an_enqueue_whose_reply_is_lost_makes_one_task() {
     let proxy = Proxy::start(TestRedis::shared().await.url()).await;
     let producer = primed(&proxy, &broker).await;
 
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     producer.enqueue_task(noop()).await.unwrap();
     assert_eq!(stat(&broker, "enqueued").await, 3);
 
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     let many = producer.enqueue_many((0..5_000).map(|_| noop())).await.unwrap();
     assert_eq!((many.count, stat(&broker, "enqueued").await), (5_000, 5_003));
 
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     producer.enqueue_job(NewJob::new(noop(), 700)).await.unwrap();
     assert_eq!(stat(&broker, "enqueued").await, 5_703);
 
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     let once = noop().key(UniqueKey::new("once").unwrap());
     assert!(!producer.enqueue_task(once).await.unwrap().is_duplicate());
     let snapshot = snapshot(&broker).await;
@@ -77,7 +80,7 @@ async fn g3_repeating_it_makes_no_second_task_when_the_first_has_already_run() {
     // The one connection goes down with the reply, and there is no other before the task has run
     // and nothing of it is left.
     proxy.refuse(true).await;
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     let enqueue = tokio::spawn(async move {
         patient.enqueue_task(note_task("once").keep_result(Duration::ZERO)).await
     });
@@ -115,7 +118,7 @@ async fn g8_without_a_reply_the_error_says_that_there_may_be_a_task() {
     let proxy = Proxy::start(TestRedis::shared().await.url()).await;
     let producer = primed(&proxy, &broker).await;
     proxy.refuse(true).await;
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     assert!(may_exist(producer.enqueue_task(noop()).await));
     // This time there is one.
     assert_eq!(stat(&broker, "enqueued").await, 3);
@@ -146,7 +149,7 @@ async fn a_refusal_does_not_deny_a_task_that_may_exist() {
     let patient = Producer::with_patience(by_way_of(&proxy.url(), &broker), Patience::Forever);
     patient.enqueue_task(noop()).await.unwrap();
     proxy.refuse(true).await;
-    proxy.drop_next_reply_to("EVALSHA");
+    proxy.drop_next_reply_to(ENQUEUE);
     let enqueue = tokio::spawn(async move { patient.enqueue_task(noop()).await });
     until(&broker, |snapshot| snapshot.stats["enqueued"] == 2).await;
     // It is there; and when it is repeated, Redis is full.

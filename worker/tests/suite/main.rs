@@ -3,6 +3,7 @@
 //! its id in their name. Faults of whole processes are the matter of the command's own tests.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod bad_input;
 mod buffer;
 mod cancel;
 mod checkpoint;
@@ -10,9 +11,11 @@ mod clock;
 mod common;
 mod drain;
 mod endings;
+mod endurance;
 mod enqueue;
 mod events;
 mod explain;
+mod figures;
 mod housekeeping;
 mod isolation;
 mod layers;

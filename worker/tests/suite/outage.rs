@@ -152,7 +152,8 @@ async fn g2_a_completion_whose_reply_is_lost_counts_once_and_strands_nothing() {
     stage.heard("held begins").await;
     // The call that tells of its end brings some of these.
     enqueue_notes(&producer, 50).await;
-    proxy.drop_next_reply_to(held.id().to_string());
+    // As an argument of its own: what is told for people has it within a text.
+    proxy.drop_next_reply_to(format!("\n{}", held.id()));
     stage.open("held");
 
     assert_eq!(held.outcome_within(LONG).await.unwrap().attempt, Some(1));
@@ -180,7 +181,7 @@ async fn g2_chunks_whose_completion_lost_its_reply_count_once() {
     assert_eq!(first.typed::<Value>().result_within(LONG).await.unwrap(), total);
     for lost in 1..=5 {
         let job = producer.enqueue_job(job()).await.unwrap();
-        proxy.drop_next_reply_to(job.id().to_string());
+        proxy.drop_next_reply_to(format!("\n{}", job.id()));
         let id = job.id();
         assert_eq!(job.typed::<Value>().result_within(LONG).await.unwrap(), total);
         let view = broker.job(id.job()).await.unwrap().1.unwrap();
@@ -195,8 +196,9 @@ async fn g2_chunks_whose_completion_lost_its_reply_count_once() {
 async fn g2_a_claim_whose_reply_is_lost_strands_nothing() {
     let (broker, stage) = (broker().await, Stage::new());
     let (proxy, worker) = primed(&broker, &stage).await;
-    // The name of its queue, as an argument: an idle worker sends it with a claim and nothing else.
-    proxy.drop_next_reply_to("$7\r\ndefault\r\n");
+    // The crash limit, the number of its queues and the first of them, as arguments: an idle worker sends
+    // them with a claim and nothing else.
+    proxy.drop_next_reply_to("$1\r\n3\r\n$1\r\n1\r\n$7\r\ndefault\r\n");
     let task = producer(&broker).enqueue_task(note_task("second")).await.unwrap();
     assert_eq!(task.outcome_within(LONG).await.unwrap().attempt, Some(1));
     assert_eq!(proxy.connections().replies_lost, 1);

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use celeriac_broker_schema::workflow::Target;
 use celeriac_broker_schema::{Accumulate, Outcome, State};
-use celeriac_producer::NewTask;
 use celeriac_producer::task::Task;
 use celeriac_producer::workflow::{
     Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
 };
+use celeriac_producer::{EnqueueError, NewTask};
 use celeriac_worker::task::{Context, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,12 +54,18 @@ fn sum(value: &Value) -> i64 {
     }
 }
 
+/// Numbers in every form that is accumulated; the map has an entry by the last digit.
+fn counted(args: &Value) -> Value {
+    let n = sum(args);
+    json!({ "n": n, "one": 1, "by": { (n % 10).to_string(): 1, "all": n } })
+}
+
 fn stage() -> celeriac_worker::task::Tasks {
     Stage::new()
         .registry()
         .cpu_task(|Sum(args): Sum| Ok::<_, TaskError>(sum(&args)))
         .cpu_task(|Broken(_): Broken| Err::<i64, _>(TaskError::fatal("it is broken")))
-        .cpu_task(|Count(args): Count| Ok::<_, TaskError>(json!({ "n": sum(&args), "one": 1 })))
+        .cpu_task(|Count(args): Count| Ok::<_, TaskError>(counted(&args)))
         .build()
 }
 
@@ -175,11 +181,20 @@ async fn so_many_failures_are_tolerated_and_not_one_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn results_are_accumulated_in_place_of_being_kept() {
     let members = (1..=100).map(|i| call("count", json!([i]))).collect();
-    let accumulate =
-        BTreeMap::from([("n".to_owned(), Accumulate::Sum), ("one".to_owned(), Accumulate::Max)]);
+    let accumulate = [
+        ("n", Accumulate::Sum),
+        ("one", Accumulate::Max),
+        ("results", Accumulate::Count),
+        ("by", Accumulate::Merge),
+    ];
+    let accumulate = accumulate.map(|(name, how)| (name.to_owned(), how)).into();
     let counted = Node::Group(Group { members, accumulate, ..Group::default() });
-    assert_eq!(result(counted.clone()).await, json!({ "n": 5_050, "one": 1 }));
-    assert_eq!(result(Node::Chain(vec![counted, add(json!([]))])).await, json!(5_051));
+    let totals = result(counted.clone()).await;
+    assert_eq!((&totals["n"], &totals["one"]), (&json!(5_050), &json!(1)));
+    assert_eq!((&totals["results"], &totals["by"]["all"]), (&json!(100), &json!(5_050)));
+    assert_eq!((&totals["by"]["7"], totals["by"].as_object().unwrap().len()), (&json!(10), 11));
+    let summed = result(Node::Chain(vec![counted, add(json!([]))])).await;
+    assert_eq!(summed, json!(5_050 + 1 + 100 + 100 + 5_050));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,7 +315,8 @@ async fn a_task_is_replaced_by_what_it_continues_with() {
     let halves = call("halves", json!({ "numbers": numbers }));
     let (outcome, _) = grown(halves.clone()).await;
     assert_eq!(result_of(&outcome), json!(561), "{outcome:?}");
-    let chord = Node::Chain(vec![group(vec![halves.clone(), add(json!([1])), halves]), add(json!([]))]);
+    let chord =
+        Node::Chain(vec![group(vec![halves.clone(), add(json!([1])), halves]), add(json!([]))]);
     assert_eq!(result_of(&grown(chord).await.0), json!(561 + 1 + 561));
 }
 
@@ -333,6 +349,57 @@ async fn a_task_outside_of_workflows_cannot_spawn() {
     let tree = NewTask::new("tree", &json!({ "levels": 1 })).unwrap();
     let outcome = producer(&broker).enqueue_task(tree).await.unwrap().outcome().await.unwrap();
     assert!(outcome.error.unwrap().message.contains("not part of a workflow"));
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_streamed_in_while_its_first_members_run() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let mut job =
+        producer(&broker).open_job(Group::default(), vec![add(json!([1_000]))]).await.unwrap();
+    job.push(add(json!([1]))).await.unwrap();
+    job.push(Node::Chain(vec![add(json!([2])), add(json!([3]))])).await.unwrap();
+    job.flush().await.unwrap();
+    let ran = |seen: &celeriac_broker_schema::script::Snapshot| {
+        seen.stats.get("succeeded").is_some_and(|n| *n >= 3)
+    };
+    until(&broker, ran).await;
+
+    // Its producer is gone; another one goes on.
+    let (id, pushed) = (job.handle().id().job(), job.pushed());
+    drop(job);
+    let other = producer(&broker);
+    let mut job = other.continue_job(id).await.unwrap();
+    assert_eq!((job.pushed(), pushed), (3, 3));
+    for i in 0..700 {
+        job.push(add(json!([i]))).await.unwrap();
+    }
+    let handle = job.close().await.unwrap();
+
+    let outcome = handle.outcome_within(LONG).await.unwrap();
+    assert_eq!(result_of(&outcome), json!(1_000 + 1 + 5 + 699 * 700 / 2));
+    let late = other.continue_job(id).await;
+    assert!(matches!(late, Err(EnqueueError::JobOver { .. })), "{late:?}");
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_group_alone_gives_its_results_in_order() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let group = Group { on_error: OnError::Collect, ..Group::default() };
+    let mut job = producer(&broker).open_job(group, Vec::new()).await.unwrap();
+    for member in [add(json!([1])), call("broken", json!([])), add(json!([3]))] {
+        job.push(member).await.unwrap();
+        job.flush().await.unwrap();
+    }
+    let outcome = job.close().await.unwrap().outcome_within(LONG).await.unwrap();
+    let results = result_of(&outcome);
+    assert_eq!((&results[0], &results[2]), (&json!({ "Ok": 1 }), &json!({ "Ok": 3 })));
+    assert_eq!(results[1]["Err"]["message"], json!("it is broken"));
     worker.drain().await;
     assert_finished(&broker).await;
 }

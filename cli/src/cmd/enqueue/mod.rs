@@ -23,11 +23,25 @@ use crate::globals::Globals;
 use crate::output;
 
 pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliError> {
-    let EnqueueArgs { task, options, start, lines, skip_bad, job, workflow, wait_while_full, wait } =
-        args;
+    let EnqueueArgs {
+        task,
+        options,
+        start,
+        lines,
+        skip_bad,
+        job,
+        workflow,
+        durable,
+        wait_while_full,
+        wait,
+    } = args;
     if workflow.schema {
         return output::line(SCHEMA.trim_end());
     }
+    // An empty variable means: not set.
+    let durable = durable.filter(|durable| !durable.is_empty());
+    let durable = durable.map(|durable| durable.parse()).transpose()?;
+    let globals = &globals.durable(durable);
     if let Some(input) = &workflow.file {
         let producer = |broker| Producer::new(broker).wait_while_full(wait_while_full);
         let Some(workflow) = file::read(input, workflow.dry_run, globals)? else { return Ok(()) };

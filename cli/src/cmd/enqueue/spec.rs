@@ -95,7 +95,7 @@ impl TaskSpec {
     }
 
     /// Reads a line of JSON.
-    pub(super) fn from_line(line: &[u8]) -> Result<Self, String> {
+    pub(in crate::cmd) fn from_line(line: &[u8]) -> Result<Self, String> {
         // `serde` would take the fields from an array as well.
         if !line.trim_ascii_start().starts_with(b"{") {
             return Err("it is no JSON object".to_owned());

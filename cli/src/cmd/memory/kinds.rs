@@ -31,6 +31,7 @@ pub(super) const KINDS: &[(&str, &[&str])] = &[
     ("streams", &["stream:"]),
     ("dead", &["dead", "dead:"]),
     ("watchers", &["watch", "watchers"]),
+    ("figures", &["figures", "figures:", "recent:"]),
     ("settings and totals", &["settings", "stats", "audit"]),
     ("other", &[]),
 ];

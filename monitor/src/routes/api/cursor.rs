@@ -38,6 +38,12 @@ impl Cursor {
     }
 }
 
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.0
+    }
+}
+
 impl Parameter for Cursor {
     fn read(text: &str) -> Result<Self, String> {
         let fits = text.len() <= 2_000 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

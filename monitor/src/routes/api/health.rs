@@ -2,13 +2,17 @@
 
 use std::time::{Duration, Instant};
 
+use celeriac_broker_schema::health::Finding;
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
 use super::reply::Told;
 use super::shapes::{Health, MonitorHealth, RedisHealth};
 use super::table::{Call, Table, words};
+use crate::observation::{Detail, Reading};
+use crate::read;
 use crate::state::Monitor;
+use crate::topic::Topic;
 
 /// A Redis that takes longer is away as far as this answer is concerned.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,6 +26,7 @@ async fn health(call: Call) -> Result<Told<Health>, Refusal> {
     let observation = monitor.latest().await;
     let reading = observation.reading.as_deref();
     let redis = redis(monitor).await;
+    let findings = if redis.up { findings(monitor, reading).await } else { None };
     let server = reading.map(|reading| &reading.server);
     Ok(Told::new(Health {
         redis: RedisHealth {
@@ -36,8 +41,17 @@ async fn health(call: Call) -> Result<Told<Health>, Refusal> {
             viewers: monitor.viewers().count(),
             max_viewers: monitor.config().max_viewers,
         },
+        findings,
         notices: reading.map(|reading| reading.notices.clone()).unwrap_or_default(),
     }))
+}
+
+async fn findings(monitor: &Monitor, reading: Option<&Reading>) -> Option<Vec<Finding>> {
+    let detail = timeout(PATIENCE, read::detail(monitor, &Topic::Health, reading)).await;
+    match detail {
+        Ok(Ok(Some(Detail::Health(health)))) => Some(health.findings),
+        _ => None,
+    }
 }
 
 /// Asks Redis now, in two calls.

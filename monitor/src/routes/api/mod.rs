@@ -4,6 +4,7 @@
 //! null. Errors are problem documents (RFC 9457). Every call to Redis is bounded; what would take
 //! more comes in pages.
 
+mod actions;
 mod body;
 mod cursor;
 mod dead;
@@ -15,12 +16,14 @@ mod jobs;
 mod limits;
 mod openapi;
 mod overview;
+mod past;
 mod query;
 mod queues;
 mod refusal;
 mod reply;
 mod request;
 mod results;
+mod scale;
 mod schedules;
 mod settings;
 mod shapes;
@@ -34,6 +37,7 @@ use celeriac_broker_schema::{JobId, Label, QueueName, State, TaskId, TaskName, T
 use self::table::Table;
 use crate::state::Monitor;
 
+pub(crate) use cursor::Cursor;
 pub(crate) use document::page;
 pub(in crate::routes) use enqueue::enqueue;
 pub(in crate::routes) use guard::may_write;
@@ -46,6 +50,7 @@ fn table() -> Table {
     table.know::<(QueueName, TaskName, Tenant, Label, TaskId, JobId, State)>();
     overview::add(&mut table);
     queues::add(&mut table);
+    past::add(&mut table);
     tasks::add(&mut table);
     results::add(&mut table);
     enqueue::add(&mut table);
@@ -56,6 +61,9 @@ fn table() -> Table {
     limits::add(&mut table);
     health::add(&mut table);
     settings::add(&mut table);
+    past::add(&mut table);
+    scale::add(&mut table);
+    actions::add(&mut table);
     document::add(&mut table);
     table
 }

@@ -17,7 +17,7 @@ which may name each single thing that is wrong. Lists come in pages: pass `next`
 until it is null. Answers may get new fields; do not depend on their order.";
 
 /// The nouns, in the order in which people want to read them.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 13] = [
     ("overview", "How things stand."),
     ("queues", "Where ready tasks wait."),
     ("tasks", "Units of work."),
@@ -28,6 +28,8 @@ const TAGS: [(&str, &str); 11] = [
     ("limits", "How much may be handed out in a time or held at once."),
     ("health", "Redis, and what is worth knowing of it."),
     ("settings", "What operators set for a namespace."),
+    ("actions", "What operators do, and did."),
+    ("figures", "How much was done over time, and how many workers that takes."),
     ("document", "This document."),
 ];
 

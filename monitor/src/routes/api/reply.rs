@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -45,10 +44,7 @@ impl<T> Told<T> {
 }
 
 /// Tells the observations of this process from those of one before or beside it.
-static RUN: LazyLock<u64> = LazyLock::new(|| {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (now.as_micros() as u64) ^ (u64::from(std::process::id()) << 40)
-});
+static RUN: LazyLock<u64> = LazyLock::new(rand::random);
 
 impl<T: Serialize + JsonSchema + Send + 'static> Reply for Told<T> {
     fn describe(schemas: &mut SchemaGenerator) -> Vec<(u16, &'static str, &'static str, Schema)> {

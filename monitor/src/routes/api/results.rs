@@ -351,7 +351,7 @@ impl Watching {
             }
             self.observations.changed().await.ok()?;
             let observation = self.observations.borrow_and_update().clone();
-            match observation.details.get(&self.viewer.topic()) {
+            match observation.details.get(self.viewer.topic()) {
                 Some(Detail::Job(job, _)) => {
                     if let Some(event) = self.event(job) {
                         return Some(event);

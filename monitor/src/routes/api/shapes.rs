@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use celeriac_broker_schema::health::Finding;
 use celeriac_broker_schema::{
     Attempt, DeadGroup, DeadLetter, Explanation, JobId, Note, State, Subject, TaskFailure, TaskId,
     Tenant, Timestamp,
@@ -397,6 +398,8 @@ pub(super) struct Setting {
 pub(super) struct Health {
     pub(super) redis: RedisHealth,
     pub(super) monitor: MonitorHealth,
+    /// What `celeriac doctor` says, the worst first. None while Redis is away.
+    pub(super) findings: Option<Vec<Finding>>,
     /// What needs attention, the most urgent first, as of the last look.
     pub(super) notices: Vec<Notice>,
 }

@@ -209,16 +209,7 @@ impl Table {
         F: Fn(Call<P, Q, B>) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Result<R, Refusal>> + Send + 'static,
     {
-        self.operations.push(Operation {
-            method: method.clone(),
-            path,
-            words,
-            writes,
-            parameter: P::describe(&mut self.answered),
-            query: Q::parameters(),
-            body: B::schema(&mut self.sent),
-            replies: R::describe(&mut self.answered),
-        });
+        self.describe::<P, Q, B, R>(method.clone(), path, words, writes);
         let serve = move |State(monitor): State<Monitor>, request: Request| {
             let handler = handler.clone();
             async move {
@@ -230,10 +221,44 @@ impl Table {
             }
         };
         let filter = MethodFilter::try_from(method).expect("a usual method");
-        let route = on(filter, serve);
+        self.route(path, on(filter, serve));
+    }
+
+    /// Something that another part of the monitor serves: the types are said here.
+    pub(super) fn mount<P: Path, Q: Query, B: Body, R: Reply>(
+        &mut self,
+        method: Method,
+        path: &'static str,
+        words: Words,
+        route: MethodRouter<Monitor>,
+    ) {
+        let writes = method != Method::GET;
+        self.describe::<P, Q, B, R>(method, path, words, writes);
+        self.route(path, route);
+    }
+
+    fn describe<P: Path, Q: Query, B: Body, R: Reply>(
+        &mut self,
+        method: Method,
+        path: &'static str,
+        words: Words,
+        writes: bool,
+    ) {
+        self.operations.push(Operation {
+            method,
+            path,
+            words,
+            writes,
+            parameter: P::describe(&mut self.answered),
+            query: Q::parameters(),
+            body: B::schema(&mut self.sent),
+            replies: R::describe(&mut self.answered),
+        });
+    }
+
+    fn route(&mut self, path: &'static str, route: MethodRouter<Monitor>) {
         let before = self.routes.remove(path);
-        self.routes
-            .insert(path, before.map_or_else(MethodRouter::new, |before| before).merge(route));
+        self.routes.insert(path, before.unwrap_or_default().merge(route));
     }
 
     /// Makes a schema known that parameters refer to by its name.

@@ -1,5 +1,6 @@
 //! Tasks as Flower tells them. Times are seconds since the Unix epoch; what is not known is null.
 
+use celeriac_broker_schema::find::TaskRow;
 use celeriac_broker_schema::{DeadLetter, Record, RunningTask, State, TaskId, Timestamp};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -69,6 +70,12 @@ pub(super) fn worker_name(worker: &Worker) -> String {
     }
 }
 
+/// The name of the worker with this lease, or the lease, if nothing more is known of it.
+fn name_of(lease: &str, workers: &[Worker]) -> String {
+    let known = workers.iter().find(|worker| worker.lease == lease);
+    known.map_or_else(|| lease.to_owned(), worker_name)
+}
+
 /// A document as arguments in order and by name.
 fn split_args(args: &RawValue) -> (String, String) {
     let text = args.get();
@@ -135,6 +142,25 @@ impl FlowerTask {
         }
     }
 
+    /// One that ended lately, as its worker told. Arguments and result are told with the task itself.
+    pub(super) fn row(row: &TaskRow, workers: &[Worker]) -> Self {
+        let ended = row.ended.map(seconds);
+        let is = |state: State| ended.filter(|_| row.state == state);
+        Self {
+            state: state(Some(row.state), 0),
+            received: row.started.map(seconds),
+            started: row.started.map(seconds),
+            succeeded: is(State::Succeeded),
+            revoked: is(State::Cancelled),
+            timestamp: ended,
+            retries: row.attempt.map_or(0, |attempt| attempt.saturating_sub(1)),
+            worker: row.worker.as_ref().map(|lease| name_of(lease, workers)),
+            runtime: row.run_us.map(|us| us as f64 / 1_000_000.0),
+            routing_key: row.queue.clone(),
+            ..Self::of(row.id, row.task.clone())
+        }
+    }
+
     /// One that failed for good.
     pub(super) fn dead(mut letter: DeadLetter, hidden: &Redaction) -> Self {
         hidden.args(Some(&letter.task), &mut letter.args);
@@ -158,10 +184,6 @@ impl FlowerTask {
 
     /// All that the monitor knows of a task.
     pub(super) fn new(task: &Task, workers: &[Worker]) -> Self {
-        let name = |lease: &String| {
-            let known = workers.iter().find(|worker| worker.lease == *lease);
-            known.map_or_else(|| lease.clone(), worker_name)
-        };
         let ended = |state: State| task.ended.filter(|_| task.state == Some(state)).map(seconds);
         let started = task.started.map(seconds);
         let word = state(task.state, task.failures);
@@ -184,7 +206,7 @@ impl FlowerTask {
             result: task.result.as_ref().map(|result| result.get().to_owned()),
             eta: task.due.map(seconds),
             retries: task.attempt.map_or(0, |attempt| attempt.saturating_sub(1)),
-            worker: task.worker.as_ref().map(name),
+            worker: task.worker.as_ref().map(|lease| name_of(lease, workers)),
             exception: error.map(|error| error.message.clone()),
             timestamp: last.map(seconds).or(known.sent),
             runtime: ended(State::Succeeded).zip(started).map(|(ended, started)| ended - started),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use celeriac_broker_schema::find::TaskFilter;
 use celeriac_broker_schema::script::{Place, Waiting};
 use celeriac_broker_schema::{
     DeadFilter, Outcome, Priority, QueueName, State as TaskState, TaskId,
@@ -26,6 +27,8 @@ const MOST: usize = 10_000;
 const QUEUES: usize = 10;
 /// Tasks of each of them.
 const OF_QUEUE: u32 = 50;
+/// Tasks that ended lately, of each state.
+const LATELY: usize = 200;
 /// The longest wait for a result.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(55);
 
@@ -197,8 +200,9 @@ fn time(text: &str) -> Option<f64> {
     celeriac_broker_schema::text::time(&text).ok().map(super::shapes::seconds)
 }
 
-/// Tasks by id: what runs, what goes next in the fullest queues, what is delayed there, and what died
-/// lately. Each of these is one or two calls to Redis, whatever the number of tasks.
+/// Tasks by id: what runs, what goes next in the fullest queues, what is delayed there, what died and
+/// what succeeded or was cancelled lately. Each of these is a few calls to Redis, whatever the number
+/// of tasks.
 pub(super) async fn list(
     State(monitor): State<Monitor>,
     Query(parameters): Query<BTreeMap<String, String>>,
@@ -209,6 +213,7 @@ pub(super) async fn list(
     let mut tasks = running(reading);
     tasks.extend(waiting(&monitor, reading).await?);
     tasks.extend(dead(&monitor).await?);
+    tasks.extend(ended_lately(&monitor, reading).await?);
     tasks.retain(|task| filter.matches(task));
     filter.sort(&mut tasks);
     let page = tasks.into_iter().skip(filter.offset).take(filter.limit);
@@ -253,6 +258,16 @@ async fn of_place(
     let told = known
         .filter_map(|((id, due), record)| Some(FlowerTask::waiting(id, &record?, due, hidden)));
     Ok(told.collect())
+}
+
+/// Of those that succeed, workers tell by name only some if there are many.
+async fn ended_lately(monitor: &Monitor, reading: &Reading) -> Result<Vec<FlowerTask>, Plain> {
+    let mut tasks = Vec::new();
+    for state in [TaskState::Succeeded, TaskState::Cancelled] {
+        let found = monitor.broker().find_tasks(&TaskFilter::of(state), None, LATELY).await?;
+        tasks.extend(found.tasks.iter().map(|row| FlowerTask::row(row, &reading.workers)));
+    }
+    Ok(tasks)
 }
 
 async fn dead(monitor: &Monitor) -> Result<Vec<FlowerTask>, Plain> {

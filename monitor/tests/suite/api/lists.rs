@@ -192,6 +192,7 @@ async fn health_is_told_during_an_outage_too() {
             && up["redis"]["round_trip_ms"].as_f64() > Some(0.0),
         "{up}"
     );
+    assert!(up["findings"].is_array(), "{up}");
     let nowhere = crate::support::site::broker_at("redis://127.0.0.1:1/");
     let site = Site::start(nowhere).await;
     let down = json(&site, "/api/v1/health").await;

@@ -49,29 +49,38 @@ impl World {
         plan(&broker).await;
         limit(&broker).await;
         let [succeeded, dead, retried, running] = held[..] else { unreachable!("four") };
-        assert_eq!(broker.dead_where(&DeadFilter::default(), None).await.unwrap().total, 2);
+        assert_eq!(
+            broker.dead_where(&DeadFilter::default(), None).await.expect("it is right").total,
+            2
+        );
         Self { broker, worker, ready, delayed, succeeded, dead, retried, running, job, failed_job }
     }
 }
 
 async fn plan(broker: &Broker) {
     let schedules = celeriac_producer::Producer::new(broker.clone()).schedules();
-    let task = || NewTask::new("report", &serde_json::json!({ "n": 7 })).unwrap();
+    let task = || NewTask::new("report", &serde_json::json!({ "n": 7 })).expect("it is right");
     let nightly = Schedule::cron("0 3 * * *", task()).zone("Europe/Berlin");
-    schedules.put(&"nightly".parse().unwrap(), &nightly, Replace::Nothing).await.unwrap();
+    schedules
+        .put(&"nightly".parse().expect("it is right"), &nightly, Replace::Nothing)
+        .await
+        .expect("it is right");
     let often = Schedule::every(Duration::from_secs(60), task());
-    let name = "often".parse().unwrap();
-    schedules.put(&name, &often, Replace::Nothing).await.unwrap();
-    schedules.pause(&name, "ada", "holidays").await.unwrap();
+    let name = "often".parse().expect("it is right");
+    schedules.put(&name, &often, Replace::Nothing).await.expect("it is right");
+    schedules.pause(&name, "ada", "holidays").await.expect("it is right");
 }
 
 async fn limit(broker: &Broker) {
     let rate = Rate { tasks: 5, per_ms: 1_000, burst: 1 };
-    let limit = Limit::new(Some(rate), Some(3)).unwrap();
+    let limit = Limit::new(Some(rate), Some(3)).expect("it is right");
     let ada = Requester::new("ada").because("the provider is slow");
-    broker.limit(&"task:mail.slow".parse().unwrap(), Some(&limit), &ada).await.unwrap();
-    let mail = "mail".parse().unwrap();
-    broker.fair(&"slow".parse().unwrap(), true, &ada).await.unwrap();
-    let most = Control::Limit(1_000.try_into().unwrap());
-    broker.control_queue(&mail, most, &ada).await.unwrap();
+    broker
+        .limit(&"task:mail.slow".parse().expect("it is right"), Some(&limit), &ada)
+        .await
+        .expect("it is right");
+    let mail = "mail".parse().expect("it is right");
+    broker.fair(&"slow".parse().expect("it is right"), true, &ada).await.expect("it is right");
+    let most = Control::Limit(1_000.try_into().expect("it is right"));
+    broker.control_queue(&mail, most, &ada).await.expect("it is right");
 }

@@ -218,6 +218,7 @@ pub(crate) fn running(id: &impl ToString, since: Timestamp) -> RunningTask {
     RunningTask {
         id: id.to_string(),
         task: "pi".to_owned(),
+        queue: Some("default".to_owned()),
         attempt: 1,
         since,
         wedged: None,

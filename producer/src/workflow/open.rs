@@ -1,0 +1,277 @@
+//! Jobs that are streamed in: a group that takes members in until it is closed, while the first of them run.
+
+use celeriac_broker_schema::limits::{MAX_BATCH, MAX_BATCH_BYTES};
+use celeriac_broker_schema::script::WorkflowPart;
+use celeriac_broker_schema::workflow::{Edit, MemberTerms, Shape, Stretch};
+use celeriac_broker_schema::{InvalidInput, JobId, JobSpec, TaskId};
+use serde::{Deserialize, Serialize};
+
+use super::compile::Compiler;
+use super::spawn::stretches;
+use super::{Group, Node, OnError, Workflow};
+use crate::error::{EnqueueError, InvalidWorkflow};
+use crate::handle::Handle;
+use crate::producer::Producer;
+
+/// The number of the member that stands for the group, and of the barrier before it.
+const GROUP: u64 = 0;
+
+/// A job whose group is not closed yet. What was pushed runs; what follows the group begins when it is closed
+/// and all of it has ended.
+///
+/// When its producer is gone, the job stays open, and is shown as such. It can be continued
+/// ([`Producer::continue_job`]) or cancelled.
+///
+/// ```no_run
+/// # use celeriac_producer::workflow::{Group, Workflow};
+/// # use celeriac_producer::{EnqueueError, NewTask, Producer};
+/// # async fn example(producer: Producer, lines: Vec<String>) -> Result<(), EnqueueError> {
+/// let total = NewTask::new("total", &serde_json::json!([]))?;
+/// let mut job = producer.open_job(Group::default(), vec![total.into()]).await?;
+/// for line in &lines {
+///     job.push(NewTask::new("count", &[line])?).await?;
+/// }
+/// let handle = job.close().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct OpenJob {
+    producer: Producer,
+    id: TaskId,
+    terms: GroupTerms,
+    part: u64,
+    nodes: Vec<Node>,
+    bytes: usize,
+    pushed: u64,
+    first: u64,
+}
+
+/// What is stored of the group with the description of its job, for whoever continues it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct GroupTerms {
+    /// Whether failures are caught.
+    #[serde(default)]
+    collects: bool,
+    /// Whether numbers are accumulated in place of keeping results.
+    #[serde(default)]
+    accumulates: bool,
+    /// How many members the job has besides those that were pushed.
+    #[serde(default)]
+    others: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Outline {
+    open: GroupTerms,
+}
+
+impl GroupTerms {
+    fn of(group: &Group) -> Self {
+        let collects = group.on_error != OnError::Fail;
+        Self { collects, accumulates: !group.accumulate.is_empty(), others: 0 }
+    }
+
+    fn shape(&self, group: &Group) -> Shape {
+        if self.accumulates {
+            return Shape::totals(group.accumulate.keys().cloned().collect());
+        }
+        let fed = Shape::fed(0);
+        if self.collects { fed.tried() } else { fed }
+    }
+}
+
+impl Producer {
+    /// Begins a job with a group that takes members in until it is closed: any number of them, in batches, while
+    /// the first ones run. `then`: what follows the group, one after the other, as in a chain.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; `group` must have no members yet.
+    pub async fn open_job(&self, group: Group, then: Vec<Node>) -> Result<OpenJob, EnqueueError> {
+        self.open_workflow(Node::Chain(Vec::new()), group, then).await
+    }
+
+    /// As [`Producer::open_job`], with the settings of a workflow, whose `root` counts for nothing.
+    ///
+    /// # Errors
+    /// As [`Producer::open_job`].
+    pub async fn open_workflow(
+        &self,
+        settings: impl Into<Workflow>,
+        group: Group,
+        mut then: Vec<Node>,
+    ) -> Result<OpenJob, EnqueueError> {
+        let workflow = settings.into();
+        if !group.members.is_empty() {
+            return Err(EnqueueError::Invalid(InvalidInput::OutOfBounds {
+                what: "group",
+                value: "an open job".to_owned(),
+                expected: "push its members when it is open",
+            }));
+        }
+        for node in &mut then {
+            node.each_task(&mut |task| self.apply_layers(task))?;
+        }
+        let mut terms = GroupTerms::of(&group);
+        let tolerates = match group.on_error {
+            OnError::Tolerate(most) => Some(most),
+            _ => None,
+        };
+        let shape = terms.shape(&group);
+        let plan = Compiler::default().open(shape, tolerates, group.accumulate, then)?;
+        terms.others = plan.members();
+        let outline = Outline { open: terms.clone() };
+        let outline = serde_json::value::to_raw_value(&outline).expect("our own types are JSON");
+        let id = self.new_id();
+        let parts = workflow.parts_of(plan, &outline, id.job(), || self.new_id())?;
+        let count = parts.len() as u64;
+        for part in parts {
+            let told = self.send_part(WorkflowPart { last: false, ..part }).await?;
+            told.all_taken()?;
+        }
+        Ok(OpenJob {
+            producer: self.clone(),
+            id,
+            first: terms.others,
+            terms,
+            part: count,
+            nodes: Vec::new(),
+            bytes: 0,
+            pushed: 0,
+        })
+    }
+
+    /// Goes on with a job that another producer left open. [`OpenJob::pushed`] tells how many members were
+    /// pushed before, in their order: push those behind them. Two producers that push at once are told apart: one of
+    /// them gets [`EnqueueError::WrongPart`].
+    ///
+    /// # Errors
+    /// [`EnqueueError`]: the job has ended, was closed, or is no open job.
+    pub async fn continue_job(&self, id: JobId) -> Result<OpenJob, EnqueueError> {
+        let over = || EnqueueError::JobOver { job: id };
+        let found = self
+            .broker()
+            .job(id)
+            .await
+            .map_err(|error| EnqueueError::Refused(std::sync::Arc::new(error)))?;
+        let job = found.1.filter(|job| job.growing.is_some()).ok_or_else(over)?;
+        let spec = JobSpec::decode(&job.spec).map_err(|_| over())?;
+        let outline =
+            spec.workflow.and_then(|json| serde_json::from_str::<Outline>(json.get()).ok());
+        let terms = outline.ok_or_else(over)?.open;
+        Ok(OpenJob {
+            producer: self.clone(),
+            id: id.task(),
+            pushed: job.total.saturating_sub(terms.others),
+            first: terms.others,
+            terms,
+            part: job.parts,
+            nodes: Vec::new(),
+            bytes: 0,
+        })
+    }
+}
+
+impl OpenJob {
+    /// A handle to the job.
+    pub fn handle(&self) -> Handle {
+        self.producer.handle(self.id)
+    }
+
+    /// How many members were pushed and taken by Redis so far. A part that consists of several tasks counts as
+    /// these.
+    pub fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// Adds a member to the group: a task, or a part of several tasks. It is sent when a batch is full, or by
+    /// [`OpenJob::flush`].
+    ///
+    /// # Errors
+    /// An earlier batch failed, or a layer refuses the task.
+    pub async fn push(&mut self, member: impl Into<Node>) -> Result<(), EnqueueError> {
+        let mut node = member.into();
+        let (mut tasks, mut bytes) = (0, 0);
+        node.each_task(&mut |task| {
+            tasks += 1;
+            bytes += task.args().get().len() + 100;
+            self.producer.apply_layers(task)
+        })?;
+        let is_full =
+            self.nodes.len() + tasks > MAX_BATCH / 2 || self.bytes + bytes > MAX_BATCH_BYTES;
+        if is_full {
+            self.flush().await?;
+        }
+        self.bytes += bytes;
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    /// Sends what was pushed and waits until Redis has it.
+    ///
+    /// # Errors
+    /// [`EnqueueError`].
+    pub async fn flush(&mut self) -> Result<(), EnqueueError> {
+        if self.nodes.is_empty() {
+            return Ok(());
+        }
+        self.send(false).await
+    }
+
+    /// Sends what is left and closes the group: what follows it begins when all members have ended.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; the job stays open then, and may be continued.
+    pub async fn close(mut self) -> Result<Handle, EnqueueError> {
+        self.send(true).await?;
+        Ok(self.handle())
+    }
+
+    async fn send(&mut self, last: bool) -> Result<(), EnqueueError> {
+        let nodes = std::mem::take(&mut self.nodes);
+        self.bytes = 0;
+        let (edits, joined, members) = self.edits(nodes)?;
+        let part = WorkflowPart {
+            id: self.id.job(),
+            part: self.part,
+            job: None,
+            base: None,
+            edits,
+            ends: 0,
+            joins: Some((GROUP, joined)),
+            last,
+        };
+        self.producer.send_part(part).await?;
+        self.part += 1;
+        self.pushed += members;
+        Ok(())
+    }
+
+    /// What is added, the members among it that the group waits for, and how many members there are.
+    fn edits(&self, nodes: Vec<Node>) -> Result<(Vec<Edit>, Vec<Stretch>, u64), InvalidWorkflow> {
+        let GroupTerms { collects, accumulates, .. } = self.terms;
+        let terms = MemberTerms { keep: !accumulates, accumulates, ..MemberTerms::default() };
+        let mut compiler = Compiler::default();
+        let joined: Vec<usize> =
+            nodes.into_iter().map(|node| compiler.beside_parent(node, &terms)).collect();
+        let (mut plan, numbers) = compiler.finish(&[])?;
+        let mut joined: Vec<u64> = joined.into_iter().map(|id| numbers[id] as u64).collect();
+        joined.sort_unstable();
+        let members = plan.members();
+        let mut edits: Vec<Edit> = plan.edits(Vec::new()).into_iter().flatten().collect();
+        for edit in &mut edits {
+            let Edit::Span(span) = edit else { continue };
+            if span.feeds == "p" {
+                span.feeds = format!("={GROUP}");
+            }
+            if span.catch == "p" {
+                span.catch = if collects { "+0" } else { "-" }.to_owned();
+            }
+        }
+        Ok((edits, stretches(&joined), members))
+    }
+
+    /// Where the members that were pushed begin in the job.
+    pub fn first_member(&self) -> u64 {
+        self.first
+    }
+}
