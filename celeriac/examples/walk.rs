@@ -60,7 +60,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let running = tokio::spawn(worker.run(shutdown.clone()));
 
     let producer = Producer::connect(config).await?;
-    let found = map(walk, [folder.clone()]).accumulate([sum("folders"), sum("files"), sum("bytes")]);
+    let found =
+        map(walk, [folder.clone()]).accumulate([sum("folders"), sum("files"), sum("bytes")]);
     let report = producer.enqueue(found.then(report::after(folder))).await?;
     println!("{}", report.result().await?);
 

@@ -52,8 +52,8 @@ mod queued;
 mod recent;
 mod reclaim;
 mod records;
-mod remember;
 mod release_again;
+mod remember;
 mod renew;
 mod results;
 mod retry_job;
@@ -165,8 +165,8 @@ pub(crate) use {
     recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
-    remember::remember,
     release_again::{Released, release_again},
+    remember::remember,
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
     retry_job::{RetryBegun, retry_job},

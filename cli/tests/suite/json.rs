@@ -18,7 +18,7 @@ const RUNNING_ON: [&str; 3] = ["up", "worker", "monitor"];
 /// All others in an order in which each finds something to do: subcommand, arguments, exit code.
 /// `DONE`, `JOB`, `FAILED`, `DEAD` and `OTHER` stand for ids: a task and a job that have succeeded, a workflow and
 /// two tasks that have failed for good.
-const ENDING: [(&str, &str, i32); 51] = [
+const ENDING: [(&str, &str, i32); 52] = [
     ("worker", "--check", 0),
     ("monitor", "--check --listen 127.0.0.1:1", 8),
     ("enqueue", "echo --arg a=1", 0),

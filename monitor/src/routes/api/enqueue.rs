@@ -114,7 +114,9 @@ async fn workflow(call: Call<(), (), NewWorkflow>) -> Result<Made<EnqueuedOne>, 
         let key = UniqueKey::new(key).map_err(|error| Refusal::header(error.to_string()))?;
         workflow.unique = Some(Unique { key, mode: UniqueMode::For { ms: DEFAULT_UNIQUE_MS } });
     }
-    let who = || call.viewer.name.map_or_else(|| "over HTTP".to_owned(), |who| format!("{who} over HTTP"));
+    let who = || {
+        call.viewer.name.map_or_else(|| "over HTTP".to_owned(), |who| format!("{who} over HTTP"))
+    };
     workflow.submitted_by = Some(workflow.submitted_by.take().unwrap_or_else(who));
     let producer = call.monitor.outlet().producer();
     let handle = producer.enqueue_workflow(*workflow).await.map_err(refused)?;

@@ -281,7 +281,8 @@ async fn a_workflow_is_enqueued_and_ends_with_its_result() {
             {"task": "echo", "args": ["behind"]},
         ]},
     });
-    let made = checked(&site, "/api/v1/workflows", post(&site, "/api/v1/workflows", &body).await).await;
+    let made =
+        checked(&site, "/api/v1/workflows", post(&site, "/api/v1/workflows", &body).await).await;
     assert_eq!(made.status, 201, "{made:?}");
     let id = made.json()["id"].as_str().expect("an id").to_owned();
     let ended = site.get(&format!("/api/v1/tasks/{id}/result?wait=30s")).await.json();
