@@ -69,7 +69,8 @@ function workflow()
       -- Somebody must know when it is due.
       ring(queue)
     else
-      push_back(queue, priority, element, is_fair(queue) and call('HGET', members_key(job), number(lo)))
+      -- In a fair queue it takes turns as a range does, not as the tasks of a tenant.
+      push_back(queue, priority, element)
       to_ring[queue] = true
     end
   end

@@ -60,6 +60,7 @@ fn table() -> Table {
     limits::add(&mut table);
     health::add(&mut table);
     settings::add(&mut table);
+    past::add(&mut table);
     scale::add(&mut table);
     actions::add(&mut table);
     document::add(&mut table);
