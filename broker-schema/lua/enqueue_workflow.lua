@@ -15,6 +15,7 @@
 --        B number, missing, opens, tolerates     a barrier
 --        V number, shape                         a member that stands for others
 --        G lo-hi:priority:queue:delay            members that may begin
+--        G v<number>                             a member that stands for nothing is settled; comes last
 --        C number or '', when, id, queue, priority, head, tail    a callback
 -- reply  ok <now ms> <duplicates: job, first job | nothing> <refused, as enqueue: all or nothing>
 --        | expected <number of the part that is next> | over (it has ended, or was never begun)

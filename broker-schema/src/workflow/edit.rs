@@ -28,6 +28,8 @@ pub enum Edit {
     },
     /// Members that may begin now.
     Release(Release),
+    /// A member that stands for nothing is settled. Comes last.
+    Settle(u64),
     /// A task that runs outside of the job when a member, or the job, has ended.
     Callback(Callback),
 }
