@@ -16,6 +16,7 @@
 --        V number, shape                         a member that stands for others
 --        D name, number, of how many, piece      a piece of data that members share
 --        G lo-hi:priority:queue:delay            members that may begin
+--        G v<number>                             a member that stands for nothing is settled; comes last
 --        C number or '', when, id, queue, priority, head, tail    a callback
 -- reply  ok <now ms> <duplicates: job, first job | nothing> <refused, as enqueue: all or nothing>
 --        | expected <number of the part that is next> | over (it has ended, or was never begun)

@@ -3,6 +3,8 @@
 
 mod failed;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use celeriac_broker_schema::retry::Wish;
 use celeriac_broker_schema::script::{Ending, Spawned};
 use celeriac_broker_schema::workflow::MemberTerms;
 use celeriac_broker_schema::{
-    Delta, Meta, Outcome, QueueName, Requester, RetryPolicy, State, Tenant, Timestamp,
+    Accumulate, Delta, Meta, Outcome, QueueName, Requester, RetryPolicy, State, Tenant, Timestamp,
 };
 use celeriac_producer::workflow::Spawn;
 use serde_json::value::RawValue;
@@ -223,7 +225,8 @@ impl Running {
             Work::Chunk { run, .. } if run.is_member() && !self.accumulates() => {
                 Ok((json, Vec::new()))
             }
-            Work::Chunk { run, .. } => match deltas(&run.job.accumulate, &json) {
+            Work::Chunk { run, .. } => match deltas(&self.accumulators(&run.job.accumulate), &json)
+            {
                 Ok(deltas) => Ok((json, deltas)),
                 Err(reason) => Err(TaskError::bad_accumulator(&self.task, reason)),
             },
@@ -288,6 +291,20 @@ impl Running {
         let (field, index) = (run.run.field.clone(), *index);
         let ending = Ending::MemberSpawned { run: field, index, result, deltas, spawn };
         How::Spawned(Arc::clone(run), Box::new(ending))
+    }
+
+    /// Those of the accumulators of the job that are its own.
+    fn accumulators<'a>(
+        &self,
+        all: &'a BTreeMap<String, Accumulate>,
+    ) -> Cow<'a, BTreeMap<String, Accumulate>> {
+        match self.member.as_ref().map(|member| &member.only).filter(|only| !only.is_empty()) {
+            Some(only) => {
+                let own = all.iter().filter(|(name, _)| only.contains(name));
+                Cow::Owned(own.map(|(name, how)| (name.clone(), *how)).collect())
+            }
+            None => Cow::Borrowed(all),
+        }
     }
 
     fn accumulates(&self) -> bool {

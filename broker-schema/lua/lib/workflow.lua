@@ -176,13 +176,14 @@ function workflow()
   -- nowhere written down.
   function arrive(job, barrier, n, at_first, place, now)
     local key, field = graph_key(job), 'm:' .. barrier
-    local missing = tonumber(call('HGET', key, field)) or at_first
+    local written = call('HGET', key, field)
+    local missing = tonumber(written) or at_first
     -- It has opened, or will not open any more.
     if not missing then return end
     if missing > n then
       call('HSET', key, field, number(missing - n))
     else
-      if not at_first then call('HDEL', key, field) end
+      if written then call('HDEL', key, field) end
       open(job, barrier, place, now)
     end
   end
@@ -336,7 +337,12 @@ function workflow()
         call('HSET', key .. ':data', ARGV[at + 1], ARGV[at + 3], ARGV[at + 1] .. ':' .. ARGV[at + 2], ARGV[at + 4])
         at = at + 5
       elseif tag == 'G' then
-        W.release(job, base, ARGV[at + 1], now)
+        local stands_in = string.match(ARGV[at + 1], '^v(%d+)$')
+        if stands_in then
+          settle_stand_in(job, base + tonumber(stands_in), nil, now)
+        else
+          W.release(job, base, ARGV[at + 1], now)
+        end
         at = at + 2
       else
         local index = ARGV[at + 1]
@@ -397,12 +403,14 @@ function workflow()
     if spawn.joined ~= '' then
       for barrier in string.gmatch(feeder.feeds, '[^,]+') do W.join(job, barrier, base, spawn.joined) end
     end
-    W.grow(job, base, first, last, now, feeder)
-    known[job] = nil
     if spawn.instead ~= '' then
       call('HSET', results_key(job), number(index), '@' .. number(base + tonumber(spawn.instead) - index))
       W.call_back(job, index, 'succeeded')
-    else
+    end
+    -- In place of it there may be nothing, which ends the job perhaps.
+    W.grow(job, base, first, last, now, feeder)
+    known[job] = nil
+    if spawn.instead == '' then
       W.succeeded(job, index, index + 1, place, now)
     end
   end

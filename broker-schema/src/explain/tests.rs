@@ -291,6 +291,13 @@ fn what_people_and_limits_keep_back() {
     paused.around.paused = Some(Note::default());
     assert_eq!(says(&paused), ["it is not to start for another 2.0 s", "queue mail is paused"]);
 
+    let of_job = ready(|facts| {
+        facts.job = Some(JobFacts { paused: Some(ada.clone()), ..job(3, true).expect("one") });
+    });
+    let of_job = says(&of_job);
+    let paused = format!("job {ID} was paused 5 min ago by ada: the provider is down");
+    assert!(of_job.contains(&paused), "{of_job:?}");
+
     let shut = |shut: Shut| {
         says(&ready(|facts| {
             facts.around = Surroundings { shut: vec![shut], ..Surroundings::default() };

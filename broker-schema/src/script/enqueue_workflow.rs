@@ -156,6 +156,9 @@ pub(crate) fn write_edits(command: &mut Cmd, edits: &[Edit]) {
             Edit::Release(release) => {
                 command.arg("G").arg(written(release));
             }
+            Edit::Settle(number) => {
+                command.arg("G").arg(format!("v{number}"));
+            }
             Edit::Callback(callback) => {
                 command.arg("C");
                 match callback.of {

@@ -39,6 +39,8 @@ pub enum Edit {
         /// The piece.
         text: String,
     },
+    /// A member that stands for nothing is settled. Comes last.
+    Settle(u64),
     /// A task that runs outside of the job when a member, or the job, has ended.
     Callback(Callback),
 }

@@ -36,6 +36,9 @@ pub struct MemberTerms {
     /// Whether numbers of its result are accumulated as the description of the job says.
     #[serde(default, rename = "acc", skip_serializing_if = "is_false")]
     pub accumulates: bool,
+    /// Which accumulators of the job these are; empty: all that it has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// How many members spawned one another down to this one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u32,

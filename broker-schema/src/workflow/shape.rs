@@ -361,6 +361,10 @@ fn write_value(
             json.push('}');
         }
         Some(Value::Err(_)) => missing.break_at(format!("member {index} has failed")),
+        // It was replaced by a member that may have failed.
+        Some(Value::Of(shape @ Shape::One(_))) if tried => {
+            shape.write(index, lookup, true, json, missing);
+        }
         Some(Value::Of(shape)) => {
             wrap(json, "Ok");
             shape.write(index, lookup, false, json, missing);

@@ -3,6 +3,7 @@
 //! The chunks of jobs are in `chunks`, below.
 
 mod chunks;
+mod members;
 mod snoozes;
 mod sums;
 

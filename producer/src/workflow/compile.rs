@@ -5,6 +5,7 @@
 //! that what is released together lies together: it is one stretch, however many members it has.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use celeriac_broker_schema::Accumulate;
 use celeriac_broker_schema::limits::MAX_CHUNKS;
@@ -33,6 +34,8 @@ pub(super) struct Draft {
     /// Where its failure is caught, if not by the end of the job.
     pub(super) catch: Option<usize>,
     pub(super) accumulates: bool,
+    /// The names of these accumulators, if they are not all of the job.
+    pub(super) only: Option<Arc<[String]>>,
     /// Whether its result is kept although nothing in sight is given it.
     pub(super) keeps: bool,
     /// Of a spawned member: whether it feeds what the one that spawned it would have fed, and its failure goes
@@ -152,6 +155,7 @@ impl Compiler {
         let exit = self.caught(node, None);
         let draft = &mut self.drafts[exit.leaves[0]];
         (draft.as_parent, draft.keeps, draft.accumulates) = (true, parent.keep, parent.accumulates);
+        draft.only = (!parent.only.is_empty()).then(|| parent.only.as_slice().into());
         exit.leaves[0]
     }
 
@@ -239,6 +243,7 @@ impl Compiler {
             feeds,
             catch,
             accumulates,
+            only: None,
             keeps,
             as_parent,
             path,
@@ -312,7 +317,11 @@ impl Compiler {
         }
         let shape = match names {
             Some(names) => {
-                leaves.iter().for_each(|leaf| self.drafts[*leaf].accumulates = true);
+                let only: Arc<[String]> = names.as_slice().into();
+                for leaf in &leaves {
+                    self.drafts[*leaf].accumulates = true;
+                    self.drafts[*leaf].only = Some(Arc::clone(&only));
+                }
                 Shape::totals(names)
             }
             None => Shape::List(shapes),

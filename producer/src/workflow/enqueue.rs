@@ -86,6 +86,9 @@ impl Plan {
                 Some(Edit::Release(Release { lo: lo as u64, hi: hi as u64, ..release.clone() }))
             });
         }
+        for number in std::mem::take(&mut self.settled) {
+            cutter.add(Edit::Settle(number));
+        }
         cutter.finish()
     }
 

@@ -55,6 +55,9 @@ struct GroupTerms {
     /// Whether numbers are accumulated in place of keeping results.
     #[serde(default)]
     accumulates: bool,
+    /// Which accumulators, if what follows the group has others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    only: Vec<String>,
     /// How many members the job has besides those that were pushed.
     #[serde(default)]
     others: u64,
@@ -68,7 +71,7 @@ struct Outline {
 impl GroupTerms {
     fn of(group: &Group) -> Self {
         let collects = group.on_error != OnError::Fail;
-        Self { collects, accumulates: !group.accumulate.is_empty(), others: 0 }
+        Self { collects, accumulates: !group.accumulate.is_empty(), ..Self::default() }
     }
 
     fn shape(&self, group: &Group) -> Shape {
@@ -117,8 +120,12 @@ impl Producer {
             _ => None,
         };
         let shape = terms.shape(&group);
+        let names: Vec<String> = group.accumulate.keys().cloned().collect();
         let plan = Compiler::default().open(shape, tolerates, group.accumulate, then)?;
         terms.others = plan.members();
+        if names.len() < plan.accumulate.len() {
+            terms.only = names;
+        }
         let outline = Outline { open: terms.clone() };
         let outline = serde_json::value::to_raw_value(&outline).expect("our own types are JSON");
         let id = self.new_id();
@@ -249,7 +256,8 @@ impl OpenJob {
     /// What is added, the members among it that the group waits for, and how many members there are.
     fn edits(&self, nodes: Vec<Node>) -> Result<(Vec<Edit>, Vec<Stretch>, u64), InvalidWorkflow> {
         let GroupTerms { collects, accumulates, .. } = self.terms;
-        let terms = MemberTerms { keep: !accumulates, accumulates, ..MemberTerms::default() };
+        let only = self.terms.only.clone();
+        let terms = MemberTerms { keep: !accumulates, accumulates, only, ..MemberTerms::default() };
         let mut compiler = Compiler::default();
         let joined: Vec<usize> =
             nodes.into_iter().map(|node| compiler.beside_parent(node, &terms)).collect();

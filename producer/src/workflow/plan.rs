@@ -25,6 +25,8 @@ pub struct Plan {
     pub(crate) barriers: Vec<Barrier>,
     /// What begins at once.
     pub(crate) sources: Vec<Release>,
+    /// Members that stand for nothing: they are settled at once.
+    pub(crate) settled: Vec<u64>,
     /// Members that stand for others, with the shape of their results.
     pub(crate) stand_ins: Vec<(u64, Shape)>,
     /// How many members the end of the job waits for.
@@ -143,6 +145,9 @@ impl Plan {
                 drawing.add(&draft.path, step, number(id));
             }
         }
+        let nothing = |(_, draft): &&(usize, &Draft)| draft.waits.is_none() && draft.step.is_none();
+        let settled = by_number.iter().filter(nothing).map(|(id, _)| number(*id)).collect();
+
         let mut problems = Vec::new();
         let mut records = Vec::with_capacity(drafts.len());
         let (mut stand_ins, mut callbacks) = (Vec::new(), Vec::new());
@@ -156,11 +161,12 @@ impl Plan {
             if let Some(shape) = &draft.stands_for {
                 stand_ins.push((own, renumbered(shape, numbers, own)));
             }
-            let record = record(draft, own, numbers, kept[*id], depth).unwrap_or_else(|error| {
-                let path = draft.path.clone();
-                problems.push(Problem { path, reason: error.to_string() });
-                None
-            });
+            let record = record(draft, own, numbers, kept[*id], depth, accumulate.len())
+                .unwrap_or_else(|error| {
+                    let path = draft.path.clone();
+                    problems.push(Problem { path, reason: error.to_string() });
+                    None
+                });
             records.push(record);
         }
         if !problems.is_empty() {
@@ -171,6 +177,7 @@ impl Plan {
             spans,
             barriers,
             sources,
+            settled,
             stand_ins,
             ends: leaves.len() as u64,
             exit: renumbered(&exit, numbers, 0),
@@ -225,6 +232,7 @@ fn record(
     numbers: &[usize],
     keep: bool,
     depth: u32,
+    all: usize,
 ) -> Result<Option<String>, InvalidInput> {
     let Some(step) = &draft.step else { return Ok(None) };
     let terms = MemberTerms {
@@ -232,6 +240,11 @@ fn record(
         input: draft.input.as_ref().map(|shape| renumbered(shape, numbers, own)),
         keep: keep || draft.keeps,
         accumulates: draft.accumulates,
+        only: draft
+            .only
+            .as_ref()
+            .filter(|only| only.len() != all)
+            .map_or_else(Vec::new, |only| only.to_vec()),
         depth,
     };
     let mut record = step.task.record()?;

@@ -444,3 +444,24 @@ async fn data_is_put_once_and_shared_by_tasks() {
     worker.drain().await;
     assert_finished(&broker).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_group_and_what_follows_it_accumulate_apart() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let counting = |name: &str, members: Vec<Node>| Group {
+        members,
+        accumulate: BTreeMap::from([(name.to_owned(), Accumulate::Count)]),
+        ..Group::default()
+    };
+    let then = Node::Group(counting("behind", vec![call("count", json!([1]))]));
+    let open = counting("before", Vec::new());
+    let mut job = producer(&broker).open_job(open, vec![then]).await.unwrap();
+    for i in 0..3 {
+        job.push(call("count", json!([i]))).await.unwrap();
+    }
+    let outcome = job.close().await.unwrap().outcome_within(LONG).await.unwrap();
+    assert_eq!(result_of(&outcome), json!({ "behind": 1 }));
+    worker.drain().await;
+    assert_finished(&broker).await;
+}

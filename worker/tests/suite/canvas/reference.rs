@@ -80,14 +80,14 @@ impl Expected {
                 Ok(total(name, *how, results.iter().chain(&added).filter_map(told).collect()))
             }
             Part::Fold { members, with, width } => {
-                let mut results = self.group(members.iter(), Errors::Fail, input)?;
+                let results = members.iter().map(|member| self.part(member, input, false));
+                let mut results: Vec<Evaluated> = results.collect();
                 loop {
-                    let bites = results.chunks(*width).map(|bite| json!(bite));
-                    let bites = bites.collect::<Vec<_>>();
-                    let folded = bites.iter().map(|bite| self.act(with, Some(bite), false));
-                    results = all(folded.collect())?;
+                    let bites = results.chunks(*width).map(|bite| all(bite.to_vec()));
+                    let fold = |bite: Result<_, _>| self.act(with, Some(&json!(bite?)), false);
+                    results = bites.map(fold).collect();
                     if let [_] = results[..] {
-                        return Ok(results.remove(0));
+                        return results.remove(0);
                     }
                 }
             }
