@@ -20,5 +20,6 @@ for i = 4, #ARGV do
     workflow().release(job, 0, ARGV[i] .. ':0', now)
   end
 end
+ring_released()
 if behind == '' then call('HDEL', key, 'releasing') else call('HSET', key, 'releasing', behind) end
 return { 'released' }

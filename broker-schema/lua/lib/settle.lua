@@ -169,8 +169,8 @@ local function settle()
   end
 
   -- A job's final failure: the first chunk (or the reducer) that fails for good ends it, and the
-  -- outcome names it. What the job still has in lists or in flight is dropped when it is met.
-  local function fail_job(job, failed_id, failure, now)
+  -- outcome names it and the attempt. What the job still has in lists or in flight is dropped when it is met.
+  local function fail_job(job, failed_id, failure, now, attempt)
     local key = job_key(job)
     local keep = call('HGET', key, 'keep') or KEEP_MS
     call('HSET', key, 'failed_task', failed_id, 'failure', failure)
@@ -180,7 +180,7 @@ local function settle()
     call('HDEL', WAITING, job)
     call('HDEL', INPUTS, job)
     keep_outcome(job, '{"v":1,"state":"failed","failed_task":"' .. failed_id .. '","error":' .. failure
-      .. ',"ended":' .. now .. '}', keep)
+      .. (attempt and ',"attempt":' .. attempt or '') .. ',"ended":' .. now .. '}', keep)
     tell_watchers({ job })
   end
 
@@ -216,7 +216,7 @@ local function settle()
     local record = graph and call('HGET', workflow().members_key(job), index) or call('HGET', key, 'spec')
     bury(id, record, outcome, now)
     if graph and workflow().member_failed(job, tonumber(index), failure, place, now) then return end
-    fail_job(job, id, failure, now)
+    fail_job(job, id, failure, now, string.match(outcome, '"attempt":(%d+)'))
   end
 
   -- A task that is not a chunk fails for good. `failure` is the error alone, `outcome` all of it.

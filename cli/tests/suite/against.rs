@@ -7,7 +7,7 @@ use crate::common::{bare, run};
 #[test]
 fn figures_of_two_builds_are_told_side_by_side() {
     let own = env!("CARGO_BIN_EXE_celeriac");
-    let args = format!("bench --json --only range --tasks 1000 --against {own}");
+    let args = format!("bench --json --only range --tasks 200000 --against {own}");
 
     let ran = run(bare().args(args.split_whitespace()));
 
@@ -18,7 +18,8 @@ fn figures_of_two_builds_are_told_side_by_side() {
     let bytes = figures.iter().find(|figure| figure["name"] == "bytes_per_queued_chunk").unwrap();
     let number = |name: &str| bytes[name].as_f64().unwrap();
     assert!(number("before") > 0.0 && number("after") > 0.0, "{bytes}");
-    // The same program takes as much memory, whatever the machine does meanwhile.
+    // The same program takes as much memory, whatever the machine does meanwhile; so many chunks that the
+    // figures which producers tell now and then do not count.
     assert!((0.9..1.1).contains(&number("ratio")), "{bytes}");
 }
 

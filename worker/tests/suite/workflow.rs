@@ -143,7 +143,10 @@ async fn the_first_final_failure_ends_the_job_and_is_named() {
     let outcome = run(chord).await;
     assert_eq!(outcome.state, State::Failed);
     assert!(outcome.failed_task.unwrap().ends_with(":1"));
-    assert_eq!(outcome.error.unwrap().message, "it is broken");
+    assert_eq!(
+        (outcome.error.unwrap().message.as_str(), outcome.attempt),
+        ("it is broken", Some(1))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
