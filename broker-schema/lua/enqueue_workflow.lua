@@ -14,6 +14,7 @@
 --        S lo, hi, feeds, catch                  how members are wired (see lib/workflow)
 --        B number, missing, opens, tolerates     a barrier
 --        V number, shape                         a member that stands for others
+--        D name, number, of how many, piece      a piece of data that members share
 --        G lo-hi:priority:queue:delay            members that may begin
 --        G v<number>                             a member that stands for nothing is settled; comes last
 --        C number or '', when, id, queue, priority, head, tail    a callback

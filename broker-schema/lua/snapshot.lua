@@ -42,7 +42,7 @@ for _, queue in ipairs(names) do
 end
 
 local FIELDS = { 'state', 'spec', 'total', 'done', 'failed', 'retried', 'created', 'started', 'ended',
-  'failed_task', 'failure' }
+  'failed_task', 'failure', 'paused', 'growing' }
 local function add_jobs(index)
   -- An end of -1 would mean all of them.
   if tonumber(ARGV[2]) == 0 then return end

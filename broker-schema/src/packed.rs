@@ -23,13 +23,16 @@ pub(crate) fn pack(json: &RawValue) -> Option<String> {
 
 /// The result in its plain form, or why it cannot be had.
 pub(crate) fn unpack(packed: &str) -> Result<Box<RawValue>, String> {
+    unpack_up_to(packed, MAX_RESULT_BYTES)
+}
+
+/// The same of what may be longer.
+pub(crate) fn unpack_up_to(packed: &str, most: usize) -> Result<Box<RawValue>, String> {
     let bytes = from_base64(packed).ok_or("the compressed result is no base64")?;
     let plain =
-        decompress_to_vec_zlib_with_limit(&bytes, MAX_RESULT_BYTES).map_err(|error| match error
-            .status
-        {
+        decompress_to_vec_zlib_with_limit(&bytes, most).map_err(|error| match error.status {
             TINFLStatus::HasMoreOutput => {
-                format!("the compressed result is longer than {MAX_RESULT_BYTES} bytes")
+                format!("the compressed result is longer than {most} bytes")
             }
             _ => "the compressed result is damaged".to_owned(),
         })?;

@@ -23,11 +23,12 @@ impl Subscription {
         Self { messages: Box::pin(pubsub.into_on_message()) }
     }
 
-    /// The ids of the next message; None when the connection is gone.
+    /// The ids of the next message: of what has ended, and of jobs of which members have settled. None when
+    /// the connection is gone.
     pub async fn ended(&mut self) -> Option<Vec<TaskId>> {
         let message = self.messages.next().await?;
         let payload: String = message.get_payload().unwrap_or_default();
-        Some(payload.split(' ').filter_map(|id| id.parse().ok()).collect())
+        Some(payload.split(' ').filter_map(|id| id.trim_end_matches(":p").parse().ok()).collect())
     }
 }
 

@@ -452,6 +452,12 @@ async fn given_a_busy_namespace(world: &World) {
         stand_ins: vec![2],
         tolerates: None,
     }));
+    workflow.edits.push(Edit::Data {
+        digest: "d".to_owned(),
+        piece: 0,
+        of: 1,
+        text: "=1".to_owned(),
+    });
     world.enqueue_part(80, &workflow).await;
     given_figures(world).await;
 }
@@ -497,6 +503,10 @@ async fn given_limits(world: &World) {
 
 async fn given_jobs_in_every_state(world: &World) {
     let without_suspects = |want| Ask::want(want).without_suspects();
+    // Paused, and what was claimed of it since then.
+    world.enqueue_job(&job("P", 2)).await;
+    world.broker.pause_job(job_id("P"), &Requester::default()).await.expect("it is paused");
+    assert!(world.claim_as("w3", without_suspects(2)).await.runs.is_empty());
     // Waiting for its first chunk, in the midst of its chunks, being reduced, failed, succeeded.
     for name in ["F", "E", "D"] {
         world.enqueue_job(&job_to_reduce(name, 2)).await;

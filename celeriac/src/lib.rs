@@ -71,7 +71,8 @@ pub use celeriac_producer::{
 
 // Waiting for several at once.
 pub use celeriac_producer::{
-    AsCompleted, as_completed, as_completed_within, wait_any, wait_any_within,
+    AsCompleted, JobProgress, MemberResults, ProgressStream, as_completed, as_completed_within,
+    wait_any, wait_any_within,
 };
 
 // Enqueueing again and again.
@@ -188,7 +189,7 @@ pub mod workflow {
         pub use celeriac_broker_schema::Accumulate;
         pub use celeriac_broker_schema::workflow::Target;
         pub use celeriac_producer::workflow::{
-            Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
+            Broadcast, Callbacks, Fold, GraphNode, Group, Node, OnError, OpenJob, Step, Workflow,
         };
         pub use celeriac_producer::{InvalidWorkflow, Problem};
     }

@@ -42,10 +42,16 @@ async fn the_examples_run() {
             "schedules",
             "the mornings have a time: true\nthe latest report, attempt 1\nthe latest report, attempt 1\n",
         ),
+        ("sweep", "rate 0.5 is good enough: 1 steps\n7 others are cancelled\n"),
         ("tenants", "| order | ten tasks"),
+        ("thumbnails", THUMBNAILS),
+        ("walk", "tree: 31 folders, 31 files, 124 bytes\n"),
+        ("word_count", "merrily: 4\na: 3\nboat: 3\n"),
+        ("workflow_pi", "pi is about 3.14"),
     ];
     let there = fs::read_dir(root().join("celeriac/examples")).expect("a folder");
-    let there = there.map(|entry| entry.expect("an entry").path());
+    // Beside the programs there is a folder of workflows in JSON.
+    let there = there.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_file());
     let there: BTreeSet<_> =
         there.filter_map(|path| path.file_stem().map(ToOwned::to_owned)).collect();
     assert_eq!(there, examples.iter().map(|(name, _)| (*name).into()).collect(), "all of them");
@@ -72,6 +78,13 @@ bills is exported
 at once: 1
 told: true
 it ran 4 tasks and has left
+";
+
+const THUMBNAILS: &str = "\
+slope: [ .o#| .o#| .o#| .o#]
+bars: [# # |# # |# # |# # ]
+failed: there is no picture named cat
+frame: [####|#  #|#  #|####]
 ";
 
 const RESULTS: &str = "\

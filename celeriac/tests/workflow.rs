@@ -8,9 +8,9 @@ use celeriac::workflow::{
     map, max, starmap, sum,
 };
 use celeriac::{
-    Broker, Data, ErrorKind, Handle, NewTask, Producer, RedisConfig, Registry, ResultError,
-    Shutdown, Summary, Task, TaskError, TaskFailure, Worker, WorkerConfig, as_completed,
-    as_completed_within, wait_any, wait_any_within,
+    Broker, Context, Data, ErrorKind, Handle, NewTask, Producer, RedisConfig, Registry,
+    ResultError, Shutdown, Summary, Task, TaskError, TaskFailure, Worker, WorkerConfig,
+    as_completed, as_completed_within, wait_any, wait_any_within,
 };
 use celeriac_testkit::TestRedis;
 use celeriac_testkit::redis::fresh_namespace;
@@ -94,6 +94,21 @@ async fn tell(
     told.send((of, parent)).map_err(|_| TaskError::fatal("nobody listens"))
 }
 
+/// Quicksort: puts two halves and what joins them in its own place.
+#[celeriac::task(name = "sort")]
+async fn sort(numbers: Vec<i64>, ctx: Context) -> Result<Vec<i64>, TaskError> {
+    let Some((&pivot, rest)) = numbers.split_first() else { return Ok(numbers) };
+    let (less, more): (Vec<i64>, Vec<i64>) = rest.iter().partition(|n| **n < pivot);
+    let halves = group([sort(less), sort(more)]);
+    ctx.continue_with(halves.then(join_halves::after(pivot)).into_node()?);
+    Ok(Vec::new())
+}
+
+#[celeriac::task(name = "join_halves")]
+async fn join_halves(halves: Vec<Vec<i64>>, pivot: i64) -> Result<Vec<i64>, TaskError> {
+    Ok([halves[0].as_slice(), &[pivot], &halves[1]].concat())
+}
+
 /// A worker and a producer of their own.
 struct Stage {
     producer: Producer,
@@ -120,6 +135,8 @@ impl Stage {
             .add::<count>()
             .add::<mean>()
             .add::<tell>()
+            .add::<sort>()
+            .add::<join_halves>()
             .build();
         let broker = Broker::new(config.clone()).expect("a URL");
         let worker = Worker::new(broker, tasks, WorkerConfig::default()).expect("settings");
@@ -166,7 +183,8 @@ async fn groups_have_lists_and_tuples_and_so_have_what_follows() {
     assert_eq!(stage.result(both.then(join::after(" & ".into()))).await, "3 & <7>");
 
     let chains = (0..3).map(|n| double(n).then(show::after()));
-    let nested: Group<(Vec<String>, i64, Vec<(i64, i64)>)> = group((
+    type Nested = (Vec<String>, i64, Vec<(i64, i64)>);
+    let nested: Group<Nested> = group((
         group(chains),
         group([double(1), double(2)]).then(total::after(None)),
         group((0..2).map(|n| group((double(n), add(n, 10))))),
@@ -202,7 +220,7 @@ async fn one_result_goes_to_several() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_values_where_that_is_wanted() {
     let stage = Stage::new().await;
-    let halves = || group((2..=5).map(|n| half(n)));
+    let halves = || group((2..=5).map(half));
     let collected = stage.result(halves().collect_errors()).await;
     let seen: Vec<_> = collected
         .iter()
@@ -258,11 +276,12 @@ async fn parts_of_a_graph_wait_for_any_others() {
     let alone = graph.add_after(vec![two], total::after(None));
     let none = graph.add_after(Vec::new(), total::after(Some(9)));
     graph.run_after(joined, double(1));
-    let flow: Flow<(String, i64, i64, i64, i64)> = graph.result((joined, all, alone, none, one));
+    type Results = (String, i64, i64, i64, i64);
+    let flow: Flow<Results> = graph.result((joined, all, alone, none, one));
     assert_eq!(stage.result(flow.clone()).await, ("2; <2>".to_owned(), 3, 2, 9, 1));
 
     // A graph is a part as any other.
-    let within: Flow<Vec<(String, i64, i64, i64, i64)>> = double(1).flow().then_run(group([flow]));
+    let within: Flow<Vec<Results>> = double(1).flow().then_run(group([flow]));
     assert_eq!(stage.result(within).await, [("2; <2>".to_owned(), 3, 2, 9, 1)]);
 
     let mut graph = Graph::new();
@@ -339,7 +358,7 @@ async fn results_come_as_they_are_there() {
     told.sort_by_key(|(index, _)| *index);
     assert_eq!(told, [(0, Ok(1)), (1, Err(false)), (2, Ok(2)), (3, Err(true))]);
 
-    let late = wait_any_within(&[never.clone()], Duration::from_millis(10)).await;
+    let late = wait_any_within(std::slice::from_ref(&never), Duration::from_millis(10)).await;
     assert!(matches!(late, Some((0, Err(ResultError::Timeout { .. })))));
     assert!(wait_any::<i64>(&[]).await.is_none());
     never.cancel().await.expect("Redis is there");
@@ -354,6 +373,104 @@ async fn results_come_as_they_are_there() {
     all.sort_unstable();
     assert_eq!(all, [(0, 0), (1, 1), (2, 2), (3, 3), (4, 4)]);
     stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_and_progress_of_a_job_are_told_as_they_come() {
+    let stage = Stage::new().await;
+    // 0 to 9 halves, 10 is the judge; the odd ones fail and are caught.
+    let halves = map(half, 0..10).collect_errors();
+    let job = stage.producer.enqueue(halves.then(judge::after())).await.expect("enqueued");
+    let (mut members, mut progress) = (job.members::<serde_json::Value>(), job.progress());
+    let mut told = BTreeMap::new();
+    while let Some(member) = soon(members.next()).await {
+        let (index, result) = member.expect("the job is there");
+        let result = result.map_err(|error| match error {
+            ResultError::Failed { failure, .. } => failure.message,
+            other => panic!("{other}"),
+        });
+        assert!(told.insert(index, result).is_none(), "{index} is told twice");
+    }
+    for (index, result) in told.range(0..10) {
+        match index % 2 {
+            0 => assert_eq!(result.as_ref().expect("even"), &serde_json::json!(index / 2)),
+            _ => assert_eq!(result.as_ref().expect_err("odd"), &format!("{index} is odd")),
+        }
+    }
+    assert_eq!(told.len(), 11, "{told:?}");
+
+    // It is told from the beginning to whoever comes late, once.
+    let mut last = None;
+    while let Some(now) = soon(progress.next()).await {
+        last = Some(now.expect("the job is there"));
+    }
+    let last = last.expect("told");
+    assert_eq!((last.total, last.succeeded, last.failed, last.ended), (11, 6, 5, true));
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_member_that_ends_a_job_is_told_with_its_failure() {
+    let stage = Stage::new().await;
+    let job = stage.producer.enqueue(map(half, [3])).await.expect("enqueued");
+    let mut members = job.members::<i64>();
+    let (index, result) = soon(members.next()).await.expect("one").expect("the job is there");
+    match result {
+        Err(ResultError::Failed { id, failure, .. }) => {
+            assert_eq!((index, id.chunk(), failure.message.as_str()), (0, Some(0), "3 is odd"));
+        }
+        other => panic!("it should have failed: {other:?}"),
+    }
+    assert!(soon(members.next()).await.is_none());
+
+    let nothing = stage.producer.handle(celeriac::TaskId::new(celeriac::Timestamp(1)));
+    let unknown = |error: Option<Result<(), ResultError>>| {
+        matches!(error, Some(Err(ResultError::Unknown(_))))
+    };
+    let (mut members, mut progress) = (nothing.members::<i64>(), nothing.progress());
+    assert!(unknown(soon(members.next()).await.map(|it| it.map(drop))));
+    assert!(unknown(soon(progress.next()).await.map(|it| it.map(drop))));
+    assert!(members.next().await.is_none() && progress.next().await.is_none());
+    stage.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_continues_with_a_typed_part() {
+    let stage = Stage::new().await;
+    let sorted = stage.result(group([sort(vec![3, 1, 4, 1, 5, 9, 2, 6])]).flow()).await;
+    assert_eq!(sorted, [[1, 1, 2, 3, 4, 5, 6, 9]]);
+    stage.end().await;
+}
+
+/// A member is told while another one of its group still waits for a worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_goes_on_is_followed_by_hints() {
+    let stage = Stage::new().await;
+    let parts = group([
+        double(1).flow(),
+        double(2).flow().with(|task| task.queue("nobody".parse().expect("a name"))),
+    ]);
+    let job = stage.producer.enqueue(parts).await.expect("enqueued");
+    let (mut members, mut progress) = (job.members::<i64>(), job.progress());
+    let (index, result) = soon(members.next()).await.expect("one").expect("the job is there");
+    assert_eq!((index, result.expect("succeeds")), (0, 2));
+    let mut told = soon(progress.next()).await.expect("told").expect("the job is there");
+    while told.succeeded == 0 {
+        told = soon(progress.next()).await.expect("told").expect("the job is there");
+    }
+    assert_eq!((told.total, told.succeeded, told.ended), (2, 1, false));
+    // Giving up loses nothing, and the end is told.
+    let early = tokio::time::timeout(Duration::from_millis(50), progress.next()).await;
+    assert!(early.is_err());
+    job.cancel().await.expect("Redis is there");
+    let told = soon(progress.next()).await.expect("told").expect("the job is there");
+    assert!(told.ended);
+    assert!(soon(members.next()).await.is_none() && soon(progress.next()).await.is_none());
+    stage.end().await;
+}
+
+async fn soon<T>(next: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SOON, next).await.expect("in time")
 }
 
 /// A task that was written by hand.

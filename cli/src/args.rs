@@ -9,6 +9,7 @@ mod cancel;
 mod dead;
 mod enqueue;
 mod history;
+mod job;
 mod queues;
 mod schedule;
 mod task;
@@ -31,6 +32,7 @@ pub(crate) use self::dead::{
 };
 pub(crate) use self::enqueue::{EnqueueArgs, JobArgs, StartArgs};
 pub(crate) use self::history::{HistoryArgs, HistoryBy, HistoryStep};
+pub(crate) use self::job::{JobAction, JobCommandArgs, OneJobArgs};
 pub(crate) use self::queues::{LimitArgs, MoveArgs, PurgeArgs, QueueAction, QueuesArgs};
 pub(crate) use self::schedule::{NextArgs, ScheduleCommand, WhenArgs};
 pub(crate) use self::task::TaskArgs;
@@ -154,6 +156,8 @@ pub(crate) enum Command {
     Queues(QueuesArgs),
     /// Workers and what they do; or tell them to drain, pause, resume, or change their slots
     Workers(WorkersArgs),
+    /// One job: how far it is; pause, resume, cancel, retry, delete it
+    Job(JobCommandArgs),
     /// Jobs and how far they are
     Jobs(JobsArgs),
     /// What was done lately: counts, waits and run times, by time, queue or task

@@ -45,7 +45,10 @@ pub(crate) fn follower(signature: &Signature) -> TokenStream {
     });
     // At what the function returns: if that is no result, the compiler says so once.
     let span = signature.returns.as_ref().map_or_else(Span::call_site, Spanned::span);
-    let output = quote_spanned!(span=> <#task as ::celeriac::Task>::Output);
+    let follower = quote_spanned! {span=>
+        ::celeriac::__private::Follower<#first_type, <#task as ::celeriac::Task>::Output>
+    };
+    let body = quote_spanned!(span=> ::celeriac::__private::Follower::of::<#task>(&#rest, #field));
     quote! {
         #rest_type
 
@@ -56,8 +59,8 @@ pub(crate) fn follower(signature: &Signature) -> TokenStream {
             #[must_use = "a task does nothing until it follows something and is enqueued"]
             #vis fn after(
                 #(#names: #types),*
-            ) -> ::celeriac::__private::Follower<#first_type, #output> {
-                ::celeriac::__private::Follower::of::<#task>(&#rest, #field)
+            ) -> #follower {
+                #body
             }
         }
     }

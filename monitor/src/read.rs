@@ -31,6 +31,9 @@ const DEAD_PAGES: usize = 4;
 /// Schedules and limits of a list.
 pub(crate) const MOST: u32 = 200;
 
+/// The result of a workflow with more members is not put together.
+const MOST_ASSEMBLED: u64 = 1_000;
+
 /// What a page is about, beyond the reading; None for those that are the reading. What is not to be
 /// shown is not in it.
 ///
@@ -203,6 +206,10 @@ async fn job(broker: &Broker, id: JobId, reading: Option<&Reading>) -> Result<De
 async fn outcome(broker: &Broker, view: &JobView) -> Result<Option<Outcome>, BrokerError> {
     let found = broker.inspect(view.id.task()).await?;
     Ok(match found {
+        // A result of many parts is not fetched anew for each look at a page.
+        Found::Ended(outcome) if view.total <= MOST_ASSEMBLED => {
+            broker.read_outcome(view.id.task(), &outcome).await?.ok()
+        }
         Found::Ended(outcome) => serde_json::from_str(&outcome).ok(),
         _ => None,
     })

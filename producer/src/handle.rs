@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use celeriac_broker_schema::script::Cancelled;
+use celeriac_broker_schema::script::{Cancelled, JobControlled, JobDeleted, JobRetried};
 use celeriac_broker_schema::{BrokerError, Outcome, Requester, State, TaskFailure, TaskId};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::error::ResultError;
 use crate::parts::Parts;
 use crate::producer::Producer;
+use crate::progress::{MemberResults, ProgressStream};
 
 /// Leads to the result of a task or job. It is only an id: dropping it changes nothing, and
 /// [`Producer::handle`] makes another one from the id.
@@ -90,6 +91,44 @@ impl<T> Handle<T> {
         Ok(answers.into_iter().next().unwrap_or(Cancelled::Unknown))
     }
 
+    /// Pauses a job: nothing more of it is given to workers, and what they hold goes on. Kept in Redis, until
+    /// somebody resumes it.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`].
+    pub async fn pause(&self, requester: &Requester) -> Result<JobControlled, BrokerError> {
+        self.producer.broker().pause_job(self.id.job(), requester).await
+    }
+
+    /// The end of that.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`]. If it is interrupted, resume it again.
+    pub async fn resume(&self, requester: &Requester) -> Result<JobControlled, BrokerError> {
+        self.producer.broker().resume_job(self.id.job(), requester).await
+    }
+
+    /// Tries the failed part of a workflow again, under a new id: what has succeeded stays. Returns the handle
+    /// of the new job; None if there is nothing to try again, of which [`JobRetried`] in the broker tells more.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`]. If it is interrupted, retry it again.
+    pub async fn retry_failed(&self, requester: &Requester) -> Result<Option<Self>, BrokerError> {
+        let retried = self.producer.broker().retry_job(self.id.job(), requester).await?;
+        let (JobRetried::Retried(job) | JobRetried::Continued(job)) = retried else {
+            return Ok(None);
+        };
+        Ok(Some(Self { id: job.task(), duplicate: false, ..self.clone() }))
+    }
+
+    /// Removes all that is kept of a job that has ended, before its retention is over.
+    ///
+    /// # Errors
+    /// As [`Handle::cancel`].
+    pub async fn delete(&self) -> Result<JobDeleted, BrokerError> {
+        self.producer.broker().delete_job(self.id.job()).await
+    }
+
     /// The partial results that the task sends while it runs (`ctx.emit`), to its end.
     ///
     /// ```no_run
@@ -104,6 +143,40 @@ impl<T> Handle<T> {
     /// ```
     pub fn stream<P: DeserializeOwned>(&self) -> Parts<P> {
         Parts::new(self.id, self.producer.clone())
+    }
+
+    /// How far a job is: now, and again whenever that has changed, to its end.
+    ///
+    /// ```no_run
+    /// # use celeriac_producer::{Handle, ResultError};
+    /// # async fn example(job: Handle<u64>) -> Result<(), ResultError> {
+    /// let mut progress = job.progress();
+    /// while let Some(now) = progress.next().await {
+    ///     let now = now?;
+    ///     println!("{} of {}, {} failed", now.succeeded, now.total, now.failed);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn progress(&self) -> ProgressStream {
+        ProgressStream::new(self.id, self.producer.clone())
+    }
+
+    /// The results of the members of a workflow as they come, each with its index, to the end of the job.
+    /// Members are numbered by how many steps lie before them, and side by side in their order: a group
+    /// alone has 0, 1, 2 and so on.
+    ///
+    /// ```no_run
+    /// # use celeriac_producer::{Handle, ResultError};
+    /// # async fn example(job: Handle<Vec<u64>>) -> Result<(), ResultError> {
+    /// let mut members = job.members::<u64>();
+    /// while let Some(member) = members.next().await {
+    ///     let (index, result) = member?;
+    ///     println!("{index}: {result:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn members<M: DeserializeOwned>(&self) -> MemberResults<M> {
+        MemberResults::new(self.id, self.producer.clone())
     }
 
     /// Waits for the end and returns all that is stored of it, whatever the end was. Waits through

@@ -397,19 +397,36 @@ impl Producer {
         Ok(receiver)
     }
 
-    /// Waits for the stored outcome of a task or job.
-    pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+    /// Gets a word when there may be news of a job; from now on, also if Redis is asked for it later.
+    pub(crate) fn news_of(&self, id: TaskId) -> Result<oneshot::Receiver<()>, ResultError> {
+        let (answer, receiver) = oneshot::channel();
+        let wait = Wait::News(id.job(), answer);
+        self.waits(id)?.send(wait).map_err(|_| ResultError::ShutDown)?;
+        Ok(receiver)
+    }
+
+    pub(crate) fn client(&self) -> &ClientId {
+        &self.inner.client
+    }
+
+    /// The way to the waiter.
+    fn waits(&self, id: TaskId) -> Result<&mpsc::UnboundedSender<Wait>, ResultError> {
         if self.recorder.as_ref().is_some_and(|recorder| !recorder.forwards()) {
             return Err(ResultError::Unknown(id));
         }
         let inner = &self.inner;
-        let waits = inner.waits.get_or_init(|| {
+        Ok(inner.waits.get_or_init(|| {
             let (sender, waits) = mpsc::unbounded_channel();
             tokio::spawn(Waiter::new(inner.broker.clone(), inner.client.clone(), waits).run());
             sender
-        });
+        }))
+    }
+
+    /// Waits for the stored outcome of a task or job.
+    pub(crate) async fn wait_for(&self, id: TaskId) -> Result<String, ResultError> {
+        let waits = self.waits(id)?;
         let (answer, receiver) = oneshot::channel();
-        waits.send(Wait { id, answer }).map_err(|_| ResultError::ShutDown)?;
+        waits.send(Wait::End(id, answer)).map_err(|_| ResultError::ShutDown)?;
         receiver.await.map_err(|_| ResultError::ShutDown)?.ok_or(ResultError::Unknown(id))
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
 use celeriac_broker_schema::script::Watched;
-use celeriac_broker_schema::{Broker, BrokerError, ClientId, Subscription, TaskId};
+use celeriac_broker_schema::{Broker, BrokerError, ClientId, JobId, Subscription, TaskId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -17,11 +17,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// Most ids in one call.
 const BITE: usize = 500;
 
-/// Somebody waits for the end of a task.
-pub(crate) struct Wait {
-    pub(crate) id: TaskId,
-    /// Gets the stored outcome, or None if there is none and will be none.
-    pub(crate) answer: oneshot::Sender<Option<String>>,
+/// Somebody waits.
+pub(crate) enum Wait {
+    /// For the end of a task. Gets the stored outcome, or None if there is none and will be none.
+    End(TaskId, oneshot::Sender<Option<String>>),
+    /// For news of a job: Redis has been, or is about to be, told to send it.
+    News(JobId, oneshot::Sender<()>),
 }
 
 /// The loop's handles and state.
@@ -30,6 +31,7 @@ pub(crate) struct Waiter {
     client: ClientId,
     waits: mpsc::UnboundedReceiver<Wait>,
     waiting: HashMap<TaskId, Vec<oneshot::Sender<Option<String>>>>,
+    following: HashMap<JobId, Vec<oneshot::Sender<()>>>,
     /// When those are to be asked for that expire before all are asked for again.
     expiring: BinaryHeap<Reverse<(Instant, TaskId)>>,
 }
@@ -48,7 +50,8 @@ impl Waiter {
         client: ClientId,
         waits: mpsc::UnboundedReceiver<Wait>,
     ) -> Self {
-        Self { broker, client, waits, waiting: HashMap::new(), expiring: BinaryHeap::new() }
+        let (waiting, following) = (HashMap::new(), HashMap::new());
+        Self { broker, client, waits, waiting, following, expiring: BinaryHeap::new() }
     }
 
     /// Runs until the last producer is dropped. Outages are waited out.
@@ -83,6 +86,9 @@ impl Waiter {
     async fn listen(&mut self) -> Result<End, BrokerError> {
         // Subscribed first, asked afterwards: what ends in between is told or seen.
         let mut subscription = self.broker.subscribe(&self.client).await?;
+        while let Ok(wait) = self.waits.try_recv() {
+            self.note(wait);
+        }
         self.ask_for_all().await?;
         let mut again = interval(ASK_AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,7 +100,10 @@ impl Waiter {
                     None => return Ok(End::ShutDown),
                 },
                 ended = next(&mut subscription) => match ended {
-                    Some(ids) => self.ask(&self.waited_for(&ids)).await?,
+                    Some(ids) => {
+                        self.tell_news(&ids);
+                        self.ask(&self.waited_for(&ids)).await?;
+                    }
                     None => return Ok(End::Disconnected),
                 },
                 () = until(self.expiring.peek()) => {
@@ -108,19 +117,34 @@ impl Waiter {
 
     /// Takes in a new wait and all others that have come meanwhile, and asks once for all.
     async fn begin(&mut self, first: Wait) -> Result<(), BrokerError> {
-        let mut ids = vec![first.id];
-        self.note(first);
+        let mut ids: Vec<TaskId> = self.note(first).into_iter().collect();
         while ids.len() < BITE
             && let Ok(wait) = self.waits.try_recv()
         {
-            ids.push(wait.id);
-            self.note(wait);
+            ids.extend(self.note(wait));
         }
         self.ask(&ids).await
     }
 
-    fn note(&mut self, wait: Wait) {
-        self.waiting.entry(wait.id).or_default().push(wait.answer);
+    /// Returns what is to be asked for.
+    fn note(&mut self, wait: Wait) -> Option<TaskId> {
+        match wait {
+            Wait::End(id, answer) => {
+                self.waiting.entry(id).or_default().push(answer);
+                Some(id)
+            }
+            Wait::News(job, answer) => {
+                self.following.entry(job).or_default().push(answer);
+                None
+            }
+        }
+    }
+
+    fn tell_news(&mut self, ids: &[TaskId]) {
+        for answer in ids.iter().filter_map(|id| self.following.remove(&id.job())).flatten() {
+            // Whoever gave up does not mind.
+            let _ = answer.send(());
+        }
     }
 
     fn waited_for(&self, ids: &[TaskId]) -> Vec<TaskId> {
@@ -148,6 +172,9 @@ impl Waiter {
 
     async fn ask_for_all(&mut self) -> Result<(), BrokerError> {
         self.forget_those_who_gave_up();
+        // A message may have been lost: those who follow jobs look for themselves.
+        let followed: Vec<TaskId> = self.following.keys().map(|job| job.task()).collect();
+        self.tell_news(&followed);
         self.expiring.clear();
         let ids: Vec<TaskId> = self.waiting.keys().copied().collect();
         self.ask(&ids).await

@@ -248,7 +248,13 @@ mod tests {
             input: None,
             checkpoint: None,
         };
-        Unit { epoch: 1, cost: 1, work: crate::unit::Work::Task(Box::new(delivery)), input: None }
+        Unit {
+            epoch: 1,
+            cost: 1,
+            work: crate::unit::Work::Task(Box::new(delivery)),
+            input: None,
+            data: Vec::new(),
+        }
     }
 
     #[test]

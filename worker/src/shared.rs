@@ -282,7 +282,7 @@ mod tests {
             input: None,
             checkpoint: None,
         };
-        let unit = |work| Unit { epoch: 1, cost: 1, work, input: None };
+        let unit = |work| Unit { epoch: 1, cost: 1, work, input: None, data: Vec::new() };
         let chunk = |job, index| unit(Work::Chunk { run: Arc::new(run(job)), index });
         let [over, other] = jobs;
         shared.lanes.push_to_await(vec![

@@ -30,6 +30,8 @@ pub(crate) struct Unit {
     pub(crate) cost: usize,
     /// Of a member of a workflow that follows others: their results, once they are fetched.
     pub(crate) input: Option<Box<RawValue>>,
+    /// The same: shared data that its arguments refer to. It stays in this process as long as this does.
+    pub(crate) data: Vec<Arc<celeriac_producer::workflow::Shared>>,
 }
 
 #[derive(Debug)]

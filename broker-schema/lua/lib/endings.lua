@@ -170,6 +170,12 @@ local function apply_endings(at, inflight, now, stale, refused)
     for index = lo, hi - 1 do call('HDEL', key, string.format('%.0f', index)) end
   end
 
+  -- Those who watch how far a job is are told, once (see completed).
+  local function tell_progress(job)
+    local field = job .. ':p'
+    if call('HEXISTS', prefix .. 'watchers', field) == 1 then settle().tell_watchers({ field }) end
+  end
+
   local function chunks_succeed(field, lo, hi, deltas)
     local run = run_of(field, lo, hi)
     if not run then return end
@@ -196,6 +202,7 @@ local function apply_endings(at, inflight, now, stale, refused)
       call('ZREM', job_running_key(run.job), lo)
     end
     if settled == tonumber(total) then settle().open_barrier(run.job, now) end
+    tell_progress(run.job)
   end
 
   -- The same of members with records of their own, which others wait for. `results`: index, result, … of
@@ -223,6 +230,7 @@ local function apply_endings(at, inflight, now, stale, refused)
     call('HINCRBY', STATS, 'succeeded', hi - lo)
     call('HINCRBY', key, 'done', hi - lo)
     workflow().succeeded(run.job, lo, hi, run, now)
+    tell_progress(run.job)
   end
 
   -- A member succeeded and adds others to its job: both, or neither of it. `result`: marked as in the hash

@@ -154,6 +154,7 @@ local function settle()
     local key = job_key(job)
     local ttl = math.max(tonumber(keep), 1)
     call('HSET', key, 'state', state, 'ended', now)
+    tell_watchers({ job .. ':p' })
     call('ZREM', JOBS_OPEN, job)
     local forgotten = call('ZRANGEBYSCORE', JOBS_ENDED, '-inf', now, 'LIMIT', 0, 10)
     if #forgotten > 0 then call('ZREM', JOBS_ENDED, unpack(forgotten)) end
@@ -163,7 +164,7 @@ local function settle()
     end
     if call('HEXISTS', key, 'graph') == 1 then workflow().ended(job, state, ttl) end
     -- Nobody goes on with its chunks.
-    call('UNLINK', job_checkpoints_key(job), job_running_key(job))
+    call('UNLINK', job_checkpoints_key(job), job_running_key(job), key .. ':parked')
     call('SREM', prefix .. 'jobs:speculate', job)
   end
 
@@ -211,6 +212,7 @@ local function settle()
     if call('SETBIT', done_key(job), index, 1) == 1 then return end
     call('HINCRBY', key, 'failed', 1)
     call('HINCRBY', STATS, 'failed', 1)
+    tell_watchers({ job .. ':p' })
     local record = graph and call('HGET', workflow().members_key(job), index) or call('HGET', key, 'spec')
     bury(id, record, outcome, now)
     if graph and workflow().member_failed(job, tonumber(index), failure, place, now) then return end

@@ -15,6 +15,7 @@
 -- A barrier opens when the last of those that it waits for has settled; each settles once, since its bit in
 -- job:<id>:done flips once, in the same script. Hence a barrier opens once.
 -- job:<id>:begun    one bit per member: it is ready, or was; the others wait
+-- job:<id>:data     hash: data that members share: name → number of pieces, `<name>:<n>` → piece
 -- job:<id>:fed      list: `<barrier> <lo>-<hi>`: members that were added to the group before a barrier
 -- Queues to which members were released in this call.
 local to_ring = {}
@@ -68,7 +69,8 @@ function workflow()
       -- Somebody must know when it is due.
       ring(queue)
     else
-      push_back(queue, priority, element, is_fair(queue) and call('HGET', members_key(job), number(lo)))
+      -- In a fair queue it takes turns as a range does, not as the tasks of a tenant.
+      push_back(queue, priority, element)
       to_ring[queue] = true
     end
   end
@@ -202,8 +204,8 @@ function workflow()
   end
 
   -- The failure of a member (its bit has flipped) reaches who takes it, who may pass it on. False: nobody
-  -- takes it.
-  function W.failed(job, index, failure, place, now)
+  -- takes it; `undo` tells then what a retry of the job takes back: bits (d), results (r), what barriers miss (m).
+  function W.failed(job, index, failure, place, now, undo)
     local span
     while true do
       span = span_of(job, index)
@@ -212,9 +214,11 @@ function workflow()
       if catch == index then break end
       if call('SETBIT', done_key(job), catch, 1) == 1 then return true end
       call('HINCRBY', job_key(job), 'skipped', 1)
+      undo[#undo + 1] = 'd' .. number(catch)
       index = catch
     end
     call('HSET', results_key(job), number(index), '!' .. failure)
+    undo[#undo + 1] = 'r' .. number(index)
     for token in string.gmatch(span.feeds, '[^,]+') do
       local barrier = token
       if string.sub(token, 1, 1) == '+' then barrier = number(index + tonumber(string.sub(token, 2))) end
@@ -224,12 +228,15 @@ function workflow()
       elseif tonumber(tolerates) > 0 then
         call('HINCRBY', graph_key(job), 't:' .. barrier, -1)
         arrive(job, barrier, 1, nil, place, now)
-      elseif call('HDEL', graph_key(job), 'm:' .. barrier) == 1 then
+      elseif call('HEXISTS', graph_key(job), 'm:' .. barrier) == 1 then
+        undo[#undo + 1] = 'm' .. barrier .. '=' .. call('HGET', graph_key(job), 'm:' .. barrier)
+        call('HDEL', graph_key(job), 'm:' .. barrier)
         -- One too many: the member that stands for the group fails.
         local stands_in = tonumber(barrier)
         if call('SETBIT', done_key(job), stands_in, 1) == 0 then
           call('HINCRBY', job_key(job), 'skipped', 1)
-          if not W.failed(job, stands_in, failure, place, now) then return false end
+          undo[#undo + 1] = 'd' .. number(stands_in)
+          if not W.failed(job, stands_in, failure, place, now, undo) then return false end
         end
       end
     end
@@ -240,7 +247,11 @@ function workflow()
   function W.member_failed(job, index, failure, place, now)
     local told = '{"task":"' .. job .. ':' .. number(index) .. '",' .. string.sub(failure, 2)
     W.call_back(job, index, 'failed', told)
-    if not W.failed(job, index, told, place, now) then return false end
+    local undo = { 'd' .. number(index) }
+    if not W.failed(job, index, told, place, now, undo) then
+      call('HSET', job_key(job), 'undo', table.concat(undo, ' '))
+      return false
+    end
     call('HDEL', members_key(job), number(index))
     return true
   end
@@ -248,8 +259,12 @@ function workflow()
   -- The job is over. What may be tried again of a failed one stays as long as the job.
   function W.ended(job, state, ttl)
     W.call_back(job, nil, state, call('HGET', job_key(job), 'failure'))
+    -- Of what was never enqueued as a whole, not all can be tried again.
+    if state == 'failed' and call('HEXISTS', job_key(job), 'growing') == 1 then call('HSET', job_key(job), 'cut', 1) end
     call('HDEL', job_key(job), 'growing', 'paused')
     call('UNLINK', job_key(job) .. ':parked')
+    -- What may be tried again of a failed job needs it.
+    if state == 'failed' then call('PEXPIRE', job_key(job) .. ':data', ttl) else call('UNLINK', job_key(job) .. ':data') end
     for _, key in ipairs({ members_key(job), graph_key(job) }) do
       if state == 'failed' then call('PEXPIRE', key, ttl) else call('UNLINK', key) end
     end
@@ -318,6 +333,9 @@ function workflow()
       elseif tag == 'V' then
         call('HSET', results_key(job), number(base + tonumber(ARGV[at + 1])), '@' .. ARGV[at + 2])
         at = at + 3
+      elseif tag == 'D' then
+        call('HSET', key .. ':data', ARGV[at + 1], ARGV[at + 3], ARGV[at + 1] .. ':' .. ARGV[at + 2], ARGV[at + 4])
+        at = at + 5
       elseif tag == 'G' then
         local stands_in = string.match(ARGV[at + 1], '^v(%d+)$')
         if stands_in then

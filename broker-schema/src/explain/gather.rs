@@ -192,6 +192,7 @@ impl JobFacts {
             done: job.done,
             begun: job.started.is_some(),
             failed_task: job.failed_task.clone(),
+            paused: job.paused.clone(),
         }
     }
 }

@@ -119,6 +119,8 @@ pub struct JobFacts {
     pub begun: bool,
     /// The task or chunk whose failure ended it.
     pub failed_task: Option<String>,
+    /// Who paused it.
+    pub paused: Option<Note>,
 }
 
 /// What stands around a task in Redis; see `lua/explain.lua`.

@@ -73,6 +73,21 @@ pub enum Reason {
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
+    /// Its job is paused: nothing of it is given to workers.
+    JobPaused {
+        /// The job.
+        job: String,
+        /// Since when.
+        at: Timestamp,
+        /// For how long.
+        for_ms: u64,
+        /// Who paused it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// Why.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
     /// A limit lets nothing more go, or it waits for one.
     LimitReached {
         /// What the limit is on: `queue:mail`, `task:send`, `tenant:acme`.

@@ -11,8 +11,8 @@ type Rule = fn(&Facts, &mut Vec<Reason>);
 
 /// All rules, in the order in which people want to read what they say.
 const ALL: &[Rule] = &[
-    known, unknown, chunks, follows, due, held, told, comes_back, paused, limits, workers, turn,
-    expiry, ended, moves,
+    known, unknown, chunks, follows, due, held, told, comes_back, paused, job_paused, limits,
+    workers, turn, expiry, ended, moves,
 ];
 
 /// What there is to say; never nothing.
@@ -126,6 +126,15 @@ fn paused(facts: &Facts, reasons: &mut Vec<Reason>) {
     let Requester { by, why } = who.clone();
     let (queue, for_ms) = (order.place.queue.clone(), facts.now.since(*at));
     reasons.push(Reason::QueuePaused { queue, at: *at, for_ms, by, why });
+}
+
+fn job_paused(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let note = facts.job.as_ref().and_then(|job| job.paused.as_ref());
+    let waits = needs_worker(facts).is_some() || matches!(facts.standing, Standing::Waiting);
+    let Some(Note { at, who }) = note.filter(|_| waits) else { return };
+    let Requester { by, why } = who.clone();
+    let (job, for_ms) = (facts.id.job().to_string(), facts.now.since(*at));
+    reasons.push(Reason::JobPaused { job, at: *at, for_ms, by, why });
 }
 
 fn limits(facts: &Facts, reasons: &mut Vec<Reason>) {

@@ -23,6 +23,7 @@ impl fmt::Display for Reason {
             Self::Behind { .. }
             | Self::Suspect { .. }
             | Self::QueuePaused { .. }
+            | Self::JobPaused { .. }
             | Self::LimitReached { .. }
             | Self::Turn { .. } => self.kept_back(f),
             Self::NoWorkerForQueue { .. }
@@ -113,6 +114,10 @@ impl Reason {
                     0 => write!(f, "queue {queue} is paused")?,
                     _ => write!(f, "queue {queue} was paused {} ago", span(*for_ms))?,
                 }
+                write_who(f, by.as_deref(), why.as_deref())
+            }
+            Self::JobPaused { job, for_ms, by, why, .. } => {
+                write!(f, "job {job} was paused {} ago", span(*for_ms))?;
                 write_who(f, by.as_deref(), why.as_deref())
             }
             Self::LimitReached { subject, held, concurrency, in_ms, ahead, .. } => {

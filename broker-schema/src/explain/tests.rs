@@ -77,7 +77,7 @@ fn held(change: impl FnOnce(&mut Facts)) -> Facts {
 }
 
 fn job(done: u64, begun: bool) -> Option<JobFacts> {
-    Some(JobFacts { total: 100, done, begun, failed_task: None })
+    Some(JobFacts { total: 100, done, begun, failed_task: None, paused: None })
 }
 
 fn ended(state: State) -> Outcome {

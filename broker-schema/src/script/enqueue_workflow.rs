@@ -150,6 +150,9 @@ pub(crate) fn write_edits(command: &mut Cmd, edits: &[Edit]) {
             Edit::StandIn { number, shape } => {
                 command.arg("V").arg(*number).arg(shape);
             }
+            Edit::Data { digest, piece, of, text } => {
+                command.arg("D").arg(digest).arg(*piece).arg(*of).arg(text);
+            }
             Edit::Release(release) => {
                 command.arg("G").arg(written(release));
             }

@@ -8,6 +8,7 @@ use crate::script::script;
 use std::collections::BTreeMap;
 
 use crate::id::JobId;
+use crate::requester::Note;
 use crate::time::Timestamp;
 
 script!(JOB, "job", " flags=no-writes", ["base"]);
@@ -43,6 +44,10 @@ pub struct JobView {
     pub failed_task: Option<String>,
     /// That failure (a [`crate::TaskFailure`], in JSON).
     pub failure: Option<String>,
+    /// Who paused it, when and why, if it is paused.
+    pub paused: Option<Note>,
+    /// Of one that failed and is tried again: the job that goes on in its place.
+    pub continued_as: Option<JobId>,
     /// Accumulators by name; numbers as they are stored. Empty in a [`crate::script::Snapshot`].
     pub accumulators: BTreeMap<String, String>,
 }
@@ -73,6 +78,8 @@ impl JobView {
             ended: number(text("ended")).map(Timestamp),
             failed_task: text("failed_task"),
             failure: text("failure"),
+            paused: text("paused").and_then(|note| Note::read_any(&note)),
+            continued_as: text("continued_as").and_then(|id| id.parse().ok()),
             accumulators,
         }
     }

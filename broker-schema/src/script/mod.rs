@@ -14,10 +14,13 @@ mod checkpoint;
 mod claim;
 mod close;
 mod complete;
+mod completed;
 mod contents;
 mod control;
+mod data;
 mod dead;
 mod delayed;
+mod delete_job;
 mod discard;
 mod due;
 mod elements;
@@ -33,6 +36,7 @@ mod fire;
 mod history;
 mod inspect;
 mod job;
+mod job_control;
 mod limit;
 mod limits;
 mod map_chunks;
@@ -48,9 +52,11 @@ mod queued;
 mod recent;
 mod reclaim;
 mod records;
+mod release_again;
 mod remember;
 mod renew;
 mod results;
+mod retry_job;
 mod revive;
 mod ring;
 mod sample;
@@ -62,6 +68,8 @@ mod speculate;
 mod stream;
 mod tally;
 mod tidy;
+mod tree;
+mod unsettled;
 mod watch;
 mod workers;
 
@@ -71,9 +79,11 @@ pub use checkpoint::{Checkpoint, Kept};
 pub use claim::{Claim, Claimed, Delivery, Grant, OwnRoom, Room, Run, RunField};
 pub use close::Closed;
 pub use complete::{Ending, Spawned};
+pub use completed::Completed;
 pub use control::{Control, Controls, Limit};
 pub use dead::DeadPage;
 pub use delayed::{DelayedPage, DelayedTask};
+pub use delete_job::JobDeleted;
 pub use due::{Due, DueSchedule};
 pub use emit::Emission;
 pub use enqueue::{Answered, Duplicate, Entry, Refusal, Refused, Start};
@@ -82,6 +92,7 @@ pub use enqueue_workflow::{PartTaken, WorkflowJob, WorkflowPart};
 pub use fire::{Fire, Fired, NoRoom};
 pub use inspect::{Found, Whereabouts};
 pub use job::JobView;
+pub use job_control::JobControlled;
 pub use limit::LimitChanged;
 pub use limits::{FairView, LimitView, Limits, SubjectView};
 pub use map_chunks::{ChunkMap, Stretch};
@@ -95,6 +106,7 @@ pub use queued::{Place, Queued};
 pub use reclaim::Reclaimed;
 pub use renew::{Orders, Renewed};
 pub use results::{Results, Wanted as WantedResults};
+pub use retry_job::JobRetried;
 pub use revive::Revived;
 pub use schedule::{Changed as ScheduleChanged, PutDue, ScheduleChange};
 pub use schedules::{LastRun, Paused, ScheduleView, Schedules};
@@ -103,6 +115,7 @@ pub use speculate::Speculated;
 pub use stream::{Part, StreamPage, StreamState};
 pub use tally::{Tallied, Tally};
 pub use tidy::Tidied;
+pub use tree::Far;
 pub use watch::Watched;
 pub use workers::{WorkerView, Workers};
 
@@ -114,11 +127,14 @@ pub(crate) use {
     claim::claim,
     close::close,
     complete::complete,
+    completed::completed,
     contents::contents,
     control::control,
+    data::data,
     dead::dead,
     dead::dead_letters,
     delayed::delayed,
+    delete_job::delete_job,
     discard::discard,
     due::due,
     elements::elements,
@@ -133,6 +149,7 @@ pub(crate) use {
     history::{Buckets, history},
     inspect::inspect,
     job::job,
+    job_control::job_control,
     limit::limit,
     limits::limits,
     map_chunks::map_chunks,
@@ -148,9 +165,11 @@ pub(crate) use {
     recent::recent,
     reclaim::reclaim,
     records::{BITE as RECORDS_BITE, records},
+    release_again::{Released, release_again},
     remember::remember,
     renew::renew,
     results::{BITE as RESULTS_BITE, results},
+    retry_job::{RetryBegun, retry_job},
     revive::revive,
     ring::ring,
     sample::sample,
@@ -162,6 +181,8 @@ pub(crate) use {
     stream::stream,
     tally::{MOST_PAIRS as TALLY_MOST_PAIRS, tally},
     tidy::tidy,
+    tree::tree,
+    unsettled::unsettled,
     watch::watch,
     workers::workers,
 };

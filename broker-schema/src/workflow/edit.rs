@@ -30,6 +30,17 @@ pub enum Edit {
     Release(Release),
     /// A member that stands for nothing is settled. Comes last.
     Settle(u64),
+    /// A piece of data that the members share.
+    Data {
+        /// The name of the data.
+        digest: String,
+        /// The number of the piece, from 0.
+        piece: u64,
+        /// How many pieces there are.
+        of: u64,
+        /// The piece.
+        text: String,
+    },
     /// A task that runs outside of the job when a member, or the job, has ended.
     Callback(Callback),
 }
@@ -132,6 +143,7 @@ impl Edit {
             Self::Records { records, .. } => records.iter().map(|record| record.len() + 16).sum(),
             Self::Barrier(barrier) => 40 * barrier.weight(),
             Self::StandIn { shape, .. } => shape.len(),
+            Self::Data { text, .. } => text.len(),
             Self::Callback(callback) => callback.record.0.len() + callback.record.1.len() + 60,
             _ => 40,
         }

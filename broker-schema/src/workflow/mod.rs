@@ -2,14 +2,20 @@
 //! it is given their results. How a tree of tasks becomes members and barriers is the business of
 //! the producer; the scripts move it (`lua/lib/workflow.lua`).
 
+#[cfg(feature = "client")]
+mod data;
 mod edit;
 mod input;
+mod outline;
 mod shape;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "client")]
+pub use data::{Data, MAX_DATA_BYTES, digest};
 pub use edit::{Barrier, Callback, Edit, Release, Span, When};
 pub use input::with_input;
+pub use outline::{MOST_PARTS, Outline, OutlineKind};
 pub use shape::{Lookup, Missing, Shape, Value};
 
 use crate::id::ChunkIndex;

@@ -802,6 +802,12 @@ pub(crate) fn run_succeeded(run: &Run) -> Ending {
     chunks_succeeded(run, run.lo, run.hi, &[])
 }
 
+/// A member succeeded, and its result is kept.
+pub(crate) fn member_succeeded(run: &Run, index: u64) -> Ending {
+    let (run, results) = (run.field.clone(), vec![(index, "=1".to_owned())]);
+    Ending::MembersSucceeded { run, lo: index, hi: index + 1, results, deltas: Vec::new() }
+}
+
 pub(crate) fn chunk_retry(run: &Run, index: u64, delay_ms: u64) -> Ending {
     Ending::ChunkRetry { run: run.field.clone(), index, delay_ms, attempt: ATTEMPT.to_owned() }
 }

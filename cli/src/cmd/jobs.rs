@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use celeriac_broker_schema::script::JobView;
-use celeriac_broker_schema::{JobId, JobSpec, Timestamp};
+use celeriac_broker_schema::{JobId, JobSpec, Note, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -43,6 +43,15 @@ pub(super) struct JobLine {
     pub(super) ended: Option<Timestamp>,
     pub(super) failed_task: Option<String>,
     pub(super) failure: Option<Box<RawValue>>,
+    /// The job that goes on in its place, if it failed and was retried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) continued_as: Option<JobId>,
+    /// Who paused it, if it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paused: Option<Note>,
+    /// Since when more of it is being enqueued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) growing: Option<Timestamp>,
     /// Sums, minima and maxima by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) accumulators: BTreeMap<String, Box<RawValue>>,
@@ -74,12 +83,21 @@ impl JobLine {
             ended: job.ended,
             failed_task: job.failed_task,
             failure: job.failure.and_then(json),
+            continued_as: job.continued_as,
+            paused: job.paused,
+            growing: job.growing.filter(|_| job.ended.is_none()),
             accumulators: job
                 .accumulators
                 .into_iter()
                 .filter_map(|(name, number)| Some((name, json(number)?)))
                 .collect(),
         }
+    }
+
+    /// `running`, or `running, paused`.
+    pub(super) fn state_and_pause(&self) -> String {
+        let paused = if self.paused.is_some() { ", paused" } else { "" };
+        format!("{}{paused}", self.state)
     }
 
     /// How long it has run or ran, from its enqueue on.
@@ -123,7 +141,7 @@ fn table(jobs: &Jobs) -> Table {
     for job in &jobs.jobs {
         table.row([
             job.id.to_string(),
-            job.state.clone(),
+            job.state_and_pause(),
             job.progress(),
             grouped(job.retried),
             span(job.took(jobs.now)),

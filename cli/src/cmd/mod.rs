@@ -13,6 +13,7 @@ mod explain;
 #[cfg(test)]
 mod fuzz;
 mod history;
+mod job;
 mod jobs;
 mod limits;
 mod memory;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Result(args) => result::run(&args, &globals).await,
         Command::Queues(args) => queues::run(args, &globals).await,
         Command::Workers(args) => workers::run(&args, &globals).await,
+        Command::Job(args) => job::run(&args, &globals).await,
         Command::Jobs(args) => jobs::run(&args, &globals).await,
         Command::History(args) => history::run(args, &globals).await,
         Command::Limits(args) => limits::run(args, &globals).await,

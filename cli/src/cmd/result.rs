@@ -101,7 +101,7 @@ async fn stored(broker: &Broker, id: TaskId) -> Result<Outcome, CliError> {
         return Err(CliError::NotEnded { id, state: job.state });
     }
     match found {
-        Found::Ended(stored) => read(id, &stored),
+        Found::Ended(stored) => read(broker, id, &stored).await,
         Found::Chunk { .. } => Err(CliError::ChunkResult(id)),
         Found::Task { whereabouts, .. } => {
             let state = super::status::state_of(&whereabouts).to_string();
@@ -111,10 +111,10 @@ async fn stored(broker: &Broker, id: TaskId) -> Result<Outcome, CliError> {
     }
 }
 
-/// Reads a stored outcome.
-pub(super) fn read(id: TaskId, stored: &str) -> Result<Outcome, CliError> {
-    serde_json::from_str(stored)
-        .map_err(|error| ResultError::Unreadable { id, reason: error.to_string() }.into())
+/// Reads a stored outcome; that of a workflow with the results of its members.
+pub(super) async fn read(broker: &Broker, id: TaskId, stored: &str) -> Result<Outcome, CliError> {
+    let read = broker.read_outcome(id, stored).await?;
+    read.map_err(|reason| ResultError::Unreadable { id, reason }.into())
 }
 
 /// An outcome with the id of what ended.

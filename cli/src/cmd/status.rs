@@ -92,7 +92,9 @@ async fn task_status(broker: &Broker, id: TaskId) -> Result<TaskStatus, CliError
     let found = broker.inspect(id).await?;
     let mut status = match &found {
         Found::Unknown => return Err(CliError::Unknown(id)),
-        Found::Ended(stored) => return Ok(TaskStatus::ended(id, result::read(id, stored)?)),
+        Found::Ended(stored) => {
+            return Ok(TaskStatus::ended(id, result::read(broker, id, stored).await?));
+        }
         Found::Task { whereabouts, record, history, moved } => {
             let record = Record::decode(record).ok();
             let mut status = TaskStatus::under_way(id, whereabouts, record.as_ref(), history);
@@ -393,27 +395,39 @@ struct JobStatus {
 
 impl JobStatus {
     fn text(&self, now: Timestamp) -> String {
-        let job = &self.job;
-        let mut pairs = vec![("job", job.id.to_string()), ("state", job.state.clone())];
-        let mut add = |name: &'static str, value: Option<String>| {
-            pairs.extend(value.map(|value| (name, value)));
-        };
-        add("label", job.label.clone());
-        add("task", Some(job.task.clone()));
-        add("queue", Some(format!("{}, priority {}", job.queue, job.priority)));
-        add("chunks done", Some(job.progress()));
-        add("retried", (job.retried > 0).then(|| grouped(job.retried)));
-        add("reduced by", job.reduce.clone());
-        add("enqueued", Some(time_and_distance(job.created, now)));
-        add("started", job.started.map(|started| time_and_distance(started, now)));
-        add("ended", job.ended.map(|ended| time_and_distance(ended, now)));
-        add("failed task", job.failed_task.clone());
-        add("error", job.failure.as_deref().map(failure_text));
-        let numbers = job.accumulators.iter().map(|(name, number)| format!("{name} = {number}"));
-        let numbers = numbers.collect::<Vec<_>>().join(", ");
-        add("accumulated", (!numbers.is_empty()).then_some(numbers));
-        output::facts(&pairs)
+        job_text(&self.job, now)
     }
+}
+
+/// All that is known of a job, in lines.
+pub(super) fn job_text(job: &JobLine, now: Timestamp) -> String {
+    let mut pairs = vec![("job", job.id.to_string()), ("state", job.state_and_pause())];
+    let mut add = |name: &'static str, value: Option<String>| {
+        pairs.extend(value.map(|value| (name, value)));
+    };
+    add("goes on as", job.continued_as.map(|job| job.to_string()));
+    add("paused", job.paused.as_ref().map(|note| paused_text(note, now)));
+    add("label", job.label.clone());
+    add("task", Some(job.task.clone()));
+    add("queue", Some(format!("{}, priority {}", job.queue, job.priority)));
+    add("chunks done", Some(job.progress()));
+    add("enqueueing", job.growing.map(|since| time_and_distance(since, now)));
+    add("retried", (job.retried > 0).then(|| grouped(job.retried)));
+    add("reduced by", job.reduce.clone());
+    add("enqueued", Some(time_and_distance(job.created, now)));
+    add("started", job.started.map(|started| time_and_distance(started, now)));
+    add("ended", job.ended.map(|ended| time_and_distance(ended, now)));
+    add("failed task", job.failed_task.clone());
+    add("error", job.failure.as_deref().map(failure_text));
+    let numbers = job.accumulators.iter().map(|(name, number)| format!("{name} = {number}"));
+    let numbers = numbers.collect::<Vec<_>>().join(", ");
+    add("accumulated", (!numbers.is_empty()).then_some(numbers));
+    output::facts(&pairs)
+}
+
+/// `2025-…Z (3.0 s ago) by ada (moving house): celeriac job resume …`
+fn paused_text(note: &Note, now: Timestamp) -> String {
+    format!("{}{}{}", time_and_distance(note.at, now), note.who.by_whom(), note.who.and_why())
 }
 
 fn failure_text(failure: &RawValue) -> String {

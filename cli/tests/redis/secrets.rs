@@ -15,7 +15,9 @@ use crate::common::{Celeriac, SOON, bare, run};
 const SECRET: &str = "hunter2hunter2";
 
 /// Every command, in forms that print as much as they can. `ID` is a task.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
+    "history --json",
+    "job ID --json",
     "audit --json",
     "enqueue echo --arg word=hello",
     "enqueue noop --durable=1 --json",

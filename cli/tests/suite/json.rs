@@ -16,9 +16,9 @@ const GROUPS: [&str; 1] = ["schedule"];
 /// Those that run on until they are told to stop, and print a line for what happens.
 const RUNNING_ON: [&str; 3] = ["up", "worker", "monitor"];
 /// All others in an order in which each finds something to do: subcommand, arguments, exit code.
-/// `DONE`, `DEAD` and `OTHER` stand for ids: a task that has succeeded, and two that have failed for
-/// good.
-const ENDING: [(&str, &str, i32); 46] = [
+/// `DONE`, `JOB`, `FAILED`, `DEAD` and `OTHER` stand for ids: a task and a job that have succeeded, a workflow and
+/// two tasks that have failed for good.
+const ENDING: [(&str, &str, i32); 52] = [
     ("worker", "--check", 0),
     ("monitor", "--check --listen 127.0.0.1:1", 8),
     ("enqueue", "echo --arg a=1", 0),
@@ -31,6 +31,12 @@ const ENDING: [(&str, &str, i32); 46] = [
     ("cancel", "DONE", 0),
     ("jobs", "", 0),
     ("history", "", 0),
+    ("job", "JOB", 0),
+    ("job pause", "JOB", 0),
+    ("job resume", "JOB", 0),
+    ("job cancel", "JOB", 0),
+    ("job retry", "FAILED", 0),
+    ("job delete", "JOB", 0),
     ("queues", "", 0),
     ("queues pause", "q", 0),
     ("queues resume", "q", 0),
@@ -111,13 +117,17 @@ async fn what_ends_prints_json() {
     let redis = TestRedis::start().await;
     let celeriac = Celeriac::at(redis.url());
     let worker = celeriac.worker("--queues default,q,r").await;
-    let [done, dead, other] = ["echo", "fail --retries 0", "fail --retries 0"].map(|task| {
+    let tasks = ["echo", "noop --chunks 2", "fail --retries 0", "fail --retries 0"];
+    let [done, job, dead, other] = tasks.map(|task| {
         let id = celeriac.ok(&format!("enqueue {task}"));
         celeriac.run(&format!("result {id} --wait"));
         id
     });
+    let failed = celeriac.ok("enqueue --file tests/suite/failing.json");
+    celeriac.run(&format!("result {failed} --wait"));
     for (path, args, code) in ENDING.into_iter().chain(TO_THE_WORKER) {
-        let args = args.replace("DONE", &done).replace("DEAD", &dead).replace("OTHER", &other);
+        let args = args.replace("DONE", &done).replace("JOB", &job);
+        let args = args.replace("FAILED", &failed).replace("DEAD", &dead).replace("OTHER", &other);
         let ran = celeriac.run(&format!("{path} {args} --json"));
         assert_eq!(ran.code, Some(code), "{path} {args}: {ran:?}");
         assert!(

@@ -11,7 +11,7 @@ use celeriac_broker_schema::workflow::{Callback, Edit, Release, When};
 use celeriac_broker_schema::{
     InvalidInput, JobId, JobSpec, QueueName, Record, TaskId, TaskOptions, Unique, UniqueMode,
 };
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::{Callbacks, Node, Plan, Workflow};
 use crate::call::NewTask;
@@ -50,8 +50,9 @@ impl Cutter {
 
 impl Plan {
     /// All that is added to the job, in the order in which it must be there.
-    pub(crate) fn edits(&mut self, callbacks: Vec<Callback>) -> Vec<Vec<Edit>> {
+    pub(crate) fn edits(&mut self, callbacks: Vec<Callback>, data: Vec<Edit>) -> Vec<Vec<Edit>> {
         let mut cutter = Cutter::default();
+        data.into_iter().for_each(|piece| cutter.add(piece));
         cutter.add(Edit::Reserve(self.members()));
         for span in std::mem::take(&mut self.spans) {
             cutter.add(Edit::Span(span));
@@ -145,9 +146,12 @@ impl Workflow {
         job: JobId,
         new_id: impl Fn() -> TaskId,
     ) -> Result<Vec<WorkflowPart>, EnqueueError> {
-        let outline = RawValue::from_string("{}".to_owned()).expect("JSON");
         let root = std::mem::replace(&mut self.root, Node::Chain(Vec::new()));
-        let plan = super::compile(root)?;
+        let mut plan = super::compile(root)?;
+        // Also what cannot be drawn is a workflow.
+        let outline = plan.outline.take().and_then(|outline| to_raw_value(&outline).ok());
+        let none = || RawValue::from_string("{}".to_owned()).expect("JSON");
+        let outline = outline.unwrap_or_else(none);
         self.parts_of(plan, &outline, job, new_id)
     }
 
@@ -159,7 +163,7 @@ impl Workflow {
         job: JobId,
         new_id: impl Fn() -> TaskId,
     ) -> Result<Vec<WorkflowPart>, EnqueueError> {
-        let Self { label, submitted_by, unique, keep_ms, callbacks, most, .. } = self;
+        let Self { label, submitted_by, unique, keep_ms, callbacks, most, data, .. } = self;
         let unique = match unique {
             None => None,
             Some(Unique { key, mode: UniqueMode::For { ms } }) => Some((key, ms)),
@@ -200,7 +204,11 @@ impl Workflow {
             called.extend(callbacks.written(Some(member), &new_id)?);
         }
         let ends = plan.ends;
-        let parts = plan.edits(called);
+        let mut pieces = Vec::new();
+        for data in data {
+            pieces.extend(data.edits()?);
+        }
+        let parts = plan.edits(called, pieces);
         let count = parts.len() as u64;
         let mut first = Some(first);
         let part = |(part, edits)| WorkflowPart {

@@ -4,10 +4,12 @@
 //! compositions and the JSON form both make one. [`compile`](compile::compile) turns it into a plan of
 //! members and barriers, which one script moves from then on (`broker-schema/lua/lib/workflow.lua`).
 
+mod broadcast;
 mod compile;
 mod enqueue;
 mod json;
 mod open;
+mod outline;
 mod plan;
 mod spans;
 mod spawn;
@@ -20,6 +22,7 @@ use celeriac_broker_schema::{Accumulate, Unique};
 
 use crate::call::NewTask;
 
+pub use broadcast::{Broadcast, Shared, keep, references, shared};
 pub(crate) use compile::compile;
 pub use json::SCHEMA;
 pub use open::OpenJob;
@@ -46,6 +49,8 @@ pub struct Workflow {
     pub keep_ms: u64,
     /// Tasks that run when the job has ended, outside of it.
     pub callbacks: Callbacks,
+    /// Data that its tasks share (see [`Workflow::broadcast`]).
+    pub data: Vec<celeriac_broker_schema::workflow::Data>,
     /// How many members it may come to have when members spawn others, and how deep they may do so.
     pub most: (u64, u32),
 }
@@ -211,6 +216,7 @@ impl From<Node> for Workflow {
             unique: None,
             keep_ms: celeriac_broker_schema::limits::DEFAULT_KEEP_MS,
             callbacks: Callbacks::default(),
+            data: Vec::new(),
             most: (MOST_MEMBERS, MOST_DEPTH),
         }
     }

@@ -265,7 +265,8 @@ impl OpenJob {
         let mut joined: Vec<u64> = joined.into_iter().map(|id| numbers[id] as u64).collect();
         joined.sort_unstable();
         let members = plan.members();
-        let mut edits: Vec<Edit> = plan.edits(Vec::new()).into_iter().flatten().collect();
+        let mut edits: Vec<Edit> =
+            plan.edits(Vec::new(), Vec::new()).into_iter().flatten().collect();
         for edit in &mut edits {
             let Edit::Span(span) = edit else { continue };
             if span.feeds == "p" {

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use celeriac_broker_schema::workflow::{Barrier, MemberTerms, Release, Shape, Span, Target};
+use celeriac_broker_schema::workflow::{
+    Barrier, MemberTerms, Outline, Release, Shape, Span, Target,
+};
 use celeriac_broker_schema::{Accumulate, InvalidInput, Priority, QueueName};
 
 use super::Callbacks;
 use super::compile::{Compiler, Draft, Join};
+use super::outline::Drawing;
 use super::spans::{Catch, Feed, Wire, spans};
 use crate::error::{InvalidWorkflow, Problem};
 
@@ -32,6 +35,8 @@ pub struct Plan {
     pub(crate) exit: Shape,
     /// What runs when a member has ended.
     pub(crate) callbacks: Vec<(u64, Callbacks)>,
+    /// What it looks like, for people.
+    pub(crate) outline: Option<Outline>,
     /// What is accumulated.
     pub(crate) accumulate: BTreeMap<String, Accumulate>,
 }
@@ -137,6 +142,12 @@ impl Plan {
         let nothing = |(_, draft): &&(usize, &Draft)| draft.waits.is_none() && draft.step.is_none();
         let settled = by_number.iter().filter(nothing).map(|(id, _)| number(*id)).collect();
 
+        let mut drawing = Drawing::default();
+        for (id, draft) in drafts.iter().enumerate() {
+            if let Some(step) = &draft.step {
+                drawing.add(&draft.path, step, number(id));
+            }
+        }
         let mut problems = Vec::new();
         let mut records = Vec::with_capacity(drafts.len());
         let (mut stand_ins, mut callbacks) = (Vec::new(), Vec::new());
@@ -171,6 +182,7 @@ impl Plan {
             ends: leaves.len() as u64,
             exit: renumbered(&exit, numbers, 0),
             callbacks,
+            outline: drawing.finish(),
             accumulate,
         })
     }

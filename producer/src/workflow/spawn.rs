@@ -58,7 +58,7 @@ impl Spawns {
         let number = |draft: usize| numbers[draft] as u64;
         let mut joined: Vec<u64> = joined.into_iter().map(number).collect();
         joined.sort_unstable();
-        let parts = plan.edits(Vec::new());
+        let parts = plan.edits(Vec::new(), Vec::new());
         let weight = |edits: &[Edit]| edits.iter().map(Edit::weight).sum::<usize>();
         if parts.len() > 1 || parts.iter().any(|edits| weight(edits) > MAX_BATCH) {
             let reason = format!(

@@ -75,7 +75,7 @@ impl Exchange {
             self.tasks.insert(delivery.id);
             let cost = within(cost_of(&delivery.record));
             let work = Work::Task(Box::new(delivery));
-            awaiting.push(Unit { epoch, work, cost, input: None });
+            awaiting.push(Unit { epoch, work, cost, input: None, data: Vec::new() });
         }
         for run in runs {
             let Some(run) = self.plan(run) else { continue };
@@ -87,7 +87,7 @@ impl Exchange {
             let units = (run.run.lo..run.run.hi).map(|index| {
                 let cost = run.run.record(index).map_or(run.job.options.cost, cost_of);
                 let work = Work::Chunk { run: Arc::clone(&run), index };
-                Unit { epoch, work, cost: within(cost), input: None }
+                Unit { epoch, work, cost: within(cost), input: None, data: Vec::new() }
             });
             if computes { computing.extend(units) } else { awaiting.extend(units) }
         }

@@ -22,7 +22,7 @@ fn unit(queue: &str, priority: u8, record: &str) -> Unit {
         input: None,
         checkpoint: None,
     };
-    Unit { epoch: 1, cost: 1, work: Work::Task(Box::new(delivery)), input: None }
+    Unit { epoch: 1, cost: 1, work: Work::Task(Box::new(delivery)), input: None, data: Vec::new() }
 }
 
 fn heavy(cost: usize, record: &str) -> Unit {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use celeriac_broker_schema::workflow::Target;
+use celeriac_broker_schema::workflow::{Data, Target, digest};
 use celeriac_broker_schema::{Accumulate, Outcome, State};
 use celeriac_producer::task::Task;
 use celeriac_producer::workflow::{
-    Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
+    Broadcast, Callbacks, Fold, GraphNode, Group, Node, OnError, Step, Workflow,
 };
 use celeriac_producer::{EnqueueError, NewTask};
 use celeriac_worker::task::{Context, TaskError};
@@ -421,6 +421,47 @@ async fn an_open_group_and_what_follows_it_accumulate_apart() {
     }
     let outcome = job.close().await.unwrap().outcome_within(LONG).await.unwrap();
     assert_eq!(result_of(&outcome), json!({ "behind": 1 }));
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
+
+/// Adds the numbers of shared data, and one of its own.
+#[derive(Serialize, Deserialize)]
+struct SumShared {
+    own: i64,
+    numbers: Broadcast<Vec<i64>>,
+}
+
+impl Task for SumShared {
+    const NAME: &'static str = "sum_shared";
+    type Output = i64;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_is_put_once_and_shared_by_tasks() {
+    let broker = broker().await;
+    let tasks = Stage::new()
+        .registry()
+        .cpu_task(|SumShared { own, numbers }: SumShared| {
+            Ok::<_, TaskError>(own + numbers.iter().sum::<i64>())
+        })
+        .build();
+    let worker = Running::start(&broker, tasks, one_slot());
+    // Put by hand: this process, in which the worker runs, does not have it.
+    let json = serde_json::value::to_raw_value(&(0..50_000).collect::<Vec<i64>>()).unwrap();
+    let digest = digest(json.get().as_bytes());
+    let task = |own: i64| call("sum_shared", json!({ "own": own, "numbers": { "$data": digest } }));
+    let mut workflow = Workflow::from(group((0..20).map(task).collect()));
+    workflow.data.push(Data { digest: digest.clone(), json });
+    let handle = producer(&broker).enqueue_workflow(workflow).await.unwrap();
+    let outcome = handle.outcome_within(LONG).await.unwrap();
+    let sum = 49_999 * 50_000 / 2;
+    assert_eq!(result_of(&outcome), json!((0..20).map(|own| own + sum).collect::<Vec<i64>>()));
+
+    let missing = json!({ "own": 1, "numbers": { "$data": "0123" } });
+    let handle = producer(&broker).enqueue_workflow(call("sum_shared", missing)).await.unwrap();
+    let failed = handle.outcome_within(LONG).await.unwrap();
+    assert!(failed.error.unwrap().message.contains("has no data 0123"));
     worker.drain().await;
     assert_finished(&broker).await;
 }

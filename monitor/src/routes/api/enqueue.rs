@@ -1,13 +1,13 @@
-//! Enqueue: tasks and jobs. Everything is looked at before anything is enqueued. Workflows
-//! (`POST /workflows`) belong here, too: a body of their own beside [`NewTasks`] and [`NewJobs`].
+//! Enqueue: tasks, jobs and workflows. Everything is looked at before anything is enqueued.
 
 use axum::http::HeaderMap;
-use celeriac_broker_schema::{TaskId, UniqueKey};
+use celeriac_broker_schema::limits::DEFAULT_UNIQUE_MS;
+use celeriac_broker_schema::{TaskId, Unique, UniqueKey, UniqueMode};
 use celeriac_producer::{EnqueueError, NewTask, Producer};
 
 use super::refusal::{Fault, Refusal};
 use super::reply::Made;
-use super::request::{NewJobs, NewTasks, new_job};
+use super::request::{NewJobs, NewTasks, NewWorkflow, new_job};
 use super::shapes::{Enqueued, EnqueuedOne};
 use super::table::{Call, Table, words};
 
@@ -34,6 +34,16 @@ pub(super) fn add(table: &mut Table) {
             "A computation cut into chunks that differ only by their index: the options of `celeriac enqueue --chunks`.",
         ),
         job,
+    );
+    table.post(
+        "/workflows",
+        words(
+            "enqueueWorkflow",
+            "jobs",
+            "Enqueue a workflow",
+            "Tasks that follow one another: chains, groups, chords and graphs as JSON, the form of `celeriac enqueue --file`. All of it is looked at first, and all that is wrong is told.",
+        ),
+        workflow,
     );
 }
 
@@ -90,6 +100,26 @@ async fn job(call: Call<(), (), NewJobs>) -> Result<Made<EnqueuedOne>, Refusal> 
         new_job(&chunk, &rest, label.as_deref(), Some(rest.submitted_by.as_deref().unwrap_or(&who)))
     };
     let handle = call.monitor.outlet().producer().enqueue_job(job).await.map_err(refused)?;
+    let (id, duplicate) = (handle.id(), handle.is_duplicate());
+    let location = Some(format!("/api/v1/jobs/{id}"));
+    Ok(Made { document: EnqueuedOne { id, duplicate }, new: !duplicate, location })
+}
+
+async fn workflow(call: Call<(), (), NewWorkflow>) -> Result<Made<EnqueuedOne>, Refusal> {
+    let NewWorkflow(mut workflow) = call.body;
+    if let Some(key) = idempotency_key(&call.headers)? {
+        if workflow.unique.is_some() {
+            return Err(Refusal::body(vec![Fault::at("/key", BOTH_KEYS)]));
+        }
+        let key = UniqueKey::new(key).map_err(|error| Refusal::header(error.to_string()))?;
+        workflow.unique = Some(Unique { key, mode: UniqueMode::For { ms: DEFAULT_UNIQUE_MS } });
+    }
+    let who = || {
+        call.viewer.name.map_or_else(|| "over HTTP".to_owned(), |who| format!("{who} over HTTP"))
+    };
+    workflow.submitted_by = Some(workflow.submitted_by.take().unwrap_or_else(who));
+    let producer = call.monitor.outlet().producer();
+    let handle = producer.enqueue_workflow(*workflow).await.map_err(refused)?;
     let (id, duplicate) = (handle.id(), handle.is_duplicate());
     let location = Some(format!("/api/v1/jobs/{id}"));
     Ok(Made { document: EnqueuedOne { id, duplicate }, new: !duplicate, location })
@@ -153,7 +183,7 @@ pub(in crate::routes) fn refused(error: EnqueueError) -> Refusal {
         EnqueueError::QueueFull { .. } => {
             Refusal::later("urn:celeriac:problem:queue-full", "The queue is full", detail)
         }
-        EnqueueError::Invalid(_) | EnqueueError::Layer(_) => {
+        EnqueueError::Invalid(_) | EnqueueError::Layer(_) | EnqueueError::Workflow(_) => {
             Refusal::body(vec![Fault::at("", detail)])
         }
         _ => crate::error::Problem::redis_unavailable(detail).into(),

@@ -50,7 +50,6 @@ fn table() -> Table {
     table.know::<(QueueName, TaskName, Tenant, Label, TaskId, JobId, State)>();
     overview::add(&mut table);
     queues::add(&mut table);
-    past::add(&mut table);
     tasks::add(&mut table);
     results::add(&mut table);
     enqueue::add(&mut table);

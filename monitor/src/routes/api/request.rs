@@ -1,4 +1,4 @@
-//! Tasks and jobs as they are sent: the fields of a line of `celeriac enqueue --lines`, and for jobs
+//! Tasks, jobs and workflows as they are sent: the fields of a line of `celeriac enqueue --lines`, and for jobs
 //! those of its options for chunks.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,8 +9,9 @@ use celeriac_broker_schema::{
     Backoff, Headers, InvalidInput, Label, Priority, QueueName, TaskName, Tenant, UniqueKey,
     UniqueMode,
 };
-use celeriac_producer::{NewJob, NewTask};
-use schemars::{Schema, SchemaGenerator};
+use celeriac_producer::workflow::Workflow;
+use celeriac_producer::{NewJob, NewTask, Problem};
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -266,6 +267,34 @@ fn task(json: &RawValue, at: &str) -> Result<NewTask, Vec<Fault>> {
     match task {
         Some(task) if fields.faults.is_empty() => Ok(task),
         _ => Err(fields.faults),
+    }
+}
+
+/// A workflow.
+#[derive(Debug)]
+pub(in crate::routes) struct NewWorkflow(pub(in crate::routes) Box<Workflow>);
+
+impl Body for NewWorkflow {
+    const MOST: usize = MOST_BYTES;
+
+    fn read(text: &[u8]) -> Result<Self, Refusal> {
+        let body: Box<RawValue> =
+            serde_json::from_slice(text).map_err(|error| Refusal::json(&error))?;
+        let fault = |problem: Problem| Fault::at(problem.path, problem.reason);
+        Workflow::from_json(body.get())
+            .map(|workflow| Self(Box::new(workflow)))
+            .map_err(|wrong| Refusal::body(wrong.problems.into_iter().map(fault).collect()))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Option<Schema> {
+        Some(json_schema!({
+            "type": "object",
+            "description": "A node (`task`, `chain`, `group`, `chord`, `map`, `starmap`, `fold` or `graph`), or an object with the node as `workflow` and the settings of the job beside it: the form of `celeriac enqueue --file`, whose schema `celeriac enqueue --schema` prints.",
+            "examples": [{ "chain": [
+                { "map": { "task": "page.count_words", "over": ["a.txt", "b.txt"] } },
+                { "task": "sum" },
+            ] }],
+        }))
     }
 }
 

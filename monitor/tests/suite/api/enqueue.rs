@@ -162,7 +162,7 @@ async fn all_that_is_wrong_is_told_and_nothing_is_enqueued() {
 #[tokio::test]
 async fn bodies_that_are_none_are_refused() {
     let site = Site::for_operators(fresh_broker().await).await;
-    for path in ["/api/v1/tasks", "/api/v1/jobs"] {
+    for path in ["/api/v1/tasks", "/api/v1/jobs", "/api/v1/workflows"] {
         let bad: [&[u8]; 6] =
             [b"{", b"", b"{\"task\":\"t\"} x", b"\0", b"\xff\xfe", b"{\"task\":\"t\","];
         for body in bad {
@@ -270,11 +270,36 @@ async fn a_job_is_enqueued_and_ends_with_its_result() {
 }
 
 #[tokio::test]
+async fn a_workflow_is_enqueued_and_ends_with_its_result() {
+    let broker = fresh_broker().await;
+    let _fleet = Fleet::built_in(&broker);
+    let site = Site::for_operators(broker).await;
+    let body = json!({
+        "label": "two and one",
+        "workflow": {"chain": [
+            {"group": [{"task": "echo", "args": [1]}, {"task": "echo", "args": [2]}]},
+            {"task": "echo", "args": ["behind"]},
+        ]},
+    });
+    let made =
+        checked(&site, "/api/v1/workflows", post(&site, "/api/v1/workflows", &body).await).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = made.json()["id"].as_str().expect("an id").to_owned();
+    let ended = site.get(&format!("/api/v1/tasks/{id}/result?wait=30s")).await.json();
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(ended["result"], json!([[[1], [2]], "behind"]));
+
+    let bad = json!({"chain": [{"tsk": "echo"}, {"group": [{"task": "no name"}]}]});
+    let problem = post(&site, "/api/v1/workflows", &bad).await.problem(422, "invalid-body");
+    assert_eq!(pointers(&problem).len(), 2, "{problem}");
+}
+
+#[tokio::test]
 async fn nobody_writes_without_being_let_in() {
     let broker = fresh_broker().await;
     let site = Site::start(broker.clone()).await;
     let task = json!({"task": "t"}).to_string();
-    for path in ["/api/v1/tasks", "/api/v1/jobs"] {
+    for path in ["/api/v1/tasks", "/api/v1/jobs", "/api/v1/workflows"] {
         let answer = with_body(site.address, "POST", path, JSON, task.as_bytes()).await;
         checked(&site, path, answer).await.problem(403, "forbidden");
     }

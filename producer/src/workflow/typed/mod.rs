@@ -154,6 +154,14 @@ impl<Out> Flow<Out> {
         }))
     }
 
+    /// The untyped form: what a running task adds to its job (`ctx.spawn`), or pushes into one.
+    ///
+    /// # Errors
+    /// As [`Flow::workflow`].
+    pub fn into_node(self) -> Result<Node, InvalidInput> {
+        self.node
+    }
+
     /// The untyped form, with the settings of its job.
     ///
     /// # Errors
