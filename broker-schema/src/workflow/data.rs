@@ -42,7 +42,11 @@ impl Data {
         let mut pieces = Vec::new();
         let mut rest = stored.as_str();
         while !rest.is_empty() {
-            let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+            let mut end = rest.len().min(PIECE_BYTES);
+            while !rest.is_char_boundary(end) {
+                end -= 1;
+            }
+            let (piece, behind) = rest.split_at(end);
             pieces.push(piece.to_owned());
             rest = behind;
         }

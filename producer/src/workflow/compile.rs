@@ -470,9 +470,16 @@ impl Compiler {
                 self.follow(Exit { leaves, shape })
             });
             let given = followers.get(&name).is_some_and(|all| all.iter().all(|collect| *collect));
+            let told = followers.get(&name).is_some_and(|all| all.contains(&true));
             let before = before.as_ref().or(follow);
             let exit = self.within(format!("/{name}"), |c| {
-                if given { c.caught(node, before) } else { c.node(node, before, catch) }
+                if given {
+                    return c.caught(node, before);
+                }
+                let exit = c.node(node, before, catch);
+                // What collects is given one `Ok` of all of it.
+                let whole = !told || matches!(exit.shape, Shape::One(_));
+                if whole { exit } else { c.stand_for(exit, None, catch) }
             });
             exits.insert(name, exit);
         }

@@ -123,6 +123,11 @@ comes_to_what_it_must! {
         Knot { part: act(1), after: [].into(), collect: false },
         Knot { part: act(2), after: [0, 1].into(), collect: true },
     ]),
+    a_part_of_a_graph_is_followed_in_both_ways: Part::Graph(vec![
+        Knot { part: group([act(1), act(2)]), after: [].into(), collect: false },
+        Knot { part: act(3), after: [0].into(), collect: false },
+        Knot { part: act(4), after: [0].into(), collect: true },
+    ]),
 
     // Tasks that are replaced, and groups that grow.
     a_task_of_a_chord_is_replaced_by_a_chord:
