@@ -143,9 +143,9 @@ async fn act(action: &JobAction, globals: &Globals) -> Result<(), CliError> {
     let Some(answer) = answer else { return Err(CliError::Unknown(id.task())) };
     let answer = Answer { id, answer };
     if globals.json {
-        output::json(&answer)?
+        output::json(&answer)?;
     } else {
-        output::line(answer.text())?
+        output::line(answer.text())?;
     }
     match answer.answer {
         "under_way" => Err(CliError::Arguments(format!(
