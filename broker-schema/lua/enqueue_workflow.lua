@@ -48,8 +48,8 @@ if part == 0 then
 else
   local state, parts = unpack(call('HMGET', key, 'state', 'parts'))
   if state ~= 'running' or not parts then return { 'over' } end
-  if part < tonumber(parts) then return { 'ok', now, {}, {} } end
-  if part > tonumber(parts) then return { 'expected', parts } end
+  -- What was sent before under this number was answered above; this is of somebody else.
+  if part ~= tonumber(parts) then return { 'expected', parts } end
 end
 
 -- nothing above writes
@@ -68,6 +68,8 @@ if not last then call('HSET', key, 'growing', now) else call('HDEL', key, 'growi
 local base = ARGV[5] ~= '' and tonumber(ARGV[5]) or tonumber(call('HGET', key, 'total'))
 workflow().expect(job, 'e', tonumber(ARGV[6]))
 if ARGV[8] ~= '' then
+  -- Spawned members are not among these.
+  if ARGV[first_edit] == 'T' then call('HINCRBY', key, 'pushed', ARGV[first_edit + 1]) end
   workflow().join(job, ARGV[8], base, ARGV[9])
 end
 workflow().grow(job, base, first_edit, #ARGV, now)

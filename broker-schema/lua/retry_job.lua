@@ -37,7 +37,9 @@ for what, n, value in string.gmatch(undo, '(%l)(%d+)=?(%d*)') do
     call('SETBIT', done_key(new), n, 0)
     if n ~= failed then call('HINCRBY', key, 'skipped', -1) end
   elseif what == 'r' then
-    call('HDEL', key .. ':results', n)
+    local before = call('HGET', key .. ':results', 's' .. n)
+    call('HDEL', key .. ':results', n, 's' .. n)
+    if before then call('HSET', key .. ':results', n, before) end
   else
     call('HSET', key .. ':graph', 'm:' .. n, value)
   end

@@ -286,6 +286,10 @@ fn job_findings(snapshot: &Snapshot, fleet: &Fleet<'_>) -> Vec<Finding> {
             ));
             continue;
         };
+        // Members of a workflow have names of their own, which are not looked at here.
+        if spec.workflow.is_some() {
+            continue;
+        }
         let names = [Some(&*spec.chunk.task), spec.reduce.as_deref()];
         for name in names.into_iter().flatten().filter(|name| !fleet.knows(name)) {
             findings.push(problem(

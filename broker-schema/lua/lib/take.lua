@@ -130,7 +130,7 @@ local function chunk_takers()
   -- Returns the first that is of use and the end of the stretch of such members from there.
   local function without_useless(job, lo, hi)
     if call('HEXISTS', job_key(job), 'catches') == 0 or call('HGET', job_key(job), 'failed') == '0' then return lo, hi end
-    while lo < hi and workflow().is_of_no_use(job, lo) do lo = lo + 1 end
+    while lo < hi and workflow().is_of_no_use(job, lo) do lo = math.min(workflow().no_use_until(job, lo), hi) end
     for index = lo + 1, hi - 1 do
       if workflow().is_of_no_use(job, index) then return lo, index end
     end

@@ -60,6 +60,12 @@ function workflow()
     return catch ~= nil and catch ~= index and call('GETBIT', done_key(job), catch) == 1
   end
 
+  -- Behind which member it is worth looking again: all those wired alike have the same one that takes failures.
+  function W.no_use_until(job, index)
+    local span = span_of(job, index)
+    return span and string.sub(span.catch, 1, 1) == '=' and span.hi or index + 1
+  end
+
   -- Members are ready, or will be.
   local function release(job, lo, hi, priority, queue, delay, now)
     local element = range_element(job, lo, hi, 0)
@@ -217,6 +223,9 @@ function workflow()
       undo[#undo + 1] = 'd' .. number(catch)
       index = catch
     end
+    -- What it stands for is kept, in case the job is tried again.
+    local before = call('HGET', results_key(job), number(index))
+    if before then call('HSET', results_key(job), 's' .. number(index), before) end
     call('HSET', results_key(job), number(index), '!' .. failure)
     undo[#undo + 1] = 'r' .. number(index)
     for token in string.gmatch(span.feeds, '[^,]+') do

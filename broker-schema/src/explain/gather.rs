@@ -61,7 +61,9 @@ async fn look(broker: &Broker, id: TaskId) -> Result<Facts, BrokerError> {
     match under_way {
         Some(job) => {
             facts.standing = Standing::Chunks;
-            facts.order = JobSpec::decode(&job.spec).ok().map(|spec| Order::of(spec.chunk));
+            // Of a workflow, each member has an order of its own.
+            let spec = JobSpec::decode(&job.spec).ok().filter(|spec| spec.workflow.is_none());
+            facts.order = spec.map(|spec| Order::of(spec.chunk));
             // People know the job by its own label.
             let label = JobSpec::decode(&job.spec).ok().and_then(|spec| spec.label);
             if let (Some(order), Some(label)) = (&mut facts.order, label) {

@@ -38,6 +38,8 @@ pub struct JobView {
     pub growing: Option<Timestamp>,
     /// In how many parts it was enqueued so far.
     pub parts: u64,
+    /// How many members were pushed into its open group so far.
+    pub pushed: u64,
     /// When it ended.
     pub ended: Option<Timestamp>,
     /// The task or chunk whose failure ended it.
@@ -75,6 +77,7 @@ impl JobView {
             started: number(text("started")).map(Timestamp),
             growing: number(text("growing")).map(Timestamp),
             parts: number(text("parts")).unwrap_or(0),
+            pushed: number(text("pushed")).unwrap_or(0),
             ended: number(text("ended")).map(Timestamp),
             failed_task: text("failed_task"),
             failure: text("failure"),

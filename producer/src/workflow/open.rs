@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::compile::Compiler;
 use super::spawn::stretches;
 use super::{Group, Node, OnError, Workflow};
-use crate::error::{EnqueueError, InvalidWorkflow};
+use crate::error::{EnqueueError, InvalidWorkflow, Problem};
 use crate::handle::Handle;
 use crate::producer::Producer;
 
@@ -44,6 +44,8 @@ pub struct OpenJob {
     bytes: usize,
     pushed: u64,
     first: u64,
+    /// A part that may have been taken or not, its members, and whether it was sent before.
+    pending: Option<(WorkflowPart, u64, bool)>,
 }
 
 /// What is stored of the group with the description of its job, for whoever continues it.
@@ -144,6 +146,7 @@ impl Producer {
             nodes: Vec::new(),
             bytes: 0,
             pushed: 0,
+            pending: None,
         })
     }
 
@@ -168,12 +171,13 @@ impl Producer {
         Ok(OpenJob {
             producer: self.clone(),
             id: id.task(),
-            pushed: job.total.saturating_sub(terms.others),
+            pushed: job.pushed,
             first: terms.others,
             terms,
             part: job.parts,
             nodes: Vec::new(),
             bytes: 0,
+            pending: None,
         })
     }
 }
@@ -203,6 +207,8 @@ impl OpenJob {
             bytes += task.args().get().len() + 100;
             self.producer.apply_layers(task)
         })?;
+        // What cannot be added is refused here, and what was pushed before stays.
+        self.edits(std::slice::from_ref(&node))?;
         let is_full =
             self.nodes.len() + tasks > MAX_BATCH / 2 || self.bytes + bytes > MAX_BATCH_BYTES;
         if is_full {
@@ -218,7 +224,7 @@ impl OpenJob {
     /// # Errors
     /// [`EnqueueError`].
     pub async fn flush(&mut self) -> Result<(), EnqueueError> {
-        if self.nodes.is_empty() {
+        if self.nodes.is_empty() && self.pending.is_none() {
             return Ok(());
         }
         self.send(false).await
@@ -234,9 +240,14 @@ impl OpenJob {
     }
 
     async fn send(&mut self, last: bool) -> Result<(), EnqueueError> {
-        let nodes = std::mem::take(&mut self.nodes);
-        self.bytes = 0;
-        let (edits, joined, members) = self.edits(nodes)?;
+        // What was not taken, as far as is known, goes first and as it was.
+        if self.pending.is_some() {
+            self.send_pending().await?;
+            if !last && self.nodes.is_empty() {
+                return Ok(());
+            }
+        }
+        let (edits, joined, members) = self.edits(&self.nodes)?;
         let part = WorkflowPart {
             id: self.id.job(),
             part: self.part,
@@ -247,26 +258,51 @@ impl OpenJob {
             joins: Some((GROUP, joined)),
             last,
         };
-        self.producer.send_part(part).await?;
+        self.nodes.clear();
+        self.bytes = 0;
+        self.pending = Some((part, members, false));
+        self.send_pending().await
+    }
+
+    /// Sends the part that waits. It stays until it is known that Redis has it.
+    async fn send_pending(&mut self) -> Result<(), EnqueueError> {
+        let Some((part, members, sent_before)) = &mut self.pending else { return Ok(()) };
+        let (number, members) = (part.part, *members);
+        let repeated = std::mem::replace(sent_before, true);
+        match self.producer.send_part(part.clone()).await {
+            Ok(_) => {}
+            // Its answer was lost the last time, or somebody else was quicker: only we have tried this part.
+            Err(EnqueueError::WrongPart { expected, .. }) if repeated && expected == number + 1 => {
+            }
+            Err(error) => return Err(error),
+        }
+        self.pending = None;
         self.part += 1;
         self.pushed += members;
         Ok(())
     }
 
     /// What is added, the members among it that the group waits for, and how many members there are.
-    fn edits(&self, nodes: Vec<Node>) -> Result<(Vec<Edit>, Vec<Stretch>, u64), InvalidWorkflow> {
+    fn edits(&self, nodes: &[Node]) -> Result<(Vec<Edit>, Vec<Stretch>, u64), InvalidWorkflow> {
         let GroupTerms { collects, accumulates, .. } = self.terms;
         let only = self.terms.only.clone();
         let terms = MemberTerms { keep: !accumulates, accumulates, only, ..MemberTerms::default() };
         let mut compiler = Compiler::default();
         let joined: Vec<usize> =
-            nodes.into_iter().map(|node| compiler.beside_parent(node, &terms)).collect();
+            nodes.iter().map(|node| compiler.beside_parent(node.clone(), &terms)).collect();
         let (mut plan, numbers) = compiler.finish(&[])?;
-        let mut joined: Vec<u64> = joined.into_iter().map(|id| numbers[id] as u64).collect();
-        joined.sort_unstable();
+        plan.refuse_what_is_not_added()?;
+        let joined: Vec<u64> = joined.into_iter().map(|id| numbers[id] as u64).collect();
         let members = plan.members();
-        let mut edits: Vec<Edit> =
-            plan.edits(Vec::new(), Vec::new()).into_iter().flatten().collect();
+        let parts = plan.edits(Vec::new(), Vec::new());
+        if parts.len() > 1 {
+            let reason = format!(
+                "one member has at most about {MAX_BATCH} tasks and {MAX_BATCH_BYTES} bytes: push its parts one by one"
+            );
+            let problems = vec![Problem { path: String::new(), reason }];
+            return Err(InvalidWorkflow { problems });
+        }
+        let mut edits: Vec<Edit> = parts.into_iter().flatten().collect();
         for edit in &mut edits {
             let Edit::Span(span) = edit else { continue };
             if span.feeds == "p" {

@@ -56,8 +56,8 @@ impl Spawns {
         }
         let (mut plan, numbers) = compiler.finish(&beside)?;
         let number = |draft: usize| numbers[draft] as u64;
-        let mut joined: Vec<u64> = joined.into_iter().map(number).collect();
-        joined.sort_unstable();
+        let joined: Vec<u64> = joined.into_iter().map(number).collect();
+        plan.refuse_what_is_not_added()?;
         let parts = plan.edits(Vec::new(), Vec::new());
         let weight = |edits: &[Edit]| edits.iter().map(Edit::weight).sum::<usize>();
         if parts.len() > 1 || parts.iter().any(|edits| weight(edits) > MAX_BATCH) {
@@ -90,8 +90,20 @@ pub(super) fn stretches(numbers: &[u64]) -> Vec<Stretch> {
 }
 
 impl Plan {
-    /// What is accumulated by the groups in it.
-    pub fn accumulates(&self) -> bool {
-        !self.accumulate.is_empty()
+    /// What is added to a job that runs has no callbacks and no accumulators of its own, which are a matter of
+    /// the job; better no addition than one that drops them.
+    pub(super) fn refuse_what_is_not_added(&self) -> Result<(), InvalidWorkflow> {
+        let mut problems = Vec::new();
+        let mut refuse = |what: &str| {
+            let reason = format!("what is added to a job that runs cannot have {what} of its own");
+            problems.push(Problem { path: String::new(), reason });
+        };
+        if !self.callbacks.is_empty() {
+            refuse("callbacks");
+        }
+        if !self.accumulate.is_empty() {
+            refuse("accumulators");
+        }
+        if problems.is_empty() { Ok(()) } else { Err(InvalidWorkflow { problems }) }
     }
 }

@@ -143,7 +143,9 @@ fn may_stay(key: &str, entry: &Value) -> bool {
     match key.split(':').next() {
         Some("dead" | "stats" | "queues" | "recent") => true,
         // What is counted is either very little or expires.
-        Some("figures") => ["figures", "figures:total"].contains(&key) || entry["expires"] == true,
+        Some("figures") => {
+            ["figures", "figures:total", "figures:names"].contains(&key) || entry["expires"] == true
+        }
         Some("jobs") => key == "jobs:ended",
         Some("bell") => value.as_array().is_some_and(|tokens| tokens.len() <= 1),
         Some("chunks") => {

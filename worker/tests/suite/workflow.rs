@@ -468,3 +468,34 @@ async fn an_open_group_and_what_follows_it_accumulate_apart() {
     worker.drain().await;
     assert_finished(&broker).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_together_keeps_its_order_and_two_who_push_are_told_apart() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let (ada, bob) = (producer(&broker), producer(&broker));
+    let mut job = ada.open_job(Group::default(), Vec::new()).await.unwrap();
+    let chain = Node::Chain(vec![add(json!([2])), add(json!([3]))]);
+    for member in [add(json!([1])), chain, add(json!([4]))] {
+        job.push(member).await.unwrap();
+    }
+    let mut other = bob.continue_job(job.handle().id().job()).await.unwrap();
+    job.flush().await.unwrap();
+    other.push(add(json!([100]))).await.unwrap();
+    let refused = other.flush().await;
+    assert!(matches!(refused, Err(EnqueueError::WrongPart { expected: 2, .. })), "{refused:?}");
+    let with_callback = Step {
+        task: NewTask::new("sum", &json!([])).unwrap(),
+        into: None,
+        callbacks: Callbacks {
+            on_end: vec![NewTask::new("sum", &json!({})).unwrap()],
+            ..Callbacks::default()
+        },
+    };
+    assert!(matches!(job.push(with_callback).await, Err(EnqueueError::Workflow(_))));
+
+    let outcome = job.close().await.unwrap().outcome_within(LONG).await.unwrap();
+    assert_eq!(result_of(&outcome), json!([1, 5, 4]));
+    worker.drain().await;
+    assert_finished(&broker).await;
+}
