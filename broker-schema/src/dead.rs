@@ -98,6 +98,9 @@ impl DeadLetter {
             if let Ok(spec) = JobSpec::decode(record.get()) {
                 self.add_record(&spec.chunk);
                 self.args = spec.args_of(index).ok().map(|args| args.into_owned());
+            } else if let Ok(read) = Record::decode(record.get()) {
+                // A member of a workflow has a record of its own.
+                self.add_record(&read);
             }
         } else if let Ok(read) = Record::decode(record.get()) {
             self.add_record(&read);
@@ -263,6 +266,10 @@ mod tests {
             assert_eq!((&*letter.task, &*letter.error.message), ("?", "No Ink"), "{record}");
             assert!(letter.stored.contains(record));
         }
+        let member = format!("{}:3", whole.id).parse().expect("an id");
+        let stored = whole.stored.clone();
+        let member = DeadLetter::read(member, Timestamp(9), stored);
+        assert_eq!((&*member.task, member.queue.as_str()), ("t", "q"), "it has its own record");
         let lost = DeadLetter::read(whole.id, whole.at, String::new());
         assert_eq!(lost.error.kind, ErrorKind::BadRecord);
     }

@@ -71,7 +71,12 @@ function workflow()
     local element = range_element(job, lo, hi, 0)
     set_bits(begun_key(job), lo, hi)
     if tonumber(delay) > 0 then
-      call('ZADD', DELAYED, now + tonumber(delay), priority .. ':' .. queue .. ':' .. element)
+      -- A few go their own ways, so that each can be asked when it is due.
+      local elements = { element }
+      for index = lo, hi - lo <= 100 and hi - 1 or lo - 1 do elements[index - lo + 1] = job .. ':' .. number(index) end
+      for _, each in ipairs(elements) do
+        call('ZADD', DELAYED, now + tonumber(delay), priority .. ':' .. queue .. ':' .. each)
+      end
       -- Somebody must know when it is due.
       ring(queue)
     else

@@ -262,3 +262,9 @@ async fn the_failed_part_of_a_job_is_tried_again() {
     let nobody = "0193a7c2b5e07d4e8a1f3c5d7e9b1a00";
     assert_eq!(celeriac.run(&format!("job retry {nobody}")).code, Some(5));
 }
+
+#[test]
+fn a_dry_run_is_for_workflows() {
+    let ran = run(bare().args(["enqueue", "echo", "--dry-run"]));
+    assert!(ran.code == Some(7) && ran.stderr.contains("--file"), "{ran:?}");
+}

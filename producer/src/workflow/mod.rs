@@ -1,7 +1,7 @@
 //! Workflows: tasks joined to one job, in sequence, side by side, or as any graph without circles.
 //!
 //! A [`Workflow`] is a tree of [`Node`]s with the settings of its job. It says nothing of types: the typed
-//! compositions and the JSON form both make one. [`compile`](compile::compile) turns it into a plan of
+//! compositions and the JSON form both make one. [`Workflow::plan`] turns it into a plan of
 //! members and barriers, which one script moves from then on (`broker-schema/lua/lib/workflow.lua`).
 
 mod broadcast;

@@ -499,3 +499,19 @@ async fn what_is_pushed_together_keeps_its_order_and_two_who_push_are_told_apart
     worker.drain().await;
     assert_finished(&broker).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delay_begins_when_what_comes_before_has_ended() {
+    let broker = broker().await;
+    let worker = Running::start(&broker, stage(), one_slot());
+    let later = |n: i64| {
+        let task = NewTask::new("sum", &json!([n])).unwrap();
+        Node::from(task.delay(std::time::Duration::from_millis(30)))
+    };
+    let chain = Node::Chain(vec![add(json!([1])), group(vec![later(10), later(20)]), later(5)]);
+    let handle = producer(&broker).enqueue_workflow(chain).await.unwrap();
+    let outcome = handle.outcome_within(LONG).await.unwrap();
+    assert_eq!(result_of(&outcome), json!(11 + 21 + 5));
+    worker.drain().await;
+    assert_finished(&broker).await;
+}

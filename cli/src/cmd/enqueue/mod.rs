@@ -38,6 +38,12 @@ pub(crate) async fn run(args: EnqueueArgs, globals: &Globals) -> Result<(), CliE
     if workflow.schema {
         return output::line(SCHEMA.trim_end());
     }
+    // Nothing is to be enqueued, and only workflows can be looked at without that.
+    if workflow.dry_run && workflow.file.is_none() {
+        return Err(CliError::Arguments(
+            "--dry-run is for workflows: name one with --file".to_owned(),
+        ));
+    }
     // An empty variable means: not set.
     let durable = durable.filter(|durable| !durable.is_empty());
     let durable = durable.map(|durable| durable.parse()).transpose()?;
