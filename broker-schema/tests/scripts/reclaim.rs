@@ -560,8 +560,9 @@ async fn a_run_is_narrowed_down_to_the_guilty_chunk(world: World) {
         outcome.attempts.iter().map(|a| (a.attempt, &*a.outcome, &*a.worker)).collect();
     assert_eq!(told, [(1, "lost", "w1"), (2, "lost", "w2"), (3, "lost", "w3")]);
     assert!(failure.contains("was lost 3 times: w1, w2, w3"), "{failure}");
-    let result =
-        format!(r#"{{"v":1,"state":"failed","failed_task":"J:1","error":{failure},"ended":now}}"#);
+    let result = format!(
+        r#"{{"v":1,"state":"failed","failed_task":"J:1","error":{failure},"attempt":3,"ended":now}}"#
+    );
     assert_changes!(world, before, {
         "leases": { "w3": null },
         "inflight:w3": null,
