@@ -205,19 +205,20 @@ local function apply_endings(at, inflight, now, stale, refused)
     tell_progress(run.job)
   end
 
-  -- The same of members with records of their own, which others wait for. `results`: index, result, … of
-  -- those whose results are kept.
-  local function members_succeed(field, lo, hi, results, deltas)
+  -- The same of members with records of their own, which others wait for, but for these others. `results`:
+  -- index, result as it is stored, … of those whose results are kept. `spawn`: what the one member adds to its
+  -- job. Returns the run; nil if nothing was done.
+  local function members_settle(field, lo, hi, results, deltas, spawn)
     local run = run_of(field, lo, hi)
-    if not run then return end
+    if not run then return nil end
     local key, done = job_key(run.job), done_key(run.job)
     if call('BITCOUNT', done, lo, hi - 1, 'BIT') > 0 then
       stale[#stale + 1] = field
-      return
+      return nil
     end
-    if would_overflow(key, deltas) then
+    if would_overflow(key, deltas) or spawn and not workflow().may_grow(run.job, spawn.members, spawn.depth) then
       refused[#refused + 1] = field
-      return
+      return nil
     end
     let_go(run)
     set_bits(done, lo, hi)
@@ -229,33 +230,24 @@ local function apply_endings(at, inflight, now, stale, refused)
     each_bite('HSET', workflow().results_key(run.job), results)
     call('HINCRBY', STATS, 'succeeded', hi - lo)
     call('HINCRBY', key, 'done', hi - lo)
+    return run
+  end
+
+  local function members_succeed(field, lo, hi, results, deltas)
+    local run = members_settle(field, lo, hi, results, deltas)
+    if not run then return end
     workflow().succeeded(run.job, lo, hi, run, now)
     tell_progress(run.job)
   end
 
-  -- A member succeeded and adds others to its job: both, or neither of it. `result`: marked as in the hash
-  -- of results, or ''. `first`, `last`: what is added, in ARGV.
+  -- A member succeeded and adds others to its job: both, or neither of it. `first`, `last`: what is added,
+  -- in ARGV.
   local function member_spawns(field, index, result, deltas, spawn, first, last)
-    local run = run_of(field, index, index + 1)
+    local results = result ~= '' and { string.format('%.0f', index), result } or {}
+    local run = members_settle(field, index, index + 1, results, deltas, spawn)
     if not run then return end
-    local key, done = job_key(run.job), done_key(run.job)
-    if call('GETBIT', done, index) == 1 then
-      stale[#stale + 1] = field
-      return
-    end
-    if would_overflow(key, deltas) or not workflow().may_grow(run.job, spawn.members, spawn.depth) then
-      refused[#refused + 1] = field
-      return
-    end
-    let_go(run)
-    call('SETBIT', done, index, 1)
-    drop_states(run.job, index, index + 1)
-    accumulate(key, deltas)
-    call('HDEL', workflow().members_key(run.job), string.format('%.0f', index))
-    if result ~= '' then call('HSET', workflow().results_key(run.job), string.format('%.0f', index), result) end
-    call('HINCRBY', STATS, 'succeeded', 1)
-    call('HINCRBY', key, 'done', 1)
     workflow().spawned(run.job, index, spawn, first, last, run, now)
+    tell_progress(run.job)
   end
 
   -- The chunk leaves its range, if it is in one, and goes its own way from here.

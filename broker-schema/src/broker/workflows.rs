@@ -1,7 +1,5 @@
 //! The broker's calls about workflows.
 
-use std::collections::HashMap;
-
 use serde_json::value::RawValue;
 
 use super::{Broker, Inner};
@@ -13,7 +11,7 @@ use crate::script::{
     self, Completed, Far, JobControlled, JobDeleted, JobRetried, PartTaken, Released, Results,
     RetryBegun, WantedResults, WorkflowPart,
 };
-use crate::workflow::{Data, Lookup, Missing, Shape, Stretch, Value};
+use crate::workflow::{Data, Known, Missing, Shape, Stretch};
 
 impl Broker {
     /// Enqueues a part of a workflow, numbered as a batch of [`Broker::enqueue`].
@@ -259,27 +257,6 @@ fn behind(stretches: Vec<Stretch>, mut read: u64) -> Vec<Stretch> {
         (lo + gone < hi).then_some((lo + gone, hi))
     };
     stretches.into_iter().filter_map(cut).collect()
-}
-
-#[derive(Default)]
-struct Known {
-    values: HashMap<ChunkIndex, Value>,
-    totals: Option<Box<RawValue>>,
-    fed: HashMap<ChunkIndex, Vec<Stretch>>,
-}
-
-impl Lookup for Known {
-    fn value(&self, index: ChunkIndex) -> Option<&Value> {
-        self.values.get(&index)
-    }
-
-    fn totals(&self) -> Option<&RawValue> {
-        self.totals.as_deref()
-    }
-
-    fn fed(&self, barrier: ChunkIndex) -> Option<&[Stretch]> {
-        self.fed.get(&barrier).map(Vec::as_slice)
-    }
 }
 
 #[cfg(test)]

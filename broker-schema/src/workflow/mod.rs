@@ -16,7 +16,7 @@ pub use data::{Data, MAX_DATA_BYTES, digest};
 pub use edit::{Barrier, Callback, Edit, Release, Span, When};
 pub use input::with_input;
 pub use outline::{MOST_PARTS, Outline, OutlineKind};
-pub use shape::{Lookup, Missing, Shape, Value};
+pub use shape::{Known, Missing, Shape, Value};
 
 use crate::id::ChunkIndex;
 

@@ -2,7 +2,7 @@
 //! together. Members are named by their distance from the one that is given the input, so that a
 //! shape stays true wherever in a job its members come to stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -82,14 +82,15 @@ pub enum Value {
     Of(Shape),
 }
 
-/// Where values are looked up while an input is put together.
-pub trait Lookup {
-    /// The value of a member, if it is known here.
-    fn value(&self, index: ChunkIndex) -> Option<&Value>;
+/// What is known while an input is put together.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The values of members.
+    pub values: HashMap<ChunkIndex, Value>,
     /// The accumulators of the job, as a JSON object.
-    fn totals(&self) -> Option<&RawValue>;
-    /// The members that were added to the group before a barrier.
-    fn fed(&self, barrier: ChunkIndex) -> Option<&[Stretch]>;
+    pub totals: Option<Box<RawValue>>,
+    /// The members that were added to the groups before barriers.
+    pub fed: HashMap<ChunkIndex, Vec<Stretch>>,
 }
 
 /// What has to be fetched before an input can be put together.
@@ -218,10 +219,10 @@ impl Shape {
     ///
     /// # Errors
     /// What is [`Missing`] for that: fetch it and try again.
-    pub fn build(&self, own: ChunkIndex, lookup: &impl Lookup) -> Result<Box<RawValue>, Missing> {
+    pub fn build(&self, own: ChunkIndex, known: &Known) -> Result<Box<RawValue>, Missing> {
         let mut missing = Missing::default();
         let mut json = String::new();
-        self.write(own, lookup, false, &mut json, &mut missing);
+        self.write(own, known, false, &mut json, &mut missing);
         if !missing.is_empty() {
             return Err(missing);
         }
@@ -234,42 +235,42 @@ impl Shape {
     fn write(
         &self,
         own: ChunkIndex,
-        lookup: &impl Lookup,
+        known: &Known,
         tried: bool,
         json: &mut String,
         missing: &mut Missing,
     ) {
         match self {
-            Self::One(distance) => write_member(own, *distance, lookup, tried, json, missing),
+            Self::One(distance) => write_member(own, *distance, known, tried, json, missing),
             // A run alone is a list of its members.
             Self::Run(..) => {
                 json.push('[');
-                self.write_items(own, lookup, tried, json, missing, &mut true);
+                self.write_items(own, known, tried, json, missing, &mut true);
                 json.push(']');
             }
             Self::List(items) => {
                 json.push('[');
                 let mut first = true;
                 for item in items {
-                    item.write_items(own, lookup, tried, json, missing, &mut first);
+                    item.write_items(own, known, tried, json, missing, &mut first);
                 }
                 json.push(']');
             }
-            Self::Other(Other::Try(shape)) => shape.write(own, lookup, true, json, missing),
+            Self::Other(Other::Try(shape)) => shape.write(own, known, true, json, missing),
             Self::Other(Other::Map(fields)) => {
                 json.push('{');
                 for (i, (name, shape)) in fields.iter().enumerate() {
                     json.push_str(if i > 0 { "," } else { "" });
                     json.push_str(&serde_json::Value::from(name.as_str()).to_string());
                     json.push(':');
-                    shape.write(own, lookup, tried, json, missing);
+                    shape.write(own, known, tried, json, missing);
                 }
                 json.push('}');
             }
-            Self::Other(Other::Totals(names)) => write_totals(names, lookup, json, missing),
+            Self::Other(Other::Totals(names)) => write_totals(names, known, json, missing),
             Self::Other(Other::Fed(_)) => {
                 json.push('[');
-                self.write_items(own, lookup, tried, json, missing, &mut true);
+                self.write_items(own, known, tried, json, missing, &mut true);
                 json.push(']');
             }
         }
@@ -279,7 +280,7 @@ impl Shape {
     fn write_items(
         &self,
         own: ChunkIndex,
-        lookup: &impl Lookup,
+        known: &Known,
         tried: bool,
         json: &mut String,
         missing: &mut Missing,
@@ -294,29 +295,29 @@ impl Shape {
             Self::Run(lo, hi) => {
                 for distance in *lo..*hi {
                     comma(json);
-                    write_member(own, distance, lookup, tried, json, missing);
+                    write_member(own, distance, known, tried, json, missing);
                 }
             }
             Self::Other(Other::Try(shape)) if matches!(**shape, Self::Run(..)) => {
-                shape.write_items(own, lookup, true, json, missing, first);
+                shape.write_items(own, known, true, json, missing, first);
             }
             Self::Other(Other::Fed(distance)) => {
                 let Some(barrier) = own.checked_add_signed(*distance) else {
                     return missing.break_at(format!("no barrier at {distance} from {own}"));
                 };
-                match lookup.fed(barrier) {
+                match known.fed.get(&barrier) {
                     None => missing.fed.push(barrier),
                     Some(stretches) => {
                         for index in stretches.iter().flat_map(|(lo, hi)| *lo..*hi) {
                             comma(json);
-                            write_value(index, lookup, tried, json, missing);
+                            write_value(index, known, tried, json, missing);
                         }
                     }
                 }
             }
             other => {
                 comma(json);
-                other.write(own, lookup, tried, json, missing);
+                other.write(own, known, tried, json, missing);
             }
         }
     }
@@ -325,20 +326,20 @@ impl Shape {
 fn write_member(
     own: ChunkIndex,
     distance: i64,
-    lookup: &impl Lookup,
+    known: &Known,
     tried: bool,
     json: &mut String,
     missing: &mut Missing,
 ) {
     match own.checked_add_signed(distance) {
-        Some(index) => write_value(index, lookup, tried, json, missing),
+        Some(index) => write_value(index, known, tried, json, missing),
         None => missing.break_at(format!("no member at {distance} from {own}")),
     }
 }
 
 fn write_value(
     index: ChunkIndex,
-    lookup: &impl Lookup,
+    known: &Known,
     tried: bool,
     json: &mut String,
     missing: &mut Missing,
@@ -348,7 +349,7 @@ fn write_value(
             json.push_str(&format!(r#"{{"{word}":"#));
         }
     };
-    match lookup.value(index) {
+    match known.values.get(&index) {
         None => missing.member(index),
         Some(Value::Ok(result)) => {
             wrap(json, "Ok");
@@ -363,18 +364,18 @@ fn write_value(
         Some(Value::Err(_)) => missing.break_at(format!("member {index} has failed")),
         // It was replaced by a member that may have failed.
         Some(Value::Of(shape @ Shape::One(_))) if tried => {
-            shape.write(index, lookup, true, json, missing);
+            shape.write(index, known, true, json, missing);
         }
         Some(Value::Of(shape)) => {
             wrap(json, "Ok");
-            shape.write(index, lookup, false, json, missing);
+            shape.write(index, known, false, json, missing);
             json.push_str(if tried { "}" } else { "" });
         }
     }
 }
 
-fn write_totals(names: &[String], lookup: &impl Lookup, json: &mut String, missing: &mut Missing) {
-    let Some(totals) = lookup.totals() else {
+fn write_totals(names: &[String], known: &Known, json: &mut String, missing: &mut Missing) {
+    let Some(totals) = known.totals.as_deref() else {
         missing.totals = true;
         return;
     };
@@ -395,28 +396,7 @@ fn write_totals(names: &[String], lookup: &impl Lookup, json: &mut String, missi
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
-
-    #[derive(Default)]
-    struct Known {
-        values: HashMap<ChunkIndex, Value>,
-        totals: Option<Box<RawValue>>,
-        fed: HashMap<ChunkIndex, Vec<Stretch>>,
-    }
-
-    impl Lookup for Known {
-        fn value(&self, index: ChunkIndex) -> Option<&Value> {
-            self.values.get(&index)
-        }
-        fn totals(&self) -> Option<&RawValue> {
-            self.totals.as_deref()
-        }
-        fn fed(&self, barrier: ChunkIndex) -> Option<&[Stretch]> {
-            self.fed.get(&barrier).map(Vec::as_slice)
-        }
-    }
 
     fn raw(json: &str) -> Box<RawValue> {
         RawValue::from_string(json.to_owned()).expect("JSON")

@@ -15,42 +15,24 @@ struct Asset {
     content: &'static str,
 }
 
+/// An asset under the name of its file.
+macro_rules! asset {
+    ($name:literal, $kind:expr) => {
+        Asset { name: $name, kind: $kind, content: include_str!(concat!("../../assets/", $name)) }
+    };
+}
+
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 const ASSETS: [Asset; 7] = [
-    Asset {
-        name: "monitor.css",
-        kind: "text/css; charset=utf-8",
-        content: include_str!("../../assets/monitor.css"),
-    },
-    Asset {
-        name: "monitor.js",
-        kind: "text/javascript; charset=utf-8",
-        content: include_str!("../../assets/monitor.js"),
-    },
-    Asset {
-        name: "api.css",
-        kind: "text/css; charset=utf-8",
-        content: include_str!("../../assets/api.css"),
-    },
-    Asset {
-        name: "api.js",
-        kind: "text/javascript; charset=utf-8",
-        content: include_str!("../../assets/api.js"),
-    },
-    Asset {
-        name: "keys.js",
-        kind: "text/javascript; charset=utf-8",
-        content: include_str!("../../assets/keys.js"),
-    },
-    Asset {
-        name: "theme.js",
-        kind: "text/javascript; charset=utf-8",
-        content: include_str!("../../assets/theme.js"),
-    },
-    Asset {
-        name: "icon.svg",
-        kind: "image/svg+xml",
-        content: include_str!("../../assets/icon.svg"),
-    },
+    asset!("monitor.css", CSS),
+    asset!("monitor.js", SCRIPT),
+    asset!("api.css", CSS),
+    asset!("api.js", SCRIPT),
+    asset!("keys.js", SCRIPT),
+    asset!("theme.js", SCRIPT),
+    asset!("icon.svg", "image/svg+xml"),
 ];
 
 static BUILD: LazyLock<String> = LazyLock::new(|| {

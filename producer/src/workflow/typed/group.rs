@@ -153,11 +153,12 @@ where
 /// tasks. The last list may be shorter.
 ///
 /// ```
-/// # use celeriac_producer::workflow::typed::{Flow, Group, chunks};
-/// # fn index(pages: Vec<u64>) -> Flow<String> { unimplemented!("{pages:?}") }
-/// # fn example() {
-/// let indexed: Group<Vec<String>> = chunks(index, 0..1_000_000_u64, 500);
-/// # }
+/// # use celeriac_producer::task::Task;
+/// # use celeriac_producer::workflow::typed::{Group, chunks};
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct Index { pages: Vec<u64> }
+/// # impl Task for Index { const NAME: &'static str = "index"; type Output = String; }
+/// let indexed: Group<Vec<String>> = chunks(|pages| Index { pages }, 0..1_000_u64, 500);
 /// ```
 pub fn chunks<A, P: IntoFlow>(
     mut make: impl FnMut(Vec<A>) -> P,
