@@ -186,7 +186,7 @@ document.addEventListener("keydown", onKey);
 
 /** @param {SVGSVGElement} map @param {number} at */
 function tell(map, at) {
-  const { cells = "", size = "1", total = "0", columns = "50" } = map.dataset;
+  const { cells = "", size = "1", total = "0" } = map.dataset;
   const cell = cells[at];
   if (cell === undefined) return;
   map.dataset.at = String(at);
@@ -195,18 +195,17 @@ function tell(map, at) {
   const last = Math.min(first + Number(size), Number(total)) - 1;
   const told = document.getElementById("chunk-told");
   if (told) told.textContent = `, #${first}${last > first ? ` – #${last}` : ""}: ${word}`;
-  void columns;
 }
 
 /** @param {SVGSVGElement} map @param {MouseEvent} event */
 function cellAt(map, event) {
   const box = map.getBoundingClientRect();
   const { cells = "", columns = "50" } = map.dataset;
-  const wide = Math.min(cells.length, Number(columns));
-  const high = Math.ceil(cells.length / Number(columns));
+  const wide = Number(columns);
+  const high = Math.ceil(cells.length / wide);
   const x = Math.floor(((event.clientX - box.left) / box.width) * wide);
   const y = Math.floor(((event.clientY - box.top) / box.height) * high);
-  return y * Number(columns) + x;
+  return y * wide + x;
 }
 
 /** @param {EventTarget | null} target @returns {SVGSVGElement | null} */
@@ -224,7 +223,8 @@ document.addEventListener("mousemove", (event) => {
 });
 document.addEventListener("click", (event) => {
   const map = mapOf(event.target);
-  if (map) openCell(map);
+  // Beside the last cell there is nothing.
+  if (map && cellAt(map, event) < (map.dataset.cells ?? "").length) openCell(map);
 });
 document.addEventListener("keydown", (event) => {
   const map = mapOf(event.target);

@@ -16,7 +16,6 @@ const LISTED: usize = 12;
 /// The map, and the same in words for those who do not see it.
 pub(crate) fn chunks(id: JobId, map: &Map) -> Markup {
     let rows = map.cells.len().div_ceil(COLUMNS);
-    let columns = map.cells.len().min(COLUMNS);
     let letters: String = map.cells.iter().map(|cell| cell.letter()).collect();
     html! {
         section #chunks.card aria-labelledby="chunks-title" {
@@ -28,7 +27,7 @@ pub(crate) fn chunks(id: JobId, map: &Map) -> Markup {
                     span #chunk-told role="status" data-keep {}
                 }
             }
-            svg.map role="img" tabindex="0" aria-label=(summary(map)) viewBox={ "0 0 " (columns) " " (rows) }
+            svg.map role="img" tabindex="0" aria-label=(summary(map)) viewBox={ "0 0 " (COLUMNS) " " (rows) }
                 data-job=(id) data-cells=(letters) data-size=(map.size) data-total=(map.total) data-columns=(COLUMNS) {
                 @for (cell, letter, _) in Cell::ALL {
                     @let path = path(map, cell);
